@@ -1,0 +1,8 @@
+//! Gradients through discrete choices.
+
+pub mod error;
+pub mod rng;
+pub mod scalar;
+
+pub use error::{Error, Result};
+pub use scalar::Scalar;

@@ -1,0 +1,139 @@
+//! Randomness: one generator per (seed, purpose, epoch, step), and nothing draws unless a generator is in its signature.
+//!
+//! A run has one [`Streams`]. Each use asks it for a generator of its own, so no draw depends on how many numbers
+//! another part of the program took before it: a run that is stopped and resumed at any step, or computed by any number
+//! of threads, sees the same numbers. Generators that share a PCG key and differ in the stream are correlated, so each
+//! gets a *seed* of its own instead, hashed from all four parts.
+//!
+//! Raw integers are drawn and converted here, by rules that are part of the library's promise of stable values.
+
+use crate::scalar::Scalar;
+pub use rand_pcg::Pcg64;
+
+/// What a generator is for. Two purposes never share a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u64)]
+pub enum Purpose {
+    /// Initial weights.
+    Init = 1,
+    /// The order of the training examples in an epoch.
+    Shuffle = 2,
+    /// Samples of the latent variables during training.
+    Train = 3,
+    /// Samples of the latent variables during evaluation.
+    Test = 4,
+    /// Codes drawn from the prior, for pictures.
+    Prior = 5,
+    /// The built-in synthetic digits.
+    Digits = 6,
+    /// Checks, certificates and examples.
+    Check = 7,
+}
+
+/// All random streams of one run.
+///
+/// ```
+/// use hardgrad::rng::{Purpose, Streams, uniform};
+/// let a: f64 = uniform(&mut Streams::new(0).rng(Purpose::Train, 1, 2));
+/// let b: f64 = uniform(&mut Streams::new(0).rng(Purpose::Train, 1, 2));
+/// let c: f64 = uniform(&mut Streams::new(0).rng(Purpose::Train, 1, 3));
+/// assert_eq!(a, b);
+/// assert_ne!(a, c);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Streams {
+    seed: u64,
+}
+
+impl Streams {
+    /// The streams of the run with this seed.
+    pub fn new(seed: u64) -> Self {
+        Self { seed }
+    }
+
+    /// The generator for one purpose at one epoch and step. Calling it again gives the same generator, at its start.
+    pub fn rng(&self, purpose: Purpose, epoch: u64, step: u64) -> Pcg64 {
+        let mut h = mix(self.seed);
+        for part in [purpose as u64, epoch, step] {
+            h = mix(h ^ part);
+        }
+        from_key(h)
+    }
+}
+
+/// A generator from a 64-bit key, such as one drawn from another generator. Different keys give unrelated generators.
+pub fn from_key(key: u64) -> Pcg64 {
+    let state = (u128::from(mix(key)) << 64) | u128::from(mix(!key));
+    Pcg64::new(state, 0x0a02_bdbf_7bb3_c0a7_ac28_fa16_a64a_bf96)
+}
+
+/// The output function of SplitMix64 (Steele, Lea, Flood 2014): a bijection of 64 bits in which each input bit flips
+/// about half of the output bits.
+fn mix(x: u64) -> u64 {
+    let z = x.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+/// A uniform number in the *open* interval (0, 1): the midpoint of one of 2²³ (f32) or 2⁵² (f64) equal cells, which is
+/// exact in the type. So `ln u` and `ln(−ln u)` are finite, without an epsilon.
+pub fn uniform<T: Scalar>(rng: &mut impl rand::Rng) -> T {
+    T::open_unit(rng.next_u64())
+}
+
+/// A uniform integer in `0..bound`, by Lemire's multiply-and-reject (unbiased).
+///
+/// # Panics
+/// If `bound` is 0.
+pub fn below(rng: &mut impl rand::Rng, bound: u64) -> u64 {
+    assert!(bound > 0, "below: the bound must be at least 1");
+    let threshold = bound.wrapping_neg() % bound;
+    loop {
+        let wide = u128::from(rng.next_u64()) * u128::from(bound);
+        if wide as u64 >= threshold {
+            return (wide >> 64) as u64;
+        }
+    }
+}
+
+/// Shuffles in place (Fisher–Yates): every order is equally likely.
+pub fn shuffle<V>(rng: &mut impl rand::Rng, values: &mut [V]) {
+    for i in (1..values.len()).rev() {
+        let j = below(rng, i as u64 + 1) as usize;
+        values.swap(i, j);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The values every seed's results rest on. A change here is a change of random streams: say so in the CHANGELOG.
+    #[test]
+    fn streams_are_pinned() {
+        let mut rng = Streams::new(0).rng(Purpose::Train, 1, 2);
+        let drawn: [u64; 2] = std::array::from_fn(|_| rand::Rng::next_u64(&mut rng));
+        assert_eq!(drawn, [6_546_741_913_780_831_770, 15_457_200_524_957_727_412]);
+        let mut order: Vec<u8> = (0..8).collect();
+        shuffle(&mut Streams::new(0).rng(Purpose::Shuffle, 1, 0), &mut order);
+        assert_eq!(order, [7, 0, 5, 4, 3, 1, 6, 2]);
+    }
+
+    #[test]
+    fn uniforms_stay_inside_the_open_interval() {
+        for raw in [0, u64::MAX] {
+            assert!(f32::open_unit(raw) > 0.0 && f32::open_unit(raw) < 1.0);
+            assert!(f64::open_unit(raw) > 0.0 && f64::open_unit(raw) < 1.0);
+        }
+    }
+
+    #[test]
+    fn below_reaches_every_value() {
+        let mut rng = from_key(1);
+        let mut seen = [0u32; 5];
+        (0..5000).for_each(|_| seen[below(&mut rng, 5) as usize] += 1);
+        // Binomial(5000, 1/5): sd 28; 5 sd.
+        assert!(seen.iter().all(|&n| n.abs_diff(1000) < 142), "{seen:?}");
+    }
+}

@@ -1,5 +1,6 @@
 //! The two number types: `f32` for training, `f64` for gradient checks.
 
+use crate::simd;
 use std::fmt::{Debug, Display};
 use std::iter::Sum;
 use std::ops::{Add, AddAssign, Div, DivAssign, Mul, MulAssign, Neg, Sub, SubAssign};
@@ -83,7 +84,7 @@ pub trait Scalar:
 }
 
 macro_rules! scalar {
-    ($t:ty, $kind:expr, $cells_log2:expr) => {
+    ($t:ty, $kind:expr, $cells_log2:expr, $exp:path, $ln:path, $ln_1p:path) => {
         impl Scalar for $t {
             const KIND: Kind = $kind;
             const ZERO: Self = 0.0;
@@ -101,15 +102,15 @@ macro_rules! scalar {
             }
             #[inline(always)]
             fn exp(self) -> Self {
-                self.exp()
+                $exp(self)
             }
             #[inline(always)]
             fn ln(self) -> Self {
-                self.ln()
+                $ln(self)
             }
             #[inline(always)]
             fn ln_1p(self) -> Self {
-                self.ln_1p()
+                $ln_1p(self)
             }
             #[inline(always)]
             fn sqrt(self) -> Self {
@@ -137,5 +138,5 @@ macro_rules! scalar {
     };
 }
 
-scalar!(f32, Kind::F32, 23);
-scalar!(f64, Kind::F64, 52);
+scalar!(f32, Kind::F32, 23, simd::exp_f32, simd::ln_f32, simd::ln_1p_f32);
+scalar!(f64, Kind::F64, 52, f64::exp, f64::ln, f64::ln_1p);

@@ -1,0 +1,167 @@
+//! Matrix products: the only caller of the GEMM library. Slices are checked here, and threads decided here.
+#![allow(unsafe_code)]
+
+use crate::mat::{MatMut, MatRef};
+use crate::par;
+use crate::scalar::{Kind, Scalar};
+
+/// A matrix as it stands, or transposed. The GEMM library takes any strides, so a transposed operand costs nothing.
+#[derive(Clone, Copy, Debug)]
+pub struct Operand<'a, T> {
+    rows: usize,
+    cols: usize,
+    row_stride: usize,
+    col_stride: usize,
+    data: &'a [T],
+}
+
+impl<'a, T> From<MatRef<'a, T>> for Operand<'a, T> {
+    fn from(m: MatRef<'a, T>) -> Self {
+        Self { rows: m.rows, cols: m.cols, row_stride: m.cols, col_stride: 1, data: m.data }
+    }
+}
+
+impl<'a, T> MatRef<'a, T> {
+    /// The transpose, as an operand of [`gemm`].
+    pub fn t(self) -> Operand<'a, T> {
+        Operand { rows: self.cols, cols: self.rows, row_stride: 1, col_stride: self.cols, data: self.data }
+    }
+}
+
+/// Below this many multiply-adds a product stays on one thread: waking another costs some microseconds, in which one
+/// core does about this much.
+const SPLIT_ABOVE: usize = 1 << 20;
+
+/// A block's width is a multiple of this many columns or rows, so that no block but the last has ragged tiles.
+const TILE: usize = 32;
+
+/// `c = a · b + beta · c`, with `a: [N, K]`, `b: [K, M]`, `c: [N, M]`, `beta` 0 or 1. With `beta` 0 what `c` held does not matter.
+///
+/// ```
+/// use hardgrad::{Mat, gemm::gemm};
+/// let a = Mat::from_rows(&[[1.0, 2.0]]);
+/// let b = Mat::from_rows(&[[3.0], [4.0]]);
+/// let mut c = Mat::zeros(1, 1);
+/// gemm(a.view(), b.view(), 0.0, c.view_mut());
+/// assert_eq!(c.row(0), [11.0]);
+/// ```
+///
+/// # Panics
+/// If the shapes do not fit.
+#[track_caller]
+pub fn gemm<'a, T: Scalar>(
+    a: impl Into<Operand<'a, T>>,
+    b: impl Into<Operand<'a, T>>,
+    beta: T,
+    c: MatMut<'_, T>,
+) {
+    let (a, b) = (a.into(), b.into());
+    assert!(
+        a.cols == b.rows && a.rows == c.rows && b.cols == c.cols,
+        "gemm: [{}, {}] · [{}, {}] does not fit [{}, {}]",
+        a.rows,
+        a.cols,
+        b.rows,
+        b.cols,
+        c.rows,
+        c.cols
+    );
+    if c.rows == 0 || c.cols == 0 {
+        return;
+    }
+    let c = Target { at: c.data.as_mut_ptr(), row_stride: c.cols, rows: c.rows, cols: c.cols };
+    let pieces = if a.rows * a.cols * b.cols < SPLIT_ABOVE { 1 } else { 2 };
+    // Cut the longer side of the output: the operand on the other side is packed once more by each piece.
+    let by_cols = c.cols >= c.rows;
+    let width = if by_cols { c.cols } else { c.rows }.div_ceil(pieces).next_multiple_of(TILE);
+    let side = if by_cols { c.cols } else { c.rows };
+    par::for_each(side.div_ceil(width), |k| {
+        let from = k * width;
+        let to = (from + width).min(side);
+        let (a, b, c) = if by_cols {
+            (a, b.columns(from, to), c.columns(from, to))
+        } else {
+            (a.rows(from, to), b, c.rows(from, to))
+        };
+        // SAFETY: the pieces are disjoint ranges of rows or columns of one exclusively borrowed `c`.
+        unsafe { piece(a, b, beta, c) }
+    });
+}
+
+impl<T> Operand<'_, T> {
+    fn columns(mut self, from: usize, to: usize) -> Self {
+        self.data = self.data.get(from * self.col_stride..).unwrap_or(&[]);
+        self.cols = to - from;
+        self
+    }
+
+    fn rows(mut self, from: usize, to: usize) -> Self {
+        self.data = self.data.get(from * self.row_stride..).unwrap_or(&[]);
+        self.rows = to - from;
+        self
+    }
+
+    /// One past the largest index that this operand reads.
+    fn reach(&self) -> usize {
+        if self.rows == 0 || self.cols == 0 {
+            return 0;
+        }
+        (self.rows - 1) * self.row_stride + (self.cols - 1) * self.col_stride + 1
+    }
+}
+
+/// A rectangle of the output. Rectangles that threads write at the same time are disjoint.
+#[derive(Clone, Copy)]
+struct Target<T> {
+    at: *mut T,
+    row_stride: usize,
+    rows: usize,
+    cols: usize,
+}
+
+// SAFETY: a `Target` is only made from an exclusive borrow that outlives the work, and cut into disjoint rectangles.
+unsafe impl<T: Send> Send for Target<T> {}
+// SAFETY: as above.
+unsafe impl<T: Send> Sync for Target<T> {}
+
+impl<T> Target<T> {
+    fn columns(mut self, from: usize, to: usize) -> Self {
+        self.at = self.at.wrapping_add(from);
+        self.cols = to - from;
+        self
+    }
+
+    fn rows(mut self, from: usize, to: usize) -> Self {
+        self.at = self.at.wrapping_add(from * self.row_stride);
+        self.rows = to - from;
+        self
+    }
+}
+
+/// One product on this thread.
+///
+/// # Safety
+/// `c` is a rectangle inside memory that nothing else reads or writes meanwhile.
+unsafe fn piece<T: Scalar>(a: Operand<'_, T>, b: Operand<'_, T>, beta: T, c: Target<T>) {
+    assert!(
+        a.reach() <= a.data.len() && b.reach() <= b.data.len(),
+        "gemm: an operand reaches past its slice"
+    );
+    let (m, k, n) = (a.rows, a.cols, b.cols);
+    let (rsa, csa) = (a.row_stride as isize, a.col_stride as isize);
+    let (rsb, csb) = (b.row_stride as isize, b.col_stride as isize);
+    let rsc = c.row_stride as isize;
+    match T::KIND {
+        // SAFETY: `Scalar` is sealed and KIND says which type T is, so the casts change nothing; the operands' reach was
+        // checked above and `c` is the caller's promise.
+        Kind::F32 => unsafe {
+            let (a, b, c) = (a.data.as_ptr().cast(), b.data.as_ptr().cast(), c.at.cast());
+            matrixmultiply::sgemm(m, k, n, 1.0, a, rsa, csa, b, rsb, csb, beta.to_f64() as f32, c, rsc, 1);
+        },
+        // SAFETY: as above.
+        Kind::F64 => unsafe {
+            let (a, b, c) = (a.data.as_ptr().cast(), b.data.as_ptr().cast(), c.at.cast());
+            matrixmultiply::dgemm(m, k, n, 1.0, a, rsa, csa, b, rsb, csb, beta.to_f64(), c, rsc, 1);
+        },
+    }
+}

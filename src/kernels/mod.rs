@@ -1,0 +1,10 @@
+//! The numeric loops: slices in, slices out. Each forward stands directly above its vjp.
+//!
+//! A forward writes its output; a vjp *adds* to the gradient of each input, given `g`, the cotangent of the output.
+//! Kernels know no tape. A row-major `[N, L·C]` matrix is also a list of `N·L` groups of `C` numbers, which is how the
+//! softmax kernels see the logits of `L` latent variables.
+
+pub mod bernoulli;
+pub mod elementwise;
+pub mod reduce;
+pub mod softmax;

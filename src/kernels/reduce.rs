@@ -1,0 +1,58 @@
+//! Sums, and adding a row to every row.
+
+use crate::scalar::Scalar;
+use crate::simd::{sum_by, vectorized};
+
+/// Σ x, in an order that depends on the length alone.
+pub fn sum<T: Scalar>(x: &[T]) -> T {
+    vectorized(|| sum_loop(x))
+}
+
+#[inline(always)]
+fn sum_loop<T: Scalar>(x: &[T]) -> T {
+    sum_by(x.len(), |i| x[i])
+}
+
+/// dx += g for every element: the vjp of [`sum`].
+pub fn sum_vjp<T: Scalar>(g: T, dx: &mut [T]) {
+    dx.iter_mut().for_each(|dx| *dx += g);
+}
+
+/// Sum of each row: x `[N, M]` → y `[N]`.
+pub fn row_sum<T: Scalar>(x: &[T], cols: usize, y: &mut [T]) {
+    for (i, y) in y.iter_mut().enumerate() {
+        *y = sum(&x[i * cols..(i + 1) * cols]);
+    }
+}
+
+/// dx `[N, M]` += g `[N]` in every column.
+pub fn row_sum_vjp<T: Scalar>(g: &[T], cols: usize, dx: &mut [T]) {
+    for (i, &g) in g.iter().enumerate() {
+        sum_vjp(g, &mut dx[i * cols..(i + 1) * cols]);
+    }
+}
+
+/// y `[N, M]` += bias `[M]` in every row; with `relu`, then y = max(y, 0).
+pub fn add_bias<T: Scalar>(bias: &[T], relu: bool, y: &mut [T]) {
+    if bias.is_empty() {
+        return;
+    }
+    for row in y.chunks_exact_mut(bias.len()) {
+        for (y, &b) in row.iter_mut().zip(bias) {
+            let sum = *y + b;
+            *y = if relu && sum <= T::ZERO { T::ZERO } else { sum };
+        }
+    }
+}
+
+/// db `[M]` += the sum of g `[N, M]` over its rows, in row order.
+pub fn add_bias_vjp<T: Scalar>(g: &[T], db: &mut [T]) {
+    if db.is_empty() {
+        return;
+    }
+    for row in g.chunks_exact(db.len()) {
+        for (db, &g) in db.iter_mut().zip(row) {
+            *db += g;
+        }
+    }
+}

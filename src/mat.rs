@@ -1,0 +1,151 @@
+//! Row-major matrices: [`Mat`] owns, [`MatRef`] and [`MatMut`] borrow.
+
+use crate::scalar::Scalar;
+
+/// A row-major matrix that owns its numbers.
+///
+/// ```
+/// use hardgrad::Mat;
+/// let m = Mat::from_rows(&[[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]);
+/// assert_eq!((m.rows(), m.cols()), (2, 3));
+/// assert_eq!(m.row(1), [4.0, 5.0, 6.0]);
+/// ```
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct Mat<T> {
+    rows: usize,
+    cols: usize,
+    data: Vec<T>,
+}
+
+impl<T: Scalar> Mat<T> {
+    /// All zeros, `[rows, cols]`.
+    pub fn zeros(rows: usize, cols: usize) -> Self {
+        Self { rows, cols, data: vec![T::ZERO; rows * cols] }
+    }
+
+    /// From row-major numbers.
+    ///
+    /// # Panics
+    /// If there are not `rows · cols` of them.
+    #[track_caller]
+    pub fn from_vec(rows: usize, cols: usize, data: Vec<T>) -> Self {
+        check_len(rows, cols, data.len());
+        Self { rows, cols, data }
+    }
+
+    /// From an array of rows.
+    pub fn from_rows<const M: usize>(rows: &[[T; M]]) -> Self {
+        Self { rows: rows.len(), cols: M, data: rows.concat() }
+    }
+
+    /// From a function of (row, column).
+    pub fn from_fn(rows: usize, cols: usize, f: impl Fn(usize, usize) -> T) -> Self {
+        let data = (0..rows * cols).map(|k| f(k / cols, k % cols)).collect();
+        Self { rows, cols, data }
+    }
+
+    /// Number of rows.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Number of columns.
+    pub fn cols(&self) -> usize {
+        self.cols
+    }
+
+    /// Row `i`.
+    pub fn row(&self, i: usize) -> &[T] {
+        &self.data[i * self.cols..(i + 1) * self.cols]
+    }
+
+    /// The numbers, row after row.
+    pub fn as_slice(&self) -> &[T] {
+        &self.data
+    }
+
+    /// The numbers, row after row.
+    pub fn as_mut_slice(&mut self) -> &mut [T] {
+        &mut self.data
+    }
+
+    /// A borrowed view.
+    pub fn view(&self) -> MatRef<'_, T> {
+        MatRef { rows: self.rows, cols: self.cols, data: &self.data }
+    }
+
+    /// A mutable borrowed view.
+    pub fn view_mut(&mut self) -> MatMut<'_, T> {
+        MatMut { rows: self.rows, cols: self.cols, data: &mut self.data }
+    }
+
+    /// Changes the shape and keeps the allocation where it suffices. The contents are then unspecified (but initialised).
+    pub fn resize(&mut self, rows: usize, cols: usize) {
+        self.data.resize(rows * cols, T::ZERO);
+        (self.rows, self.cols) = (rows, cols);
+    }
+}
+
+/// A borrowed row-major matrix.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct MatRef<'a, T> {
+    /// Number of rows.
+    pub rows: usize,
+    /// Number of columns.
+    pub cols: usize,
+    /// The numbers, row after row: `rows · cols` of them.
+    pub data: &'a [T],
+}
+
+/// A mutably borrowed row-major matrix.
+#[derive(Debug)]
+pub struct MatMut<'a, T> {
+    /// Number of rows.
+    pub rows: usize,
+    /// Number of columns.
+    pub cols: usize,
+    /// The numbers, row after row: `rows · cols` of them.
+    pub data: &'a mut [T],
+}
+
+impl<'a, T: Scalar> MatRef<'a, T> {
+    /// A view of row-major numbers.
+    ///
+    /// # Panics
+    /// If there are not `rows · cols` of them.
+    #[track_caller]
+    pub fn new(rows: usize, cols: usize, data: &'a [T]) -> Self {
+        check_len(rows, cols, data.len());
+        Self { rows, cols, data }
+    }
+
+    /// Row `i`.
+    pub fn row(&self, i: usize) -> &'a [T] {
+        &self.data[i * self.cols..(i + 1) * self.cols]
+    }
+
+    /// An owned copy.
+    pub fn to_mat(&self) -> Mat<T> {
+        Mat { rows: self.rows, cols: self.cols, data: self.data.to_vec() }
+    }
+}
+
+impl<'a, T: Scalar> MatMut<'a, T> {
+    /// A mutable view of row-major numbers.
+    ///
+    /// # Panics
+    /// If there are not `rows · cols` of them.
+    #[track_caller]
+    pub fn new(rows: usize, cols: usize, data: &'a mut [T]) -> Self {
+        check_len(rows, cols, data.len());
+        Self { rows, cols, data }
+    }
+}
+
+#[track_caller]
+fn check_len(rows: usize, cols: usize, len: usize) {
+    assert!(
+        rows.checked_mul(cols) == Some(len),
+        "a [{rows}, {cols}] matrix needs {rows}·{cols} numbers, got {len}"
+    );
+}

@@ -1,0 +1,66 @@
+//! Threads, in one place. Work is cut at boundaries that depend on the sizes alone, never on the number of threads, and
+//! every block writes numbers of its own: so the results are the same bits for any number of threads, and without the
+//! `rayon` feature.
+//!
+//! The number of threads is the caller's: `rayon::ThreadPool::install` around the work, or rayon's default.
+
+/// Runs both, side by side where a thread is free.
+pub(crate) fn join<A: Send, B: Send>(a: impl FnOnce() -> A + Send, b: impl FnOnce() -> B + Send) -> (A, B) {
+    #[cfg(feature = "rayon")]
+    return rayon::join(a, b);
+    #[cfg(not(feature = "rayon"))]
+    return (a(), b());
+}
+
+/// Calls `f` for every index in `0..count`, side by side.
+pub(crate) fn for_each(count: usize, f: impl Fn(usize) + Sync + Send) {
+    match count {
+        0 => {}
+        1 => f(0),
+        _ => {
+            let (f, half) = (&f, count / 2);
+            join(|| for_range(0, half, f), || for_range(half, count, f));
+        }
+    }
+}
+
+fn for_range<F: Fn(usize) + Sync>(start: usize, end: usize, f: &F) {
+    if end - start == 1 {
+        return f(start);
+    }
+    let half = start + (end - start) / 2;
+    join(|| for_range(start, half, f), || for_range(half, end, f));
+}
+
+/// Cuts `out` into blocks of `block` numbers and calls `f(start, block)` for each, side by side.
+pub(crate) fn for_each_block<T: Send>(out: &mut [T], block: usize, f: impl Fn(usize, &mut [T]) + Sync) {
+    fn halve<T: Send, F: Fn(usize, &mut [T]) + Sync>(start: usize, out: &mut [T], block: usize, f: &F) {
+        let blocks = out.len().div_ceil(block);
+        if blocks <= 1 {
+            if !out.is_empty() {
+                f(start, out);
+            }
+            return;
+        }
+        let middle = blocks / 2 * block;
+        let (left, right) = out.split_at_mut(middle);
+        join(|| halve(start, left, block, f), || halve(start + middle, right, block, f));
+    }
+    halve(0, out, block.max(1), &f);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_cover_everything_once() {
+        for (len, block) in [(0, 4), (1, 4), (4, 4), (5, 4), (1000, 7), (3, 0)] {
+            let mut out = vec![0usize; len];
+            for_each_block(&mut out, block, |start, b| {
+                b.iter_mut().enumerate().for_each(|(i, v)| *v += start + i)
+            });
+            assert!(out.iter().enumerate().all(|(i, &v)| i == v), "len {len}, block {block}");
+        }
+    }
+}

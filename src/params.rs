@@ -1,0 +1,145 @@
+//! Parameters in one flat, ordered, named store, and their gradients in a second one of the same layout.
+//!
+//! An optimiser sees two flat slices; a checkpoint is one vector; the order is the order of creation, never a hash map's.
+
+use crate::mat::{Mat, MatMut, MatRef};
+use crate::scalar::Scalar;
+
+/// A parameter's place in its [`ParamStore`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ParamId {
+    pub(crate) index: usize,
+    offset: usize,
+    rows: usize,
+    cols: usize,
+}
+
+impl ParamId {
+    /// Shape, `(rows, cols)`.
+    pub fn shape(self) -> (usize, usize) {
+        (self.rows, self.cols)
+    }
+
+    fn range(self) -> std::ops::Range<usize> {
+        self.offset..self.offset + self.rows * self.cols
+    }
+}
+
+/// All parameters of a model, in the order in which they were added.
+///
+/// ```
+/// use hardgrad::{Mat, ParamStore};
+/// let mut params = ParamStore::new();
+/// let w = params.add("w", Mat::from_rows(&[[1.0, 2.0]]));
+/// let b = params.add("b", Mat::from_rows(&[[3.0]]));
+/// assert_eq!(params.flat(), [1.0, 2.0, 3.0]);
+/// assert_eq!(params.get(b).data, [3.0]);
+/// ```
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ParamStore<T> {
+    values: Vec<T>,
+    entries: Vec<(String, ParamId)>,
+}
+
+impl<T: Scalar> ParamStore<T> {
+    /// An empty store.
+    pub fn new() -> Self {
+        Self { values: Vec::new(), entries: Vec::new() }
+    }
+
+    /// Adds a parameter.
+    ///
+    /// # Panics
+    /// If the name is taken.
+    #[track_caller]
+    pub fn add(&mut self, name: impl Into<String>, value: Mat<T>) -> ParamId {
+        let name = name.into();
+        assert!(self.entries.iter().all(|(n, _)| *n != name), "a parameter named `{name}` exists already");
+        let (rows, cols) = (value.rows(), value.cols());
+        let id = ParamId { index: self.entries.len(), offset: self.values.len(), rows, cols };
+        self.values.extend_from_slice(value.as_slice());
+        self.entries.push((name, id));
+        id
+    }
+
+    /// The parameter's value.
+    pub fn get(&self, id: ParamId) -> MatRef<'_, T> {
+        MatRef::new(id.rows, id.cols, &self.values[id.range()])
+    }
+
+    /// The parameter's value.
+    pub fn get_mut(&mut self, id: ParamId) -> MatMut<'_, T> {
+        MatMut::new(id.rows, id.cols, &mut self.values[id.range()])
+    }
+
+    /// Names and places, in order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, ParamId)> {
+        self.entries.iter().map(|(name, id)| (name.as_str(), *id))
+    }
+
+    /// Number of parameters (matrices, not numbers).
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// All numbers, one parameter after the other.
+    pub fn flat(&self) -> &[T] {
+        &self.values
+    }
+
+    /// All numbers, one parameter after the other.
+    pub fn flat_mut(&mut self) -> &mut [T] {
+        &mut self.values
+    }
+
+    /// The name of the parameter to which number `index` of [`flat`](Self::flat) belongs.
+    ///
+    /// # Panics
+    /// If `index` is out of range.
+    pub fn name_at(&self, index: usize) -> &str {
+        let owner = self.entries.iter().find(|(_, id)| id.range().contains(&index));
+        owner.map(|(name, _)| name.as_str()).expect("the index lies within the flat store")
+    }
+}
+
+/// One gradient for each parameter of a store, in the same layout.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ParamGrads<T> {
+    values: Vec<T>,
+}
+
+impl<T: Scalar> ParamGrads<T> {
+    /// Zero gradients for all parameters of `params`.
+    pub fn zeros(params: &ParamStore<T>) -> Self {
+        Self { values: vec![T::ZERO; params.values.len()] }
+    }
+
+    /// The gradient of one parameter.
+    pub fn get(&self, id: ParamId) -> MatRef<'_, T> {
+        MatRef::new(id.rows, id.cols, &self.values[id.range()])
+    }
+
+    pub(crate) fn slice_mut(&mut self, id: ParamId) -> &mut [T] {
+        &mut self.values[id.range()]
+    }
+
+    /// The gradients of two different parameters at once.
+    pub(crate) fn two_mut(&mut self, a: ParamId, b: ParamId) -> [&mut [T]; 2] {
+        self.values.get_disjoint_mut([a.range(), b.range()]).expect("two parameters never overlap")
+    }
+
+    /// All numbers, in the order of [`ParamStore::flat`].
+    pub fn flat(&self) -> &[T] {
+        &self.values
+    }
+
+    /// All numbers, in the order of [`ParamStore::flat`].
+    pub fn flat_mut(&mut self) -> &mut [T] {
+        &mut self.values
+    }
+}

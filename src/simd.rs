@@ -1,0 +1,220 @@
+//! Vectorised `f32` functions, and run-time dispatch to the widest vectors that the CPU has.
+//!
+//! The functions are branch-free scalar code which the compiler vectorises when it meets them in a loop. A loop run
+//! inside [`vectorized`] is compiled three times, for the build's own target, for AVX2 and for AVX-512, and the CPU's
+//! features choose at run time. No version fuses a multiply with an add or changes the order of a sum, so all three give
+//! the same bits.
+#![allow(unsafe_code)]
+
+use crate::scalar::Scalar;
+
+/// Runs `body`, compiled for the widest vectors that this CPU has. Keep `body` to one call of an `#[inline(always)]`
+/// function that holds the loop, so that the compiler is sure to compile the loop inside each version.
+#[inline(always)]
+pub(crate) fn vectorized<R>(body: impl FnOnce() -> R) -> R {
+    #[cfg(target_arch = "x86_64")]
+    {
+        if is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512vl")
+            && is_x86_feature_detected!("avx512dq")
+        {
+            // SAFETY: the CPU has just been asked for exactly these features.
+            return unsafe { x86::avx512(body) };
+        }
+        if is_x86_feature_detected!("avx2") {
+            // SAFETY: as above.
+            return unsafe { x86::avx2(body) };
+        }
+    }
+    body()
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    #[target_feature(enable = "avx2")]
+    pub(super) fn avx2<R>(body: impl FnOnce() -> R) -> R {
+        body()
+    }
+
+    #[target_feature(enable = "avx512f,avx512vl,avx512dq")]
+    pub(super) fn avx512<R>(body: impl FnOnce() -> R) -> R {
+        body()
+    }
+}
+
+/// Number of partial sums in [`sum_by`]: one AVX-512 vector of `f32`.
+const LANES: usize = 16;
+
+/// Σ f(i) for i in `0..n`, in an order that depends on `n` alone: sixteen interleaved partial sums, then a fixed tree. A
+/// sum in plain index order would wait for each addition in turn.
+#[inline(always)]
+pub(crate) fn sum_by<T: Scalar>(n: usize, f: impl Fn(usize) -> T) -> T {
+    let mut lanes = [T::ZERO; LANES];
+    let whole = n - n % LANES;
+    let mut i = 0;
+    while i < whole {
+        for (k, lane) in lanes.iter_mut().enumerate() {
+            *lane += f(i + k);
+        }
+        i += LANES;
+    }
+    for k in 0..n - whole {
+        lanes[k] += f(whole + k);
+    }
+    let mut width = LANES / 2;
+    while width > 0 {
+        for k in 0..width {
+            lanes[k] += lanes[k + width];
+        }
+        width /= 2;
+    }
+    lanes[0]
+}
+
+/// eˣ, within 1 unit in the last place; 0 below −103.98, +∞ above 88.73, NaN for NaN.
+///
+/// x = n ln 2 + r with |r| ≤ ½ ln 2; eʳ by a polynomial (coefficients: Moshier, Cephes `expf`), then times 2ⁿ.
+#[inline(always)]
+#[allow(clippy::excessive_precision)] // the source's digits
+pub(crate) fn exp_f32(x: f32) -> f32 {
+    // Adding 1.5 · 2²³ rounds to the nearest integer and leaves it in the low bits.
+    const ROUND: f32 = 12_582_912.0;
+    // Comparisons that are false for NaN let it through.
+    let clamped = if x > 89.0 { 89.0 } else { x };
+    let clamped = if clamped < -104.0 { -104.0 } else { clamped };
+    let rounded = clamped * std::f32::consts::LOG2_E + ROUND;
+    let n = (rounded.to_bits() as i32).wrapping_sub(ROUND.to_bits() as i32);
+    let n_float = rounded - ROUND;
+    // ln 2 in two parts: the first has few enough bits that n · it is exact.
+    let r = clamped - n_float * 0.693_359_375 + n_float * 2.121_944_4e-4;
+    let p = 1.987_569_15e-4;
+    let p = p * r + 1.398_199_95e-3;
+    let p = p * r + 8.333_451_91e-3;
+    let p = p * r + 4.166_579_59e-2;
+    let p = p * r + 1.666_666_55e-1;
+    let p = p * r + 5.000_000_12e-1;
+    let e = p * (r * r) + r + 1.0;
+    // 2ⁿ in two factors, each a normal number, so that denormal results and the step to +∞ come out right.
+    let half = n >> 1;
+    let power = |k: i32| f32::from_bits(((k.wrapping_add(127)) << 23) as u32);
+    e * power(half) * power(n.wrapping_sub(half))
+}
+
+/// ln x, within 1 unit in the last place for every positive x; −∞ at 0, NaN below, +∞ at +∞, NaN for NaN.
+///
+/// x = 2ᵏ m with m in [√½, √2); ln m by a polynomial in m − 1 (coefficients: Moshier, Cephes `logf`).
+#[inline(always)]
+#[allow(clippy::excessive_precision)] // the source's digits
+pub(crate) fn ln_f32(x: f32) -> f32 {
+    const SQRT_HALF: u32 = 0x3f35_04f3;
+    let tiny = x < f32::MIN_POSITIVE;
+    let scaled = if tiny { x * 8_388_608.0 } else { x };
+    let bits = scaled.to_bits().wrapping_sub(SQRT_HALF);
+    let k = ((bits as i32) >> 23) as f32 - if tiny { 23.0 } else { 0.0 };
+    let f = f32::from_bits((bits & 0x007f_ffff).wrapping_add(SQRT_HALF)) - 1.0;
+    let p = 7.037_683_629_2e-2;
+    let p = p * f - 1.151_461_031_0e-1;
+    let p = p * f + 1.167_699_874_0e-1;
+    let p = p * f - 1.242_014_084_6e-1;
+    let p = p * f + 1.424_932_278_7e-1;
+    let p = p * f - 1.666_805_766_5e-1;
+    let p = p * f + 2.000_071_476_5e-1;
+    let p = p * f - 2.499_999_399_3e-1;
+    let p = p * f + 3.333_333_117_4e-1;
+    let square = f * f;
+    let tail = p * f * square - 2.121_944_4e-4 * k - 0.5 * square;
+    let ln = f + tail + 0.693_359_375 * k;
+    if x > 0.0 && x < f32::INFINITY {
+        ln
+    } else if x == 0.0 {
+        f32::NEG_INFINITY
+    } else if x > 0.0 {
+        x
+    } else {
+        f32::NAN
+    }
+}
+
+/// ln(1 + x) for x > −1: the rounding error of 1 + x is put back to first order, so small x keeps its digits.
+#[inline(always)]
+pub(crate) fn ln_1p_f32(x: f32) -> f32 {
+    let u = 1.0 + x;
+    let lost = x - (u - 1.0);
+    let ln = ln_f32(u) + lost / u;
+    if x < f32::INFINITY { ln } else { x }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Error in units in the last place of the true value.
+    fn ulps(got: f32, want: f64) -> f64 {
+        let exponent = (want.abs().to_bits() >> 52) as i32 - 1023;
+        let ulp = 2f64.powi(exponent.max(-126) - 23);
+        (f64::from(got) - want).abs() / ulp
+    }
+
+    /// Every 997th of the 2³² bit patterns: 4 million finite numbers of every magnitude and either sign.
+    fn floats() -> impl Iterator<Item = f32> {
+        (0..=u32::MAX).step_by(997).map(f32::from_bits).filter(|x| x.is_finite())
+    }
+
+    #[test]
+    fn exp_is_within_one_ulp() {
+        for x in floats() {
+            let want = f64::from(x).exp();
+            if x > 88.72 {
+                assert!(exp_f32(x) > 3.3e38);
+            } else {
+                assert!(ulps(exp_f32(x), want) <= 1.0, "exp({x}): {} for {want}", exp_f32(x));
+            }
+        }
+        assert_eq!(exp_f32(f32::NEG_INFINITY), 0.0);
+        assert_eq!(exp_f32(f32::INFINITY), f32::INFINITY);
+        assert_eq!(exp_f32(0.0), 1.0);
+        assert!(exp_f32(f32::NAN).is_nan());
+    }
+
+    #[test]
+    fn ln_is_within_one_ulp() {
+        for x in floats().filter(|&x| x > 0.0) {
+            assert!(ulps(ln_f32(x), f64::from(x).ln()) <= 1.0, "ln({x}) = {}", ln_f32(x));
+        }
+        assert_eq!(ln_f32(0.0), f32::NEG_INFINITY);
+        assert_eq!(ln_f32(f32::INFINITY), f32::INFINITY);
+        assert_eq!(ln_f32(1.0), 0.0);
+        assert!(ln_f32(-1.0).is_nan() && ln_f32(f32::NAN).is_nan());
+    }
+
+    #[test]
+    fn ln_1p_keeps_small_arguments() {
+        for x in floats().filter(|&x| x > -0.9 && x < 1e30) {
+            // Rounding 1 + x and lost / u cost up to two more roundings than ln itself.
+            assert!(ulps(ln_1p_f32(x), f64::from(x).ln_1p()) <= 3.0, "ln_1p({x}) = {}", ln_1p_f32(x));
+        }
+    }
+
+    /// The three compiled versions of one loop agree bit for bit.
+    #[test]
+    fn every_path_has_the_same_bits() {
+        #[inline(always)]
+        fn body(xs: &[f32], out: &mut [f32]) -> f32 {
+            for (o, &x) in out.iter_mut().zip(xs) {
+                *o = ln_f32(exp_f32(x) + 1.5) / (1.0 + x * x);
+            }
+            sum_by(out.len(), |i| out[i])
+        }
+        let xs: Vec<f32> = (0..1003).map(|i| (i as f32 - 500.0) * 0.03).collect();
+        let (mut plain, mut wide) = (vec![0.0; xs.len()], vec![0.0; xs.len()]);
+        let sum = body(&xs, &mut plain);
+        assert_eq!(sum.to_bits(), vectorized(|| body(&xs, &mut wide)).to_bits());
+        assert_eq!(plain, wide);
+        #[cfg(target_arch = "x86_64")]
+        if is_x86_feature_detected!("avx2") {
+            // SAFETY: the CPU has just been asked for the feature.
+            assert_eq!(sum.to_bits(), unsafe { x86::avx2(|| body(&xs, &mut wide)) }.to_bits());
+            assert_eq!(plain, wide);
+        }
+    }
+}

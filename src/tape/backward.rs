@@ -1,0 +1,254 @@
+//! The reverse sweep: the one page with all rules.
+//!
+//! Parents have smaller indices than their children, so the order of recording is a topological order and the sweep is one
+//! loop from the loss down. A node's gradient is complete when the loop reaches it.
+
+use super::custom::{CustomOp, InputGrads, Inputs, Recorded};
+use super::op::Op;
+use super::{Node, Tape, Values, Var};
+use crate::gemm::gemm;
+use crate::kernels::{bernoulli, elementwise, reduce, softmax};
+use crate::mat::{MatMut, MatRef};
+use crate::par;
+use crate::params::ParamGrads;
+use crate::scalar::Scalar;
+
+impl<T: Scalar> Tape<'_, T> {
+    /// Gradients of the 1×1 value `loss`: of every parameter into `grads` (overwritten; zero where `loss` does not depend
+    /// on it), of every leaf and intermediate value for [`grad`](Self::grad).
+    ///
+    /// # Panics
+    /// If `loss` is not 1×1 or depends on no parameter and no leaf.
+    #[track_caller]
+    pub fn backward(&mut self, loss: Var, grads: &mut ParamGrads<T>) {
+        let shape = self.shape(loss);
+        assert!(shape == (1, 1), "backward: the loss must be [1, 1], got [{}, {}]", shape.0, shape.1);
+        self.backward_from(loss, &[T::ONE], grads);
+    }
+
+    /// Like [`backward`](Self::backward), from a value of any shape with its cotangent given: the gradients of ⟨g, value⟩.
+    ///
+    /// # Panics
+    /// If `g` has another length than the value, or the value depends on no parameter and no leaf.
+    #[track_caller]
+    pub fn backward_from(&mut self, from: Var, g: &[T], grads: &mut ParamGrads<T>) {
+        let node = *self.node(from);
+        assert!(node.needs_grad, "backward: the value depends on no parameter and no leaf");
+        assert!(
+            g.len() == node.rows * node.cols,
+            "backward: a [{}, {}] value needs as many cotangents, got {}",
+            node.rows,
+            node.cols,
+            g.len()
+        );
+        let ws = &mut *self.workspace;
+        ws.touched.clear();
+        ws.touched.resize(ws.nodes.len(), false);
+        if ws.grads.len() < ws.used {
+            ws.grads.resize(ws.used, T::ZERO);
+        }
+        let params = self.params;
+        let mut seed =
+            Grads { arena: &mut ws.grads, params: grads, nodes: &ws.nodes, touched: &mut ws.touched };
+        seed.sum_into(from).expect("needs_grad was checked").data.copy_from_slice(g);
+        for index in (0..=from.index as usize).rev() {
+            let node = &ws.nodes[index];
+            if !ws.touched[index] || matches!(node.op, Op::Constant | Op::Leaf | Op::Param(_)) {
+                continue;
+            }
+            // Parents lie to the left of the node, so their gradients and the node's own never overlap.
+            let (left, right) = ws.grads.split_at_mut(node.offset);
+            let step = Step {
+                values: Values { values: &ws.values, nodes: &ws.nodes, params },
+                out: &ws.values[node.range()],
+                g: &right[..node.rows * node.cols],
+                cols: node.cols,
+            };
+            let mut grads = Grads { arena: left, params: grads, nodes: &ws.nodes, touched: &mut ws.touched };
+            match node.op {
+                Op::Custom { index, first, count } => {
+                    let vars = &ws.custom_inputs[first..first + count];
+                    step.custom(self.customs.get(index), vars, node, &mut grads);
+                }
+                _ => step.vjp(&node.op, &mut grads, &mut ws.scratch),
+            }
+        }
+        for (_, id) in params.iter() {
+            let reached = ws.param_nodes[id.index].is_some_and(|v| ws.touched[v.index as usize]);
+            if !reached {
+                grads.slice_mut(id).fill(T::ZERO);
+            }
+        }
+    }
+}
+
+/// One node of the sweep: its output value, its cotangent `g`, and the values before it.
+struct Step<'a, T> {
+    values: Values<'a, T>,
+    out: &'a [T],
+    g: &'a [T],
+    cols: usize,
+}
+
+impl<T: Scalar> Step<'_, T> {
+    /// The rule of each op: adds to the gradients of its inputs.
+    fn vjp(&self, op: &Op<T>, grads: &mut Grads<'_, T>, scratch: &mut [T]) {
+        let (y, g) = (self.out, self.g);
+        let value = |v: Var| self.values.get(v).data;
+        match *op {
+            Op::Constant | Op::Leaf | Op::Param(_) | Op::Custom { .. } => {
+                unreachable!("handled by the sweep")
+            }
+            Op::MatMul(a, b) => self.matmul(a, b, g, grads),
+            Op::Linear { x, weight, bias, relu } => {
+                let mut g = g;
+                if relu {
+                    let masked = &mut scratch[..g.len()];
+                    masked.fill(T::ZERO);
+                    elementwise::relu_vjp(y, g, masked);
+                    g = masked;
+                }
+                grads.add(bias, |db| reduce::add_bias_vjp(g, db));
+                self.matmul(x, weight, g, grads);
+            }
+            Op::AddBias(x, bias) => {
+                grads.add(x, |dx| elementwise::axpy(T::ONE, g, dx));
+                grads.add(bias, |db| reduce::add_bias_vjp(g, db));
+            }
+            Op::Add(a, b) => {
+                grads.add(a, |da| elementwise::axpy(T::ONE, g, da));
+                grads.add(b, |db| elementwise::axpy(T::ONE, g, db));
+            }
+            Op::Sub(a, b) => {
+                grads.add(a, |da| elementwise::axpy(T::ONE, g, da));
+                grads.add(b, |db| elementwise::axpy(-T::ONE, g, db));
+            }
+            Op::Mul(a, b) => {
+                grads.add(a, |da| elementwise::mul_vjp(value(b), g, da));
+                grads.add(b, |db| elementwise::mul_vjp(value(a), g, db));
+            }
+            Op::Affine(x, alpha) => grads.add(x, |dx| elementwise::axpy(alpha, g, dx)),
+            Op::Relu(x) => grads.add(x, |dx| elementwise::relu_vjp(y, g, dx)),
+            Op::Sigmoid(x) => grads.add(x, |dx| elementwise::sigmoid_vjp(y, g, dx)),
+            Op::Exp(x) => grads.add(x, |dx| elementwise::exp_vjp(y, g, dx)),
+            Op::Ln(x) => grads.add(x, |dx| elementwise::ln_vjp(value(x), g, dx)),
+            Op::Softmax(x, group) => grads.add(x, |dx| softmax::softmax_vjp(y, group, g, dx)),
+            Op::LogSoftmax(x, group) => grads.add(x, |dx| softmax::log_softmax_vjp(y, group, g, dx)),
+            Op::Sum(x) => grads.add(x, |dx| reduce::sum_vjp(g[0], dx)),
+            Op::RowSum(x) => grads.add(x, |dx| reduce::row_sum_vjp(g, self.values.get(x).cols, dx)),
+            Op::BceWithLogits { logits, targets } => {
+                let (x, t, cols) = (value(logits), value(targets), self.values.get(logits).cols);
+                grads.add(logits, |dx| bernoulli::bce_with_logits_vjp(x, t, cols, g, dx));
+                grads.add(targets, |dt| bernoulli::bce_with_logits_target_vjp(x, cols, g, dt));
+            }
+            Op::CategoricalKl(x, group) => {
+                let (logits, scratch) = (self.values.get(x), &mut scratch[..group]);
+                grads.add(x, |dx| {
+                    softmax::categorical_kl_vjp(logits.data, logits.cols, group, g, dx, scratch);
+                });
+            }
+            Op::Reshape(x) => grads.add(x, |dx| elementwise::axpy(T::ONE, g, dx)),
+        }
+    }
+
+    /// da += g · bᵀ and db += aᵀ · g, side by side.
+    fn matmul(&self, a: Var, b: Var, g: &[T], grads: &mut Grads<'_, T>) {
+        let (av, bv) = (self.values.get(a), self.values.get(b));
+        let g = MatRef::new(av.rows, self.cols, g);
+        if a == b {
+            // One gradient for both: the second product is added after the first.
+            for product in [true, false] {
+                if let Some((da, beta)) = grads.multiply_into(a) {
+                    if product { gemm(g, bv.t(), beta, da) } else { gemm(av.t(), g, beta, da) }
+                }
+            }
+            return;
+        }
+        let (da, db) = grads.multiply_into_both(a, b);
+        par::join(
+            || da.map(|(da, beta)| gemm(g, bv.t(), beta, da)),
+            || db.map(|(db, beta)| gemm(av.t(), g, beta, db)),
+        );
+    }
+
+    fn custom(&self, op: &dyn CustomOp<T>, vars: &[Var], node: &Node<T>, grads: &mut Grads<'_, T>) {
+        let recorded = Recorded {
+            inputs: Inputs { values: self.values, vars },
+            output: MatRef::new(node.rows, node.cols, self.out),
+            g: MatRef::new(node.rows, node.cols, self.g),
+        };
+        op.vjp(&recorded, &mut InputGrads { grads, vars });
+    }
+}
+
+/// The gradients that a rule may write: those of the nodes before it, and the parameters'.
+///
+/// Nothing is cleared before a sweep. A gradient that is touched for the first time is zeroed then, or, by a matrix
+/// product, written without being read.
+#[derive(Debug)]
+pub(super) struct Grads<'a, T> {
+    arena: &'a mut [T],
+    params: &'a mut ParamGrads<T>,
+    nodes: &'a [Node<T>],
+    touched: &'a mut [bool],
+}
+
+/// A gradient to multiply into, and whether to keep (1) or overwrite (0) what it holds.
+type Product<'a, T> = Option<(MatMut<'a, T>, T)>;
+
+impl<T: Scalar> Grads<'_, T> {
+    /// Lets `rule` add to the gradient of `v`, if `v` needs one.
+    fn add(&mut self, v: Var, rule: impl FnOnce(&mut [T])) {
+        if let Some(dv) = self.sum_into(v) {
+            rule(dv.data);
+        }
+    }
+
+    /// The gradient of `v`, zeroed at the first touch; `None` if `v` needs none.
+    pub(super) fn sum_into(&mut self, v: Var) -> Option<MatMut<'_, T>> {
+        let (dv, beta) = self.multiply_into(v)?;
+        if beta == T::ZERO {
+            dv.data.fill(T::ZERO);
+        }
+        Some(dv)
+    }
+
+    /// The gradient of `v` and the `beta` for a product into it.
+    fn multiply_into(&mut self, v: Var) -> Product<'_, T> {
+        let node = &self.nodes[v.index as usize];
+        if !node.needs_grad {
+            return None;
+        }
+        let beta = self.touch(v);
+        let data = match node.op {
+            Op::Param(id) => self.params.slice_mut(id),
+            _ => &mut self.arena[node.range()],
+        };
+        Some((MatMut::new(node.rows, node.cols, data), beta))
+    }
+
+    /// The same for two different values at once.
+    fn multiply_into_both(&mut self, a: Var, b: Var) -> (Product<'_, T>, Product<'_, T>) {
+        let (na, nb) = (&self.nodes[a.index as usize], &self.nodes[b.index as usize]);
+        if !na.needs_grad {
+            return (None, self.multiply_into(b));
+        }
+        if !nb.needs_grad {
+            return (self.multiply_into(a), None);
+        }
+        let (beta_a, beta_b) = (self.touch(a), self.touch(b));
+        let [da, db] = match (na.op, nb.op) {
+            (Op::Param(p), Op::Param(q)) => self.params.two_mut(p, q),
+            (Op::Param(p), _) => [self.params.slice_mut(p), &mut self.arena[nb.range()]],
+            (_, Op::Param(q)) => [&mut self.arena[na.range()], self.params.slice_mut(q)],
+            _ => self.arena.get_disjoint_mut([na.range(), nb.range()]).expect("two nodes never overlap"),
+        };
+        let a = (MatMut::new(na.rows, na.cols, da), beta_a);
+        (Some(a), Some((MatMut::new(nb.rows, nb.cols, db), beta_b)))
+    }
+
+    /// Marks `v` as touched: 1 if it was before, else 0.
+    fn touch(&mut self, v: Var) -> T {
+        if std::mem::replace(&mut self.touched[v.index as usize], true) { T::ONE } else { T::ZERO }
+    }
+}

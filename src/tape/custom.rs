@@ -1,0 +1,116 @@
+//! Nodes whose backward is not the derivative of their forward.
+
+use super::backward::Grads;
+use super::{Values, Var};
+use crate::mat::{MatMut, MatRef};
+use crate::scalar::Scalar;
+
+/// An operation of the caller's own, recorded by [`Tape::custom`](super::Tape::custom).
+///
+/// `vjp` need not be the derivative of `forward`; that is the point. A straight-through node at a *sample* takes the
+/// logits and gives the sample, and its `vjp` is an estimator. A node at the *loss* takes the logits and the loss and gives
+/// the loss, and its `vjp` adds a score-function term to the logits.
+///
+/// `forward` draws no random numbers of its own: noise is drawn before and held in the operation, so that the same node
+/// can be replayed, given a sample from outside, or compared with another.
+///
+/// A sign function whose backward pretends that it was the identity within [−1, 1]:
+///
+/// ```
+/// use hardgrad::{Mat, MatMut, ParamGrads, ParamStore, Workspace};
+/// use hardgrad::tape::{CustomOp, InputGrads, Inputs, Recorded};
+///
+/// struct StraightThroughSign;
+///
+/// impl CustomOp<f64> for StraightThroughSign {
+///     fn name(&self) -> &str { "sign" }
+///     fn shape(&self, inputs: &Inputs<'_, f64>) -> (usize, usize) {
+///         (inputs.get(0).rows, inputs.get(0).cols)
+///     }
+///     fn forward(&self, inputs: &Inputs<'_, f64>, out: MatMut<'_, f64>) {
+///         for (out, x) in out.data.iter_mut().zip(inputs.get(0).data) { *out = x.signum(); }
+///     }
+///     fn vjp(&self, node: &Recorded<'_, f64>, grads: &mut InputGrads<'_, '_, f64>) {
+///         let x = node.inputs.get(0).data;
+///         let Some(dx) = grads.get(0) else { return };
+///         for ((dx, g), x) in dx.data.iter_mut().zip(node.g.data).zip(x) {
+///             if x.abs() <= 1.0 { *dx += g; }
+///         }
+///     }
+/// }
+///
+/// let (params, mut workspace) = (ParamStore::new(), Workspace::new());
+/// let mut tape = workspace.tape(&params);
+/// let x = tape.leaf(Mat::from_rows(&[[0.3, -2.0]]).view());
+/// let y = tape.custom(&StraightThroughSign, &[x]);
+/// let loss = tape.sum(y);
+/// tape.backward(loss, &mut ParamGrads::zeros(&params));
+/// assert_eq!(tape.value(y).data, [1.0, -1.0]);
+/// assert_eq!(tape.grad(x).unwrap().data, [1.0, 0.0]);
+/// ```
+pub trait CustomOp<T: Scalar> {
+    /// For messages.
+    fn name(&self) -> &str;
+
+    /// The output's `(rows, cols)`.
+    fn shape(&self, inputs: &Inputs<'_, T>) -> (usize, usize);
+
+    /// Writes every number of the output. What `out` holds before is unspecified.
+    fn forward(&self, inputs: &Inputs<'_, T>, out: MatMut<'_, T>);
+
+    /// Adds to the gradients of the inputs, given the output's cotangent `node.g`.
+    fn vjp(&self, node: &Recorded<'_, T>, grads: &mut InputGrads<'_, '_, T>);
+}
+
+/// The values of a custom node's inputs.
+#[derive(Clone, Copy, Debug)]
+pub struct Inputs<'a, T> {
+    pub(super) values: Values<'a, T>,
+    pub(super) vars: &'a [Var],
+}
+
+impl<'a, T: Scalar> Inputs<'a, T> {
+    /// Number of inputs.
+    #[allow(clippy::len_without_is_empty)] // a list of operands, not a collection
+    pub fn len(&self) -> usize {
+        self.vars.len()
+    }
+
+    /// Input `k`, in the order given to [`Tape::custom`](super::Tape::custom).
+    ///
+    /// # Panics
+    /// If there is no input `k`.
+    #[track_caller]
+    pub fn get(&self, k: usize) -> MatRef<'a, T> {
+        self.values.get(self.vars[k])
+    }
+}
+
+/// A custom node as its vjp sees it.
+#[derive(Clone, Copy, Debug)]
+pub struct Recorded<'a, T> {
+    /// The inputs' values.
+    pub inputs: Inputs<'a, T>,
+    /// The value that `forward` wrote.
+    pub output: MatRef<'a, T>,
+    /// The output's cotangent.
+    pub g: MatRef<'a, T>,
+}
+
+/// The gradients of a custom node's inputs.
+#[derive(Debug)]
+pub struct InputGrads<'s, 'a, T> {
+    pub(super) grads: &'s mut Grads<'a, T>,
+    pub(super) vars: &'s [Var],
+}
+
+impl<T: Scalar> InputGrads<'_, '_, T> {
+    /// The gradient of input `k`, to be added to; `None` where nobody needs it.
+    ///
+    /// # Panics
+    /// If there is no input `k`.
+    #[track_caller]
+    pub fn get(&mut self, k: usize) -> Option<MatMut<'_, T>> {
+        self.grads.sum_into(self.vars[k])
+    }
+}

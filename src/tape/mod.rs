@@ -1,0 +1,271 @@
+//! The autodiff engine: a tape that computes as it records, and one reverse sweep.
+//!
+//! A [`Tape`] lives for one step. It borrows a [`Workspace`] (memory kept from step to step) and the parameters. Each
+//! method computes its result at once, appends a node and returns a [`Var`], a small `Copy` index. Parents always have
+//! smaller indices than their children, so [`Tape::backward`] is one loop from the loss down.
+//!
+//! ```
+//! use hardgrad::{Mat, ParamGrads, ParamStore, Workspace};
+//! let mut params = ParamStore::new();
+//! let w = params.add("w", Mat::from_rows(&[[2.0], [3.0]]));
+//! let mut grads = ParamGrads::zeros(&params);
+//! let mut workspace = Workspace::new();
+//!
+//! let mut tape = workspace.tape(&params);
+//! let x = tape.constant(Mat::from_rows(&[[1.0, 10.0]]).view());
+//! let w_var = tape.param(w);
+//! let y = tape.matmul(x, w_var); // 1·2 + 10·3
+//! let loss = tape.mul(y, y);
+//! assert_eq!(tape.scalar(loss), 32.0 * 32.0);
+//! tape.backward(loss, &mut grads);
+//! assert_eq!(grads.get(w).data, [2.0 * 32.0 * 1.0, 2.0 * 32.0 * 10.0]);
+//! ```
+//!
+//! A shape that does not fit is a bug and panics at the op that noticed it, with both shapes.
+
+mod backward;
+#[cfg(test)]
+mod checks;
+mod custom;
+mod op;
+mod ops;
+mod workspace;
+
+pub use custom::{CustomOp, InputGrads, Inputs, Recorded};
+pub use workspace::Workspace;
+
+use crate::mat::{Mat, MatRef};
+use crate::params::{ParamId, ParamStore};
+use crate::scalar::Scalar;
+use op::Op;
+
+/// A value on a tape. It belongs to the tape that made it; another tape refuses it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Var {
+    pub(crate) index: u32,
+    serial: u32,
+}
+
+/// One recorded operation.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Node<T> {
+    pub(crate) op: Op<T>,
+    rows: usize,
+    cols: usize,
+    /// Where the value starts in the arena, and the gradient in the other arena.
+    offset: usize,
+    needs_grad: bool,
+}
+
+impl<T> Node<T> {
+    fn range(&self) -> std::ops::Range<usize> {
+        self.offset..self.offset + self.rows * self.cols
+    }
+}
+
+/// One step's recording. Made by [`Workspace::tape`].
+pub struct Tape<'t, T> {
+    workspace: &'t mut Workspace<T>,
+    params: &'t ParamStore<T>,
+    customs: Customs<'t, T>,
+}
+
+impl<T> std::fmt::Debug for Tape<'_, T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Tape with {} nodes", self.workspace.nodes.len())
+    }
+}
+
+/// Reading the values recorded so far, while something else is written.
+#[derive(Debug)]
+pub(crate) struct Values<'a, T> {
+    values: &'a [T],
+    nodes: &'a [Node<T>],
+    params: &'a ParamStore<T>,
+}
+
+impl<T> Clone for Values<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Values<'_, T> {}
+
+impl<'a, T: Scalar> Values<'a, T> {
+    fn get(&self, v: Var) -> MatRef<'a, T> {
+        let node = &self.nodes[v.index as usize];
+        match node.op {
+            Op::Param(id) => self.params.get(id),
+            _ => MatRef::new(node.rows, node.cols, &self.values[node.range()]),
+        }
+    }
+}
+
+impl<'t, T: Scalar> Tape<'t, T> {
+    fn new(workspace: &'t mut Workspace<T>, params: &'t ParamStore<T>) -> Self {
+        Self { workspace, params, customs: Customs::default() }
+    }
+
+    /// A value that needs no gradient.
+    pub fn constant(&mut self, value: MatRef<'_, T>) -> Var {
+        self.constant_with(value.rows, value.cols, |out| out.copy_from_slice(value.data))
+    }
+
+    /// A value that needs no gradient, `[rows, cols]`, written in place by `fill`, which must write every number.
+    pub fn constant_with(&mut self, rows: usize, cols: usize, fill: impl FnOnce(&mut [T])) -> Var {
+        self.push(Op::Constant, (rows, cols), false, |_, out, _| fill(out))
+    }
+
+    /// A value whose gradient [`grad`](Self::grad) gives after the sweep.
+    pub fn leaf(&mut self, value: MatRef<'_, T>) -> Var {
+        self.push(Op::Leaf, (value.rows, value.cols), true, |_, out, _| out.copy_from_slice(value.data))
+    }
+
+    /// A parameter. Asking again gives the same value.
+    pub fn param(&mut self, id: ParamId) -> Var {
+        if let Some(v) = self.workspace.param_nodes[id.index] {
+            return v;
+        }
+        let v = self.record(Op::Param(id), id.shape(), self.workspace.used, true);
+        self.workspace.param_nodes[id.index] = Some(v);
+        v
+    }
+
+    /// The same numbers as a constant: no gradient flows back through it.
+    #[track_caller]
+    pub fn detach(&mut self, x: Var) -> Var {
+        let shape = self.shape(x);
+        self.push(Op::Constant, shape, false, |v, out, _| out.copy_from_slice(v.get(x).data))
+    }
+
+    /// A custom operation (see [`CustomOp`]). The operation outlives the tape, so that nothing is allocated for it.
+    #[track_caller]
+    pub fn custom(&mut self, op: &'t dyn CustomOp<T>, inputs: &[Var]) -> Var {
+        inputs.iter().for_each(|&v| self.check(v));
+        let first = self.workspace.custom_inputs.len();
+        self.workspace.custom_inputs.extend_from_slice(inputs);
+        let ws = &*self.workspace;
+        let values = Values { values: &ws.values, nodes: &ws.nodes, params: self.params };
+        let shape = op.shape(&Inputs { values, vars: inputs });
+        let needs_grad = inputs.iter().any(|&v| self.node(v).needs_grad);
+        let node = Op::Custom { index: self.customs.push(op), first, count: inputs.len() };
+        self.push(node, shape, needs_grad, |values, out, _| {
+            op.forward(&Inputs { values, vars: inputs }, crate::MatMut::new(shape.0, shape.1, out));
+        })
+    }
+
+    /// The value of `v`.
+    #[track_caller]
+    pub fn value(&self, v: Var) -> MatRef<'_, T> {
+        self.check(v);
+        let ws = &*self.workspace;
+        Values { values: &ws.values, nodes: &ws.nodes, params: self.params }.get(v)
+    }
+
+    /// The one number of a 1×1 value.
+    ///
+    /// # Panics
+    /// If `v` has another shape.
+    #[track_caller]
+    pub fn scalar(&self, v: Var) -> T {
+        let m = self.value(v);
+        assert!(m.data.len() == 1, "scalar: the value is [{}, {}], not [1, 1]", m.rows, m.cols);
+        m.data[0]
+    }
+
+    /// The shape of `v`, `(rows, cols)`.
+    #[track_caller]
+    pub fn shape(&self, v: Var) -> (usize, usize) {
+        let node = self.node(v);
+        (node.rows, node.cols)
+    }
+
+    /// The gradient of `v` after [`backward`](Self::backward): `None` if the sweep did not reach it, or if `v` is a
+    /// parameter (whose gradient is in the [`ParamGrads`](crate::ParamGrads)).
+    #[track_caller]
+    pub fn grad(&self, v: Var) -> Option<MatRef<'_, T>> {
+        let node = self.node(v);
+        let ws = &*self.workspace;
+        let reached = ws.touched.get(v.index as usize).copied().unwrap_or(false);
+        let here = reached && !matches!(node.op, Op::Param(_));
+        here.then(|| MatRef::new(node.rows, node.cols, &ws.grads[node.range()]))
+    }
+
+    /// The gradient of `v` as an owned matrix, zeros where the sweep did not reach it.
+    #[track_caller]
+    pub fn grad_or_zeros(&self, v: Var) -> Mat<T> {
+        let (rows, cols) = self.shape(v);
+        self.grad(v).map_or_else(|| Mat::zeros(rows, cols), |g| g.to_mat())
+    }
+
+    #[track_caller]
+    fn check(&self, v: Var) {
+        assert!(
+            v.serial == self.workspace.serial && (v.index as usize) < self.workspace.nodes.len(),
+            "this Var belongs to another tape (a tape's values end with it)"
+        );
+    }
+
+    #[track_caller]
+    fn node(&self, v: Var) -> &Node<T> {
+        self.check(v);
+        &self.workspace.nodes[v.index as usize]
+    }
+
+    fn record(&mut self, op: Op<T>, (rows, cols): (usize, usize), offset: usize, needs_grad: bool) -> Var {
+        let ws = &mut *self.workspace;
+        ws.touched.clear(); // gradients of an earlier sweep no longer belong to this list of nodes
+        let index = u32::try_from(ws.nodes.len()).expect("a tape holds fewer than 2³² nodes");
+        ws.nodes.push(Node { op, rows, cols, offset, needs_grad });
+        Var { index, serial: ws.serial }
+    }
+
+    /// Appends a node and computes its value: `fill` gets the values so far, the output and the scratch memory.
+    fn push(
+        &mut self,
+        op: Op<T>,
+        shape: (usize, usize),
+        needs_grad: bool,
+        fill: impl FnOnce(Values<'_, T>, &mut [T], &mut [T]),
+    ) -> Var {
+        let ws = &mut *self.workspace;
+        let len = shape.0 * shape.1;
+        let offset = ws.reserve(len);
+        let (before, rest) = ws.values.split_at_mut(offset);
+        let values = Values { values: before, nodes: &ws.nodes, params: self.params };
+        fill(values, &mut rest[..len], &mut ws.scratch);
+        self.record(op, shape, offset, needs_grad)
+    }
+}
+
+/// The custom operations of a tape. The first few need no allocation; a model rarely has more.
+struct Customs<'t, T> {
+    first: [Option<&'t dyn CustomOp<T>>; 8],
+    more: Vec<&'t dyn CustomOp<T>>,
+    len: usize,
+}
+
+impl<T> Default for Customs<'_, T> {
+    fn default() -> Self {
+        Self { first: [None; 8], more: Vec::new(), len: 0 }
+    }
+}
+
+impl<'t, T: Scalar> Customs<'t, T> {
+    fn push(&mut self, op: &'t dyn CustomOp<T>) -> usize {
+        match self.first.get_mut(self.len) {
+            Some(slot) => *slot = Some(op),
+            None => self.more.push(op),
+        }
+        self.len += 1;
+        self.len - 1
+    }
+
+    fn get(&self, index: usize) -> &'t dyn CustomOp<T> {
+        match self.first.get(index) {
+            Some(slot) => slot.expect("recorded before the sweep"),
+            None => self.more[index - self.first.len()],
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! The closed set of operations, plus one open arm for custom ones.
+
+use super::Var;
+use crate::params::ParamId;
+
+/// Declares [`OpKind`] and the list of all its values from one list of names.
+macro_rules! op_kinds {
+    ($($kind:ident),* $(,)?) => {
+        /// The name of an operation without its operands. The gradient checks run over [`OpKind::ALL`].
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(crate) enum OpKind { $($kind),* }
+
+        #[cfg(test)]
+        impl OpKind {
+            pub(crate) const ALL: &'static [OpKind] = &[$(OpKind::$kind),*];
+        }
+    };
+}
+
+op_kinds!(
+    Constant,
+    Leaf,
+    Param,
+    MatMul,
+    Linear,
+    AddBias,
+    Add,
+    Sub,
+    Mul,
+    Affine,
+    Relu,
+    Sigmoid,
+    Exp,
+    Ln,
+    Softmax,
+    LogSoftmax,
+    Sum,
+    RowSum,
+    BceWithLogits,
+    CategoricalKl,
+    Reshape,
+    Custom,
+);
+
+/// What a node computed, and from what. The vjp of each stands in `backward.rs`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Op<T> {
+    /// A value that needs no gradient.
+    Constant,
+    /// A value whose gradient the caller wants.
+    Leaf,
+    /// A parameter; its value and gradient live outside the tape.
+    Param(ParamId),
+    /// a · b
+    MatMul(Var, Var),
+    /// x · weight + bias, then max(·, 0) where `relu`
+    Linear { x: Var, weight: Var, bias: Var, relu: bool },
+    /// x + bias in every row
+    AddBias(Var, Var),
+    /// a + b
+    Add(Var, Var),
+    /// a − b
+    Sub(Var, Var),
+    /// a ⊙ b
+    Mul(Var, Var),
+    /// alpha · x + a number
+    Affine(Var, T),
+    /// max(x, 0)
+    Relu(Var),
+    /// 1 / (1 + e⁻ˣ)
+    Sigmoid(Var),
+    /// eˣ
+    Exp(Var),
+    /// ln x
+    Ln(Var),
+    /// softmax by groups
+    Softmax(Var, usize),
+    /// log-softmax by groups
+    LogSoftmax(Var, usize),
+    /// Σ of everything
+    Sum(Var),
+    /// Σ of each row
+    RowSum(Var),
+    /// binary cross-entropy of each row
+    BceWithLogits { logits: Var, targets: Var },
+    /// KL divergence to the uniform prior of each row
+    CategoricalKl(Var, usize),
+    /// the same numbers in another shape
+    Reshape(Var),
+    /// the caller's operation `index`, with `count` inputs from `first` on
+    Custom { index: usize, first: usize, count: usize },
+}
+
+impl<T> Op<T> {
+    #[cfg_attr(not(test), allow(dead_code))] // the gradient checks ask which op a node is
+    pub(crate) fn kind(&self) -> OpKind {
+        match self {
+            Op::Constant => OpKind::Constant,
+            Op::Leaf => OpKind::Leaf,
+            Op::Param(_) => OpKind::Param,
+            Op::MatMul(..) => OpKind::MatMul,
+            Op::Linear { .. } => OpKind::Linear,
+            Op::AddBias(..) => OpKind::AddBias,
+            Op::Add(..) => OpKind::Add,
+            Op::Sub(..) => OpKind::Sub,
+            Op::Mul(..) => OpKind::Mul,
+            Op::Affine(..) => OpKind::Affine,
+            Op::Relu(_) => OpKind::Relu,
+            Op::Sigmoid(_) => OpKind::Sigmoid,
+            Op::Exp(_) => OpKind::Exp,
+            Op::Ln(_) => OpKind::Ln,
+            Op::Softmax(..) => OpKind::Softmax,
+            Op::LogSoftmax(..) => OpKind::LogSoftmax,
+            Op::Sum(_) => OpKind::Sum,
+            Op::RowSum(_) => OpKind::RowSum,
+            Op::BceWithLogits { .. } => OpKind::BceWithLogits,
+            Op::CategoricalKl(..) => OpKind::CategoricalKl,
+            Op::Reshape(_) => OpKind::Reshape,
+            Op::Custom { .. } => OpKind::Custom,
+        }
+    }
+}

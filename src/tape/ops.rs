@@ -1,0 +1,231 @@
+//! One method an operation: checks the shapes, computes, records.
+
+use super::op::Op;
+use super::{Tape, Var};
+use crate::gemm::gemm;
+use crate::kernels::{bernoulli, elementwise, reduce, softmax};
+use crate::mat::MatMut;
+use crate::scalar::Scalar;
+
+impl<T: Scalar> Tape<'_, T> {
+    /// a · b. Shapes: `[N, K] · [K, M] → [N, M]`.
+    ///
+    /// # Panics
+    /// If the inner sizes differ.
+    #[track_caller]
+    pub fn matmul(&mut self, a: Var, b: Var) -> Var {
+        let ((n, k), (k2, m)) = (self.shape(a), self.shape(b));
+        assert!(k == k2, "matmul: [{n}, {k}] · [{k2}, {m}]: the inner sizes differ");
+        self.push(Op::MatMul(a, b), (n, m), self.any(&[a, b]), |v, out, _| {
+            gemm(v.get(a), v.get(b), T::ZERO, MatMut::new(n, m, out));
+        })
+    }
+
+    /// x · weight + bias in one node, and max(·, 0) of that where `relu`. Shapes: `[N, K] · [K, M] + [1, M] → [N, M]`.
+    ///
+    /// # Panics
+    /// If the shapes do not fit.
+    #[track_caller]
+    pub fn linear(&mut self, x: Var, weight: Var, bias: Var, relu: bool) -> Var {
+        let ((n, k), (k2, m), b) = (self.shape(x), self.shape(weight), self.shape(bias));
+        assert!(k == k2, "linear: x [{n}, {k}] · weight [{k2}, {m}]: the inner sizes differ");
+        assert!(b == (1, m), "linear: bias [{}, {}], expected [1, {m}]", b.0, b.1);
+        self.workspace.need_scratch(if relu { n * m } else { 0 });
+        let op = Op::Linear { x, weight, bias, relu };
+        self.push(op, (n, m), self.any(&[x, weight, bias]), |v, out, _| {
+            gemm(v.get(x), v.get(weight), T::ZERO, MatMut::new(n, m, out));
+            reduce::add_bias(v.get(bias).data, relu, out);
+        })
+    }
+
+    /// x + bias in every row. Shapes: `[N, M] + [1, M] → [N, M]`.
+    ///
+    /// # Panics
+    /// If the shapes do not fit.
+    #[track_caller]
+    pub fn add_bias(&mut self, x: Var, bias: Var) -> Var {
+        let ((n, m), b) = (self.shape(x), self.shape(bias));
+        assert!(b == (1, m), "add_bias: x [{n}, {m}], bias [{}, {}], expected [1, {m}]", b.0, b.1);
+        self.push(Op::AddBias(x, bias), (n, m), self.any(&[x, bias]), |v, out, _| {
+            out.copy_from_slice(v.get(x).data);
+            reduce::add_bias(v.get(bias).data, false, out);
+        })
+    }
+
+    /// a + b, of one shape.
+    ///
+    /// # Panics
+    /// If the shapes differ.
+    #[track_caller]
+    pub fn add(&mut self, a: Var, b: Var) -> Var {
+        self.binary("add", Op::Add(a, b), a, b, elementwise::add)
+    }
+
+    /// a − b, of one shape.
+    ///
+    /// # Panics
+    /// If the shapes differ.
+    #[track_caller]
+    pub fn sub(&mut self, a: Var, b: Var) -> Var {
+        self.binary("sub", Op::Sub(a, b), a, b, elementwise::sub)
+    }
+
+    /// a ⊙ b, of one shape.
+    ///
+    /// # Panics
+    /// If the shapes differ.
+    #[track_caller]
+    pub fn mul(&mut self, a: Var, b: Var) -> Var {
+        self.binary("mul", Op::Mul(a, b), a, b, elementwise::mul)
+    }
+
+    /// alpha · x + offset, element by element.
+    #[track_caller]
+    pub fn affine(&mut self, x: Var, alpha: T, offset: T) -> Var {
+        self.unary(Op::Affine(x, alpha), x, |x, out| elementwise::affine(alpha, x, offset, out))
+    }
+
+    /// max(x, 0), element by element; its derivative at 0 is taken as 0.
+    #[track_caller]
+    pub fn relu(&mut self, x: Var) -> Var {
+        self.unary(Op::Relu(x), x, elementwise::relu)
+    }
+
+    /// 1 / (1 + e⁻ˣ), element by element.
+    #[track_caller]
+    pub fn sigmoid(&mut self, x: Var) -> Var {
+        self.unary(Op::Sigmoid(x), x, elementwise::sigmoid)
+    }
+
+    /// eˣ, element by element.
+    #[track_caller]
+    pub fn exp(&mut self, x: Var) -> Var {
+        self.unary(Op::Exp(x), x, elementwise::exp)
+    }
+
+    /// ln x, element by element.
+    #[track_caller]
+    pub fn ln(&mut self, x: Var) -> Var {
+        self.unary(Op::Ln(x), x, elementwise::ln)
+    }
+
+    /// Softmax of each group of `group` numbers in a row. Shape: `[N, L·group]`, kept.
+    ///
+    /// # Panics
+    /// If the rows do not divide into such groups.
+    #[track_caller]
+    pub fn softmax(&mut self, x: Var, group: usize) -> Var {
+        self.check_group("softmax", x, group);
+        self.unary(Op::Softmax(x, group), x, |x, out| softmax::softmax(x, group, out))
+    }
+
+    /// Logarithm of the softmax of each group of `group` numbers in a row. Shape: `[N, L·group]`, kept.
+    ///
+    /// # Panics
+    /// If the rows do not divide into such groups.
+    #[track_caller]
+    pub fn log_softmax(&mut self, x: Var, group: usize) -> Var {
+        self.check_group("log_softmax", x, group);
+        self.unary(Op::LogSoftmax(x, group), x, |x, out| softmax::log_softmax(x, group, out))
+    }
+
+    /// Σ of everything. Shape: `[N, M] → [1, 1]`.
+    #[track_caller]
+    pub fn sum(&mut self, x: Var) -> Var {
+        self.push(Op::Sum(x), (1, 1), self.any(&[x]), |v, out, _| out[0] = reduce::sum(v.get(x).data))
+    }
+
+    /// Mean of everything (NaN if there is nothing). Shape: `[N, M] → [1, 1]`.
+    #[track_caller]
+    pub fn mean(&mut self, x: Var) -> Var {
+        let (n, m) = self.shape(x);
+        let total = self.sum(x);
+        self.affine(total, T::ONE / T::of((n * m) as f64), T::ZERO)
+    }
+
+    /// Σ of each row. Shape: `[N, M] → [N, 1]`.
+    #[track_caller]
+    pub fn row_sum(&mut self, x: Var) -> Var {
+        let (n, m) = self.shape(x);
+        self.push(Op::RowSum(x), (n, 1), self.any(&[x]), |v, out, _| reduce::row_sum(v.get(x).data, m, out))
+    }
+
+    /// Binary cross-entropy of each row, in nats, summed over the row: −Σ t ln σ(x) + (1 − t) ln(1 − σ(x)).
+    /// Shapes: logits `[N, M]`, targets `[N, M]` in [0, 1] → `[N, 1]`.
+    ///
+    /// # Panics
+    /// If the shapes differ.
+    #[track_caller]
+    pub fn bce_with_logits(&mut self, logits: Var, targets: Var) -> Var {
+        self.check_same("bce_with_logits", logits, targets);
+        let (n, m) = self.shape(logits);
+        let op = Op::BceWithLogits { logits, targets };
+        self.push(op, (n, 1), self.any(&[logits, targets]), |v, out, _| {
+            bernoulli::bce_with_logits(v.get(logits).data, v.get(targets).data, m, out);
+        })
+    }
+
+    /// KL divergence from the categorical distributions softmax(logits) to the uniform one, of each row, in nats:
+    /// Σ_l Σ_c π ln π + L ln C. Shapes: logits `[N, L·group]` → `[N, 1]`.
+    ///
+    /// # Panics
+    /// If the rows do not divide into groups of `group`.
+    #[track_caller]
+    pub fn categorical_kl(&mut self, logits: Var, group: usize) -> Var {
+        self.check_group("categorical_kl", logits, group);
+        let (n, m) = self.shape(logits);
+        self.workspace.need_scratch(group);
+        let op = Op::CategoricalKl(logits, group);
+        self.push(op, (n, 1), self.any(&[logits]), |v, out, scratch| {
+            softmax::categorical_kl(v.get(logits).data, m, group, out, &mut scratch[..group]);
+        })
+    }
+
+    /// The same numbers, row after row, in another shape.
+    ///
+    /// # Panics
+    /// If the number of elements differs.
+    #[track_caller]
+    pub fn reshape(&mut self, x: Var, rows: usize, cols: usize) -> Var {
+        let (n, m) = self.shape(x);
+        assert!(
+            n * m == rows * cols,
+            "reshape: [{n}, {m}] has {} numbers, [{rows}, {cols}] has {}",
+            n * m,
+            rows * cols
+        );
+        self.push(Op::Reshape(x), (rows, cols), self.any(&[x]), |v, out, _| {
+            out.copy_from_slice(v.get(x).data)
+        })
+    }
+
+    #[track_caller]
+    fn unary(&mut self, op: Op<T>, x: Var, f: impl FnOnce(&[T], &mut [T])) -> Var {
+        let shape = self.shape(x);
+        self.push(op, shape, self.any(&[x]), |v, out, _| f(v.get(x).data, out))
+    }
+
+    #[track_caller]
+    fn binary(&mut self, name: &str, op: Op<T>, a: Var, b: Var, f: impl FnOnce(&[T], &[T], &mut [T])) -> Var {
+        self.check_same(name, a, b);
+        let shape = self.shape(a);
+        self.push(op, shape, self.any(&[a, b]), |v, out, _| f(v.get(a).data, v.get(b).data, out))
+    }
+
+    #[track_caller]
+    fn any(&self, inputs: &[Var]) -> bool {
+        inputs.iter().any(|&v| self.node(v).needs_grad)
+    }
+
+    #[track_caller]
+    fn check_same(&self, name: &str, a: Var, b: Var) {
+        let ((n, m), (n2, m2)) = (self.shape(a), self.shape(b));
+        assert!((n, m) == (n2, m2), "{name}: [{n}, {m}] and [{n2}, {m2}]: the shapes differ");
+    }
+
+    #[track_caller]
+    fn check_group(&self, name: &str, x: Var, group: usize) {
+        let (n, m) = self.shape(x);
+        assert!(group > 0 && m % group == 0, "{name}: [{n}, {m}] does not divide into groups of {group}");
+    }
+}

@@ -1,0 +1,82 @@
+//! Memory that outlives a step.
+
+use super::{Node, Tape, Var};
+use crate::params::ParamStore;
+use crate::scalar::Scalar;
+
+/// The memory of a tape: one arena for values, one of the same layout for gradients, and the list of nodes. Kept from
+/// step to step, so that after the largest step has been seen once nothing is allocated any more.
+///
+/// ```
+/// use hardgrad::{Mat, ParamStore, Workspace};
+/// let params = ParamStore::new();
+/// let mut workspace = Workspace::new();
+/// for step in 1..4 {
+///     let mut tape = workspace.tape(&params);
+///     let x = tape.constant(Mat::from_rows(&[[step as f64]]).view());
+///     let y = tape.affine(x, 2.0, 1.0);
+///     assert_eq!(tape.scalar(y), 2.0 * step as f64 + 1.0);
+/// }
+/// ```
+#[derive(Debug, Default)]
+pub struct Workspace<T> {
+    pub(super) values: Vec<T>,
+    pub(super) grads: Vec<T>,
+    pub(super) nodes: Vec<Node<T>>,
+    /// Which nodes' gradients hold something in the current sweep.
+    pub(super) touched: Vec<bool>,
+    /// The inputs of custom nodes, one after the other.
+    pub(super) custom_inputs: Vec<Var>,
+    /// The node of each parameter that this tape has read.
+    pub(super) param_nodes: Vec<Option<Var>>,
+    /// For kernels that need a temporary row or matrix.
+    pub(super) scratch: Vec<T>,
+    /// Arena numbers in use.
+    pub(super) used: usize,
+    pub(super) serial: u32,
+}
+
+impl<T: Scalar> Workspace<T> {
+    /// An empty workspace.
+    pub fn new() -> Self {
+        Self {
+            values: Vec::new(),
+            grads: Vec::new(),
+            nodes: Vec::new(),
+            touched: Vec::new(),
+            custom_inputs: Vec::new(),
+            param_nodes: Vec::new(),
+            scratch: Vec::new(),
+            used: 0,
+            serial: 0,
+        }
+    }
+
+    /// A new, empty tape in this memory, for a model with these parameters. Handles of earlier tapes become stale.
+    pub fn tape<'t>(&'t mut self, params: &'t ParamStore<T>) -> Tape<'t, T> {
+        self.serial = self.serial.wrapping_add(1);
+        self.used = 0;
+        self.nodes.clear();
+        self.custom_inputs.clear();
+        self.param_nodes.clear();
+        self.param_nodes.resize(params.len(), None);
+        Tape::new(self, params)
+    }
+
+    /// Room for `len` more numbers; returns where it starts.
+    pub(super) fn reserve(&mut self, len: usize) -> usize {
+        let offset = self.used;
+        self.used += len;
+        if self.values.len() < self.used {
+            self.values.resize(self.used, T::ZERO);
+        }
+        offset
+    }
+
+    /// Makes `scratch` at least this long.
+    pub(super) fn need_scratch(&mut self, len: usize) {
+        if self.scratch.len() < len {
+            self.scratch.resize(len, T::ZERO);
+        }
+    }
+}

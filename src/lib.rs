@@ -1,10 +1,14 @@
 //! Gradients through discrete choices.
 
+pub mod categorical;
 pub mod error;
+pub mod estimators;
 pub mod gemm;
 pub mod gradcheck;
 pub mod kernels;
 pub mod mat;
+pub mod nn;
+pub mod optim;
 mod par;
 pub mod params;
 pub mod rng;

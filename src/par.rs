@@ -32,21 +32,56 @@ fn for_range<F: Fn(usize) + Sync>(start: usize, end: usize, f: &F) {
     join(|| for_range(start, half, f), || for_range(half, end, f));
 }
 
-/// Cuts `out` into blocks of `block` numbers and calls `f(start, block)` for each, side by side.
-pub(crate) fn for_each_block<T: Send>(out: &mut [T], block: usize, f: impl Fn(usize, &mut [T]) + Sync) {
-    fn halve<T: Send, F: Fn(usize, &mut [T]) + Sync>(start: usize, out: &mut [T], block: usize, f: &F) {
-        let blocks = out.len().div_ceil(block);
+/// Slices, or tuples of slices of one length, that can be cut in two.
+pub(crate) trait Split: Send + Sized {
+    fn length(&self) -> usize;
+    fn split(self, at: usize) -> (Self, Self);
+}
+
+impl<T: Send> Split for &mut [T] {
+    fn length(&self) -> usize {
+        self.len()
+    }
+    fn split(self, at: usize) -> (Self, Self) {
+        self.split_at_mut(at)
+    }
+}
+
+impl<T: Sync> Split for &[T] {
+    fn length(&self) -> usize {
+        self.len()
+    }
+    fn split(self, at: usize) -> (Self, Self) {
+        self.split_at(at)
+    }
+}
+
+impl<A: Split, B: Split> Split for (A, B) {
+    fn length(&self) -> usize {
+        debug_assert_eq!(self.0.length(), self.1.length());
+        self.0.length()
+    }
+    fn split(self, at: usize) -> (Self, Self) {
+        let ((a, a2), (b, b2)) = (self.0.split(at), self.1.split(at));
+        ((a, b), (a2, b2))
+    }
+}
+
+/// Cuts `work` into blocks of `block` numbers and calls `f(start, block)` for each, side by side.
+pub(crate) fn for_each_block<S: Split>(work: S, block: usize, f: impl Fn(usize, S) + Sync) {
+    fn halve<S: Split, F: Fn(usize, S) + Sync>(start: usize, work: S, block: usize, f: &F) {
+        let blocks = work.length().div_ceil(block);
         if blocks <= 1 {
-            if !out.is_empty() {
-                f(start, out);
+            if work.length() > 0 {
+                f(start, work);
             }
             return;
         }
         let middle = blocks / 2 * block;
-        let (left, right) = out.split_at_mut(middle);
+        let (left, right) = work.split(middle);
         join(|| halve(start, left, block, f), || halve(start + middle, right, block, f));
     }
-    halve(0, out, block.max(1), &f);
+    halve(0, work, block.max(1), &f);
 }
 
 #[cfg(test)]
@@ -57,7 +92,7 @@ mod tests {
     fn blocks_cover_everything_once() {
         for (len, block) in [(0, 4), (1, 4), (4, 4), (5, 4), (1000, 7), (3, 0)] {
             let mut out = vec![0usize; len];
-            for_each_block(&mut out, block, |start, b| {
+            for_each_block(&mut out[..], block, |start, b: &mut [usize]| {
                 b.iter_mut().enumerate().for_each(|(i, v)| *v += start + i)
             });
             assert!(out.iter().enumerate().all(|(i, &v)| i == v), "len {len}, block {block}");

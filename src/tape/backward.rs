@@ -68,7 +68,7 @@ impl<T: Scalar> Tape<'_, T> {
             match node.op {
                 Op::Custom { index, first, count } => {
                     let vars = &ws.custom_inputs[first..first + count];
-                    step.custom(self.customs.get(index), vars, node, &mut grads);
+                    step.custom(self.customs.get(index), vars, node, &mut grads, &mut ws.scratch);
                 }
                 _ => step.vjp(&node.op, &mut grads, &mut ws.scratch),
             }
@@ -171,13 +171,20 @@ impl<T: Scalar> Step<'_, T> {
         );
     }
 
-    fn custom(&self, op: &dyn CustomOp<T>, vars: &[Var], node: &Node<T>, grads: &mut Grads<'_, T>) {
+    fn custom(
+        &self,
+        op: &dyn CustomOp<T>,
+        vars: &[Var],
+        node: &Node<T>,
+        grads: &mut Grads<'_, T>,
+        scratch: &mut [T],
+    ) {
         let recorded = Recorded {
             inputs: Inputs { values: self.values, vars },
             output: MatRef::new(node.rows, node.cols, self.out),
             g: MatRef::new(node.rows, node.cols, self.g),
         };
-        op.vjp(&recorded, &mut InputGrads { grads, vars });
+        op.vjp(&recorded, &mut InputGrads { grads, vars }, scratch);
     }
 }
 

@@ -40,7 +40,7 @@ impl CustomOp<f64> for Cube {
     fn forward(&self, inputs: &Inputs<'_, f64>, out: MatMut<'_, f64>) {
         out.data.iter_mut().zip(inputs.get(0).data).for_each(|(y, x)| *y = x * x * x);
     }
-    fn vjp(&self, node: &Recorded<'_, f64>, grads: &mut InputGrads<'_, '_, f64>) {
+    fn vjp(&self, node: &Recorded<'_, f64>, grads: &mut InputGrads<'_, '_, f64>, _: &mut [f64]) {
         let Some(dx) = grads.get(0) else { return };
         let x = node.inputs.get(0).data;
         dx.data.iter_mut().zip(x).zip(node.g.data).for_each(|((dx, x), g)| *dx += g * 3.0 * x * x);
@@ -180,8 +180,8 @@ fn gradcheck_notices_a_wrong_vjp() {
         fn forward(&self, inputs: &Inputs<'_, f64>, out: MatMut<'_, f64>) {
             Cube.forward(inputs, out);
         }
-        fn vjp(&self, node: &Recorded<'_, f64>, grads: &mut InputGrads<'_, '_, f64>) {
-            Cube.vjp(node, grads);
+        fn vjp(&self, node: &Recorded<'_, f64>, grads: &mut InputGrads<'_, '_, f64>, scratch: &mut [f64]) {
+            Cube.vjp(node, grads, scratch);
             if let Some(dx) = grads.get(0) {
                 dx.data[1] *= 1.0 + 1e-6;
             }

@@ -30,7 +30,7 @@ use crate::scalar::Scalar;
 ///     fn forward(&self, inputs: &Inputs<'_, f64>, out: MatMut<'_, f64>) {
 ///         for (out, x) in out.data.iter_mut().zip(inputs.get(0).data) { *out = x.signum(); }
 ///     }
-///     fn vjp(&self, node: &Recorded<'_, f64>, grads: &mut InputGrads<'_, '_, f64>) {
+///     fn vjp(&self, node: &Recorded<'_, f64>, grads: &mut InputGrads<'_, '_, f64>, _: &mut [f64]) {
 ///         let x = node.inputs.get(0).data;
 ///         let Some(dx) = grads.get(0) else { return };
 ///         for ((dx, g), x) in dx.data.iter_mut().zip(node.g.data).zip(x) {
@@ -58,8 +58,14 @@ pub trait CustomOp<T: Scalar> {
     /// Writes every number of the output. What `out` holds before is unspecified.
     fn forward(&self, inputs: &Inputs<'_, T>, out: MatMut<'_, T>);
 
-    /// Adds to the gradients of the inputs, given the output's cotangent `node.g`.
-    fn vjp(&self, node: &Recorded<'_, T>, grads: &mut InputGrads<'_, '_, T>);
+    /// How many numbers of temporary memory `vjp` wants.
+    fn scratch_len(&self, _inputs: &Inputs<'_, T>) -> usize {
+        0
+    }
+
+    /// Adds to the gradients of the inputs, given the output's cotangent `node.g`. `scratch` has at least
+    /// [`scratch_len`](Self::scratch_len) numbers, of unspecified value.
+    fn vjp(&self, node: &Recorded<'_, T>, grads: &mut InputGrads<'_, '_, T>, scratch: &mut [T]);
 }
 
 /// The values of a custom node's inputs.

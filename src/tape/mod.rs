@@ -147,7 +147,11 @@ impl<'t, T: Scalar> Tape<'t, T> {
         self.workspace.custom_inputs.extend_from_slice(inputs);
         let ws = &*self.workspace;
         let values = Values { values: &ws.values, nodes: &ws.nodes, params: self.params };
-        let shape = op.shape(&Inputs { values, vars: inputs });
+        let (shape, scratch_len) = {
+            let inputs = Inputs { values, vars: inputs };
+            (op.shape(&inputs), op.scratch_len(&inputs))
+        };
+        self.workspace.need_scratch(scratch_len);
         let needs_grad = inputs.iter().any(|&v| self.node(v).needs_grad);
         let node = Op::Custom { index: self.customs.push(op), first, count: inputs.len() };
         self.push(node, shape, needs_grad, |values, out, _| {

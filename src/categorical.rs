@@ -1,0 +1,47 @@
+//! Categorical variables by the Gumbel-max trick: noise first, then the sample is a function of it.
+
+use crate::rng::uniform;
+use crate::scalar::Scalar;
+
+/// Fills `out` with standard Gumbel noise, −ln(−ln u) with u from [`uniform`]: always finite, as u lies strictly between
+/// 0 and 1.
+///
+/// ```
+/// use hardgrad::{categorical::gumbel, rng};
+/// let mut g = [0.0_f64; 4000];
+/// gumbel(&mut rng::from_key(1), &mut g);
+/// let mean = g.iter().sum::<f64>() / 4000.0;
+/// assert!((mean - 0.5772).abs() < 5.0 * 1.2825 / 4000.0_f64.sqrt()); // Euler's constant, five standard errors
+/// ```
+pub fn gumbel<T: Scalar>(rng: &mut impl rand::Rng, out: &mut [T]) {
+    for g in out {
+        *g = -(-uniform::<T>(rng).ln()).ln();
+    }
+}
+
+/// Index of the largest of `scores`, the first one where several are equal.
+///
+/// # Panics
+/// If there are none.
+pub fn argmax<T: Scalar>(scores: impl IntoIterator<Item = T>) -> usize {
+    let mut scores = scores.into_iter().enumerate();
+    let first = scores.next().expect("argmax of nothing");
+    scores.fold(first, |best, next| if next.1 > best.1 { next } else { best }).0
+}
+
+/// The sample D = onehot(argmax(θ + G)) of each group of `categories` logits, eq. 4: D ~ softmax(θ).
+/// Shapes: logits, gumbel and one_hot alike, any number of groups.
+///
+/// ```
+/// use hardgrad::categorical::sample;
+/// let mut d = [0.0; 4];
+/// sample(&[0.0, 1.0, 2.0, 0.0], &[0.0, 0.5, -1.0, 0.0], 2, &mut d);
+/// assert_eq!(d, [0.0, 1.0, 1.0, 0.0]);
+/// ```
+pub fn sample<T: Scalar>(logits: &[T], gumbel: &[T], categories: usize, one_hot: &mut [T]) {
+    let groups = logits.chunks(categories).zip(gumbel.chunks(categories));
+    for ((logits, gumbel), d) in groups.zip(one_hot.chunks_mut(categories)) {
+        d.fill(T::ZERO);
+        d[argmax(logits.iter().zip(gumbel).map(|(&t, &g)| t + g))] = T::ONE;
+    }
+}

@@ -1,0 +1,136 @@
+//! The node that a sample-side estimator lives in.
+
+use super::{Latent, SampleEstimator};
+use crate::categorical;
+use crate::mat::MatMut;
+use crate::scalar::Scalar;
+use crate::tape::{CustomOp, InputGrads, Inputs, Recorded};
+
+/// The noise of one step, drawn before it: standard Gumbel numbers, one a logit, and, if the caller supplies it, the
+/// sample itself.
+///
+/// Kept by the caller from step to step, so that drawing allocates nothing.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Noise<T> {
+    gumbel: Vec<T>,
+    sample: Option<Vec<T>>,
+}
+
+impl<T: Scalar> Noise<T> {
+    /// No noise yet.
+    pub fn new() -> Self {
+        Self { gumbel: Vec::new(), sample: None }
+    }
+
+    /// Noise from outside: row-major `[N, L·C]`, like the logits.
+    pub fn given(gumbel: Vec<T>) -> Self {
+        Self { gumbel, sample: None }
+    }
+
+    /// With the sample given too, one-hot rows in the layout of the logits. What is not determined by it (an estimator's
+    /// relaxed sample) still comes from the Gumbel noise, which should then be a draw *given* this sample.
+    #[must_use]
+    pub fn with_sample(mut self, one_hot: Vec<T>) -> Self {
+        self.sample = Some(one_hot);
+        self
+    }
+
+    /// Draws new noise for `count` logits.
+    pub fn draw(&mut self, rng: &mut impl rand::Rng, count: usize) {
+        self.sample = None;
+        self.gumbel.resize(count, T::ZERO);
+        categorical::gumbel(rng, &mut self.gumbel);
+    }
+
+    /// The Gumbel numbers.
+    pub fn gumbel(&self) -> &[T] {
+        &self.gumbel
+    }
+}
+
+/// A straight-through node at the sample. Input: logits `[N, L·C]`; value: the one-hot sample D, of the same shape;
+/// backward: the estimator's vjp for each latent variable.
+///
+/// ```
+/// use hardgrad::{Mat, ParamGrads, ParamStore, Workspace};
+/// use hardgrad::estimators::{Noise, ReinMax, SampleNode};
+///
+/// let reinmax = ReinMax::new(1.0).unwrap();
+/// let noise = Noise::given(vec![0.0, 0.0]);
+/// let node = SampleNode::new(&reinmax, &noise, 2);
+///
+/// let (params, mut workspace) = (ParamStore::new(), Workspace::new());
+/// let mut tape = workspace.tape(&params);
+/// let logits = tape.leaf(Mat::from_rows(&[[0.0, 3.0_f64.ln()]]).view()); // π = (¼, ¾)
+/// let d = tape.custom(&node, &[logits]);
+/// assert_eq!(tape.value(d).data, [0.0, 1.0]);
+/// tape.backward_from(d, &[0.0, 1.0], &mut ParamGrads::zeros(&params)); // g = (0, 1)
+/// // 2 · ⅛ · ⅞ − ½ · ¼ · ¾, and the opposite
+/// let expected = 2.0 * 7.0 / 64.0 - 0.5 * 3.0 / 16.0;
+/// let grad = tape.grad(logits).unwrap().data;
+/// assert!((grad[1] - expected).abs() < 1e-15 && (grad[0] + expected).abs() < 1e-15);
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct SampleNode<'a, T> {
+    estimator: &'a dyn SampleEstimator<T>,
+    noise: &'a Noise<T>,
+    categories: usize,
+}
+
+impl<'a, T: Scalar> SampleNode<'a, T> {
+    /// A node that draws with `noise`, in groups of `categories` logits.
+    pub fn new(estimator: &'a dyn SampleEstimator<T>, noise: &'a Noise<T>, categories: usize) -> Self {
+        Self { estimator, noise, categories }
+    }
+}
+
+impl<T: Scalar> CustomOp<T> for SampleNode<'_, T> {
+    fn name(&self) -> &str {
+        "sample"
+    }
+
+    fn shape(&self, inputs: &Inputs<'_, T>) -> (usize, usize) {
+        let (logits, c) = (inputs.get(0), self.categories);
+        let noise = self.noise.gumbel.len();
+        assert!(
+            c > 0 && logits.cols % c == 0,
+            "sample: logits [{}, {}] do not divide into variables of {c} categories",
+            logits.rows,
+            logits.cols
+        );
+        assert!(
+            noise == logits.data.len(),
+            "sample: logits [{}, {}] need as many noise numbers, got {noise}",
+            logits.rows,
+            logits.cols
+        );
+        (logits.rows, logits.cols)
+    }
+
+    fn forward(&self, inputs: &Inputs<'_, T>, out: MatMut<'_, T>) {
+        match &self.noise.sample {
+            Some(sample) => out.data.copy_from_slice(sample),
+            None => categorical::sample(inputs.get(0).data, &self.noise.gumbel, self.categories, out.data),
+        }
+    }
+
+    fn scratch_len(&self, _: &Inputs<'_, T>) -> usize {
+        3 * self.categories
+    }
+
+    fn vjp(&self, node: &Recorded<'_, T>, grads: &mut InputGrads<'_, '_, T>, scratch: &mut [T]) {
+        let Some(dlogits) = grads.get(0) else { return };
+        let c = self.categories;
+        let [a, b, d] =
+            scratch.get_disjoint_mut([0..c, c..2 * c, 2 * c..3 * c]).expect("scratch_len asked for it");
+        for (i, dlogits) in dlogits.data.chunks_mut(c).enumerate() {
+            let row = i * c..(i + 1) * c;
+            let latent = Latent {
+                logits: &node.inputs.get(0).data[row.clone()],
+                one_hot: &node.output.data[row.clone()],
+                gumbel: &self.noise.gumbel[row.clone()],
+            };
+            self.estimator.vjp(&latent, &node.g.data[row], dlogits, [a, b, d]);
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! Straight-Through. Bengio, Léonard and Courville, "Estimating or Propagating Gradients Through Stochastic Neurons for
+//! Conditional Computation" (2013); Wang and Bui (2026), eq. 3.
+//!
+//! ```text
+//! ∂f/∂θ ≈ (1/τ) J(π_τ) g
+//! ```
+//!
+//! τ temperature; π_τ = softmax(θ/τ); g = ∂f/∂D; J(q) g = q ⊙ (g − ⟨q, g⟩).
+//!
+//! Deviation: eq. 3 prints no 1/τ, but the derivative of π_τ has it, and so have all published numbers. At τ = 1 its
+//! expectation is the first-order approximation, eq. 9.
+
+use super::{Latent, SampleEstimator, Work, temperature};
+use crate::error::Result;
+use crate::kernels::softmax::{softmax_row, vjp_row};
+use crate::scalar::Scalar;
+
+/// ST(τ): backward as if the sample had been softmax(θ/τ). See the [module](self).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StraightThrough {
+    tau: f64,
+}
+
+impl StraightThrough {
+    /// With temperature `tau`.
+    ///
+    /// # Errors
+    /// If `tau` is not a finite number > 0.
+    pub fn new(tau: f64) -> Result<Self> {
+        Ok(Self { tau: temperature(tau)? })
+    }
+}
+
+impl<T: Scalar> SampleEstimator<T> for StraightThrough {
+    fn vjp(&self, latent: &Latent<'_, T>, g: &[T], dlogits: &mut [T], [pi, ..]: Work<'_, T>) {
+        let tau = T::of(self.tau);
+        softmax_row(latent.logits, tau, pi); // π_τ
+        vjp_row(T::ONE / tau, pi, g, dlogits); // (1/τ) J(π_τ) g
+    }
+}

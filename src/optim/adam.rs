@@ -1,0 +1,63 @@
+//! Adam (Kingma and Ba, 2015).
+
+use super::{AdamConfig, Moments, Optimizer, Update};
+use crate::error::Result;
+use crate::params::{ParamGrads, ParamStore};
+use crate::scalar::Scalar;
+
+/// Adam, as PyTorch computes it: with t the number of the update,
+///
+/// ```text
+/// m ← m + (1 − β₁)(g − m)
+/// v ← β₂ v + (1 − β₂) g²
+/// p ← p − lr / (1 − β₁ᵗ) · m / (√v / √(1 − β₂ᵗ) + eps)
+/// ```
+///
+/// so eps is added outside the root, after the bias correction.
+///
+/// ```
+/// use hardgrad::{Mat, ParamGrads, ParamStore, optim::{Adam, AdamConfig, Optimizer}};
+/// let mut params = ParamStore::new();
+/// params.add("w", Mat::from_rows(&[[1.0_f64]]));
+/// let mut grads = ParamGrads::zeros(&params);
+/// grads.flat_mut()[0] = 5.0;
+/// let mut adam = Adam::new(AdamConfig { lr: 0.1, ..AdamConfig::default() }).unwrap();
+/// adam.step(&mut params, &grads);
+/// // The first step is lr · sign(g), but for eps.
+/// assert!((params.flat()[0] - 0.9).abs() < 1e-8);
+/// ```
+#[derive(Clone, Debug)]
+pub struct Adam<T> {
+    config: AdamConfig,
+    moments: Moments<T>,
+}
+
+impl<T: Scalar> Adam<T> {
+    /// An optimiser that has made no update yet.
+    ///
+    /// # Errors
+    /// If a hyper-parameter is outside its range.
+    pub fn new(config: AdamConfig) -> Result<Self> {
+        Ok(Self { config: config.validated()?, moments: Moments::default() })
+    }
+}
+
+impl<T: Scalar> Optimizer<T> for Adam<T> {
+    fn step(&mut self, params: &mut ParamStore<T>, grads: &ParamGrads<T>) {
+        let AdamConfig { lr, beta1, beta2, eps } = self.config;
+        let t = self.moments.begin(params.flat().len()) as f64;
+        let correction1 = 1.0 - beta1.powf(t);
+        let correction2 = 1.0 - beta2.powf(t);
+        let update =
+            Update { scale: T::of(lr / correction1), root: Some((T::of(correction2.sqrt()), T::of(eps))) };
+        self.moments.advance(&self.config, update, params, grads);
+    }
+
+    fn moments(&self) -> &Moments<T> {
+        &self.moments
+    }
+
+    fn moments_mut(&mut self) -> &mut Moments<T> {
+        &mut self.moments
+    }
+}

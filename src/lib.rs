@@ -15,6 +15,7 @@ pub mod rng;
 pub mod scalar;
 mod simd;
 pub mod tape;
+pub mod vae;
 
 pub use error::{Error, Result};
 pub use mat::{Mat, MatMut, MatRef};

@@ -1,5 +1,6 @@
 //! Gradients through discrete choices.
 
+pub mod data;
 pub mod error;
 pub mod rng;
 pub mod scalar;

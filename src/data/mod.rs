@@ -1,0 +1,5 @@
+//! Grey images to train on.
+
+mod idx;
+
+pub use idx::{Idx, IdxData};

@@ -322,3 +322,13 @@ mod gzip {
         assert!(same < 8 * 255, "{same}");
     }
 }
+
+/// With `MNIST_DIR` set, the real thing.
+#[test]
+fn mnist_if_it_is_there() {
+    let Some(dir) = std::env::var_os("MNIST_DIR") else { return };
+    let data = hardgrad::data::load_mnist(Path::new(&dir)).unwrap();
+    assert_eq!((data.train.len(), data.test.len()), (60_000, 10_000));
+    assert_eq!(data.train.images().pixels_per_image(), 784);
+    assert!(data.test.labels().unwrap().iter().all(|&l| l < 10));
+}

@@ -1,12 +1,15 @@
-//! Grey images to train on: MNIST and its cousins from IDX files.
+//! Grey images to train on: MNIST and its cousins from IDX files, and digits the crate draws itself.
 //!
 //! Pixels stay in memory as the bytes of the file; a batch of them becomes numbers between 0 and 1 when it is used.
 
 mod batches;
+mod digits;
+mod glyphs;
 mod idx;
 mod mnist;
 
 pub use batches::Batches;
+pub use digits::{DIGITS_TEST, DIGITS_TRAIN, digits};
 pub use idx::{Idx, IdxData};
 pub use mnist::{MnistFiles, find_mnist, load_mnist};
 
@@ -165,12 +168,17 @@ impl Split {
 pub enum Source {
     /// The four IDX files in this directory.
     Directory(PathBuf),
+    /// [`digits`] with this seed.
+    Digits {
+        /// The seed.
+        seed: u64,
+    },
 }
 
 /// A training and a test set of images of the same size.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dataset {
-    /// A short name for reports: the directory's.
+    /// A short name for reports: the directory's, or `digits`.
     pub name: String,
     /// The images to train on.
     pub train: Split,

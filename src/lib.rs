@@ -1,6 +1,7 @@
 //! Gradients through discrete choices.
 
 pub mod categorical;
+pub mod data;
 pub mod error;
 pub mod estimators;
 pub mod gemm;
@@ -15,6 +16,7 @@ pub mod rng;
 pub mod scalar;
 mod simd;
 pub mod tape;
+pub mod train;
 pub mod vae;
 
 pub use error::{Error, Result};

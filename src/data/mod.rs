@@ -1,0 +1,239 @@
+//! Grey images to train on: MNIST and its cousins from IDX files, and digits the crate draws itself.
+//!
+//! Pixels stay in memory as the bytes of the file; a batch of them becomes numbers between 0 and 1 when it is used.
+
+mod batches;
+mod digits;
+mod glyphs;
+mod idx;
+mod mnist;
+
+pub use batches::Batches;
+pub use digits::{DIGITS_TEST, DIGITS_TRAIN, digits};
+pub use idx::{Idx, IdxData};
+pub use mnist::{MnistFiles, find_mnist, load_mnist};
+
+use crate::{Error, Result, Scalar};
+use std::path::PathBuf;
+
+/// Grey images of one size: bytes, 0 (paper) to 255 (ink), shape `[count, rows · cols]` in row-major order.
+///
+/// ```
+/// use hardgrad::data::Images;
+/// let images = Images::new(vec![0, 51, 102, 255], 2, 1, 2)?;
+/// let mut batch = [0.0_f32; 2];
+/// images.fill(&[1], &mut batch);
+/// assert_eq!(batch, [0.4, 1.0]);
+/// # Ok::<(), hardgrad::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Images {
+    pixels: Vec<u8>,
+    count: usize,
+    rows: usize,
+    cols: usize,
+}
+
+impl Images {
+    /// `count` images of `rows` × `cols` pixels, one after another.
+    ///
+    /// # Errors
+    /// If `rows` or `cols` is 0, if there are more than `u32::MAX` images, or if `pixels` has another length than
+    /// `count · rows · cols`.
+    pub fn new(pixels: Vec<u8>, count: usize, rows: usize, cols: usize) -> Result<Self> {
+        if rows == 0 || cols == 0 {
+            return Err(Error::argument("image size", format!("{rows}×{cols}"), "at least 1×1 pixel"));
+        }
+        if u32::try_from(count).is_err() {
+            return Err(Error::argument("count", count, "at most 4294967295 images"));
+        }
+        let expected = rows.checked_mul(cols).and_then(|n| n.checked_mul(count));
+        if expected != Some(pixels.len()) {
+            let expected = format!("{count} images of {rows}×{cols} pixels");
+            return Err(Error::argument("pixels", format!("{} bytes", pixels.len()), expected));
+        }
+        Ok(Self { pixels, count, rows, cols })
+    }
+
+    /// Number of images.
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Whether there is no image.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Height in pixels.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Width in pixels.
+    pub fn cols(&self) -> usize {
+        self.cols
+    }
+
+    /// `rows · cols`
+    pub fn pixels_per_image(&self) -> usize {
+        self.rows * self.cols
+    }
+
+    /// All pixels, shape `[len, rows · cols]`.
+    pub fn pixels(&self) -> &[u8] {
+        &self.pixels
+    }
+
+    /// The pixels of image `i`.
+    ///
+    /// # Panics
+    /// If `i` is not below [`Images::len`].
+    pub fn image(&self, i: usize) -> &[u8] {
+        assert!(i < self.count, "image: index {i}, expected below {}", self.count);
+        let n = self.pixels_per_image();
+        &self.pixels[i * n..(i + 1) * n]
+    }
+
+    /// Writes the grey levels divided by 255, between 0 and 1, of the images at `indices` to `out`, shape
+    /// `[indices.len(), rows · cols]`. Each value is the correctly rounded quotient: `v as f32 / 255.0` bit for bit.
+    ///
+    /// # Panics
+    /// If `out` has another length, or an index is not below [`Images::len`].
+    pub fn fill<T: Scalar>(&self, indices: &[u32], out: &mut [T]) {
+        let n = self.pixels_per_image();
+        assert!(
+            out.len() == indices.len() * n,
+            "fill: out has {} elements, expected {} images × {n} pixels",
+            out.len(),
+            indices.len()
+        );
+        let levels: [T; 256] = std::array::from_fn(|v| T::of(v as f64) / T::of(255.0));
+        for (row, &index) in out.chunks_exact_mut(n).zip(indices) {
+            for (x, &v) in row.iter_mut().zip(self.image(index as usize)) {
+                *x = levels[usize::from(v)];
+            }
+        }
+    }
+
+    /// CRC-32 of the pixels: tells two data sets apart, for the record of a run. Not a proof against forgery.
+    pub fn crc32(&self) -> u32 {
+        crc32fast::hash(&self.pixels)
+    }
+}
+
+/// One part of a data set: images and, if there are any, one class label for each.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Split {
+    images: Images,
+    labels: Option<Vec<u8>>,
+}
+
+impl Split {
+    /// # Errors
+    /// If the numbers of images and of labels differ.
+    pub fn new(images: Images, labels: Option<Vec<u8>>) -> Result<Self> {
+        if let Some(labels) = &labels
+            && labels.len() != images.len()
+        {
+            let expected = format!("one for each of the {} images", images.len());
+            return Err(Error::argument("labels", format!("{} labels", labels.len()), expected));
+        }
+        Ok(Self { images, labels })
+    }
+
+    /// The images.
+    pub fn images(&self) -> &Images {
+        &self.images
+    }
+
+    /// The class of each image, if known.
+    pub fn labels(&self) -> Option<&[u8]> {
+        self.labels.as_deref()
+    }
+
+    /// Number of images.
+    pub fn len(&self) -> usize {
+        self.images.len()
+    }
+
+    /// Whether there is no image.
+    pub fn is_empty(&self) -> bool {
+        self.images.is_empty()
+    }
+}
+
+/// Where a data set came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The four IDX files in this directory.
+    Directory(PathBuf),
+    /// [`digits`] with this seed.
+    Digits {
+        /// The seed.
+        seed: u64,
+    },
+}
+
+/// A training and a test set of images of the same size.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dataset {
+    /// A short name for reports: the directory's, or `digits`.
+    pub name: String,
+    /// The images to train on.
+    pub train: Split,
+    /// The images to test on.
+    pub test: Split,
+    /// Where it came from.
+    pub source: Source,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn grey_levels_are_the_quotients_bit_for_bit() {
+        let images = Images::new((0..=255).collect(), 1, 16, 16).unwrap();
+        let (mut single, mut double) = (vec![0.0_f32; 256], vec![0.0_f64; 256]);
+        images.fill(&[0], &mut single);
+        images.fill(&[0], &mut double);
+        for v in 0..=255u8 {
+            assert_eq!(single[usize::from(v)].to_bits(), (f32::from(v) / 255.0).to_bits());
+            assert_eq!(double[usize::from(v)].to_bits(), (f64::from(v) / 255.0).to_bits());
+        }
+    }
+
+    #[test]
+    fn a_batch_follows_its_indices() {
+        let images = Images::new(vec![0, 0, 255, 255, 51, 51], 3, 2, 1).unwrap();
+        let mut batch = [9.0_f64; 8];
+        images.fill(&[2, 1, 2, 0], &mut batch);
+        assert_eq!(batch, [0.2, 0.2, 1.0, 1.0, 0.2, 0.2, 0.0, 0.0]);
+        images.fill::<f64>(&[], &mut []);
+    }
+
+    #[test]
+    #[should_panic(expected = "fill: out has 3 elements, expected 2 images × 2 pixels")]
+    fn a_wrong_batch_shape_is_a_bug() {
+        Images::new(vec![0; 4], 2, 1, 2).unwrap().fill(&[0, 1], &mut [0.0_f32; 3]);
+    }
+
+    #[test]
+    #[should_panic(expected = "image: index 2, expected below 2")]
+    fn a_wrong_index_is_a_bug() {
+        Images::new(vec![0; 4], 2, 1, 2).unwrap().fill(&[2], &mut [0.0_f32; 2]);
+    }
+
+    #[test]
+    fn sizes_must_agree() {
+        let e = Images::new(vec![0; 5], 2, 1, 2).unwrap_err().to_string();
+        assert_eq!(e, "pixels: got 5 bytes, expected 2 images of 1×2 pixels");
+        let e = Images::new(vec![], 0, 0, 2).unwrap_err().to_string();
+        assert_eq!(e, "image size: got 0×2, expected at least 1×1 pixel");
+        assert!(Images::new(vec![], 2, usize::MAX, 2).is_err());
+        let images = Images::new(vec![0; 4], 2, 1, 2).unwrap();
+        let e = Split::new(images, Some(vec![1])).unwrap_err().to_string();
+        assert_eq!(e, "labels: got 1 labels, expected one for each of the 2 images");
+    }
+}

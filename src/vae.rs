@@ -138,11 +138,7 @@ pub struct LossVars {
 
 impl Vae {
     /// Adds the parameters `encoder.*` and `decoder.*`, with PyTorch's default initialisation.
-    pub fn new<T: Scalar>(
-        params: &mut ParamStore<T>,
-        config: &VaeConfig,
-        rng: &mut impl rand::Rng,
-    ) -> Self {
+    pub fn new<T: Scalar>(params: &mut ParamStore<T>, config: &VaeConfig, rng: &mut impl rand::Rng) -> Self {
         let mut sizes = vec![config.pixels];
         sizes.extend(&config.hidden);
         sizes.push(config.latent.width());

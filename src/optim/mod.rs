@@ -14,7 +14,7 @@ use crate::simd::vectorized;
 use serde::{Deserialize, Serialize};
 
 /// Changes parameters, given their gradients.
-pub trait Optimizer<T: Scalar>: Send {
+pub trait Optimizer<T: Scalar>: std::fmt::Debug + Send {
     /// One update.
     ///
     /// # Panics

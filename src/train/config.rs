@@ -1,0 +1,110 @@
+//! What determines a run's numbers.
+
+use crate::error::{Error, Result};
+use crate::estimators::{EstimatorConfig, EstimatorKind};
+use crate::optim::{Adam, AdamConfig, Optimizer, RAdam};
+use crate::scalar::Scalar;
+use crate::vae::{LatentShape, VaeConfig};
+use serde::{Deserialize, Serialize};
+
+/// Which optimiser.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OptimizerKind {
+    /// [`Adam`]
+    Adam,
+    /// [`RAdam`]
+    RAdam,
+}
+
+impl std::fmt::Display for OptimizerKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Adam => "adam",
+            Self::RAdam => "radam",
+        })
+    }
+}
+
+impl std::str::FromStr for OptimizerKind {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        match name {
+            "adam" => Ok(Self::Adam),
+            "radam" => Ok(Self::RAdam),
+            _ => Err(Error::argument("optimizer", name, "one of adam, radam")),
+        }
+    }
+}
+
+/// A run of the VAE, but for its data and its number of epochs: the same config on the same data gives the same bits.
+///
+/// ```
+/// use hardgrad::train::TrainConfig;
+/// let config = TrainConfig::default();
+/// assert_eq!((config.vae.latent.to_string().as_str(), config.lr, config.batch_size), ("8x4", 5e-4, 100));
+/// assert!(config.validated().is_ok());
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TrainConfig {
+    /// Sizes of the network.
+    pub vae: VaeConfig,
+    /// The gradient estimator.
+    pub estimator: EstimatorConfig,
+    /// The optimiser.
+    pub optimizer: OptimizerKind,
+    /// Learning rate.
+    pub lr: f64,
+    /// Images to an update.
+    pub batch_size: usize,
+    /// Determines the initial weights, the order of the images and every sample.
+    pub seed: u64,
+}
+
+impl Default for TrainConfig {
+    /// The paper's 8×4 VAE with ReinMax: τ 1.3, Adam 5e-4, batches of 100.
+    fn default() -> Self {
+        Self {
+            vae: VaeConfig::paper(LatentShape { categories: 8, variables: 4 }),
+            estimator: EstimatorConfig { kind: EstimatorKind::ReinMax, tau: 1.3 },
+            optimizer: OptimizerKind::Adam,
+            lr: 5e-4,
+            batch_size: 100,
+            seed: 0,
+        }
+    }
+}
+
+impl TrainConfig {
+    /// Itself, if everything is in its range.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] naming the first thing that is not, and its range.
+    pub fn validated(self) -> Result<Self> {
+        if self.batch_size == 0 {
+            return Err(Error::argument("batch-size", 0, "at least 1"));
+        }
+        if self.lr <= 0.0 {
+            return Err(Error::argument("lr", self.lr, "a finite number > 0"));
+        }
+        if self.vae.pixels == 0 || self.vae.hidden.contains(&0) {
+            return Err(Error::argument("layer size", 0, "at least 1"));
+        }
+        self.estimator.build::<f32>()?;
+        self.build_optimizer::<f32>()?;
+        Ok(self)
+    }
+
+    /// The optimiser, before its first update.
+    ///
+    /// # Errors
+    /// If the learning rate is outside its range.
+    pub fn build_optimizer<T: Scalar>(&self) -> Result<Box<dyn Optimizer<T>>> {
+        let config = AdamConfig { lr: self.lr, ..AdamConfig::default() };
+        Ok(match self.optimizer {
+            OptimizerKind::Adam => Box::new(Adam::new(config)?),
+            OptimizerKind::RAdam => Box::new(RAdam::new(config)?),
+        })
+    }
+}

@@ -1,0 +1,49 @@
+//! What a run reports.
+
+use serde::{Deserialize, Serialize};
+
+/// The negative evidence lower bound and its parts: means over images, in nats.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Loss {
+    /// bce + kl
+    pub loss: f64,
+    /// Binary cross-entropy, summed over the pixels.
+    pub bce: f64,
+    /// KL divergence of q(z|x) to the uniform prior.
+    pub kl: f64,
+}
+
+/// One epoch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct EpochRecord {
+    /// From 1.
+    pub epoch: usize,
+    /// Mean of the mini-batch losses seen *during* the epoch, while the parameters changed.
+    pub train: Loss,
+    /// One sample a test image, with the parameters at the epoch's end.
+    pub test: Loss,
+    /// Wall time of the epoch with its test pass.
+    pub seconds: f64,
+}
+
+/// Means over images, summed in order.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct LossSum {
+    images: usize,
+    bce: f64,
+    kl: f64,
+}
+
+impl LossSum {
+    /// Adds a batch, given each image's parts.
+    pub(super) fn add(&mut self, bce: &[f32], kl: &[f32]) {
+        self.images += bce.len();
+        self.bce += bce.iter().map(|&x| f64::from(x)).sum::<f64>();
+        self.kl += kl.iter().map(|&x| f64::from(x)).sum::<f64>();
+    }
+
+    pub(super) fn mean(&self) -> Loss {
+        let n = self.images as f64;
+        Loss { loss: (self.bce + self.kl) / n, bce: self.bce / n, kl: self.kl / n }
+    }
+}

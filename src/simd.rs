@@ -1,65 +1,105 @@
 //! Vectorised `f32` functions, and run-time dispatch to the widest vectors that the CPU has.
 //!
-//! The functions are branch-free scalar code which the compiler vectorises when it meets them in a loop. A loop run
-//! inside [`vectorized`] is compiled three times, for the build's own target, for AVX2 and for AVX-512, and the CPU's
+//! The functions are branch-free scalar code which the compiler vectorises when it meets them in a loop. A
+//! function declared with [`vectorized!`] is compiled three times, for the build's own target, for AVX2 and for AVX-512, and the CPU's
 //! features choose at run time. No version fuses a multiply with an add or changes the order of a sum, so all three give
 //! the same bits.
 #![allow(unsafe_code)]
 
 use crate::scalar::Scalar;
 
-/// Runs `body`, compiled for the widest vectors that this CPU has. Keep `body` to one call of an `#[inline(always)]`
-/// function that holds the loop, so that the compiler is sure to compile the loop inside each version.
-#[inline(always)]
-pub(crate) fn vectorized<R>(body: impl FnOnce() -> R) -> R {
+/// Declares a function whose body is compiled for the widest vectors that the CPU has.
+///
+/// A function that takes the loop as an argument would not do: the compiler may leave a closure, or the call of a function
+/// passed as a value, out of line, and then its loop is compiled once, with the build's own vectors.
+macro_rules! vectorized {
+    ($(#[$meta:meta])* $vis:vis fn $name:ident<T: Scalar>($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)? $body:block) => {
+        $(#[$meta])*
+        #[allow(unsafe_code)]
+        $vis fn $name<T: Scalar>($($arg: $ty),*) $(-> $ret)? {
+            #[inline(always)]
+            #[allow(clippy::too_many_arguments)]
+            fn plain<T: Scalar>($($arg: $ty),*) $(-> $ret)? $body
+
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx512f,avx512vl,avx512dq")]
+            #[allow(clippy::too_many_arguments)]
+            fn avx512<T: Scalar>($($arg: $ty),*) $(-> $ret)? {
+                plain($($arg),*)
+            }
+
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx2")]
+            #[allow(clippy::too_many_arguments)]
+            fn avx2<T: Scalar>($($arg: $ty),*) $(-> $ret)? {
+                plain($($arg),*)
+            }
+
+            match $crate::simd::width() {
+                // SAFETY: `width` has asked the CPU for exactly these features.
+                #[cfg(target_arch = "x86_64")]
+                $crate::simd::Width::Avx512 => unsafe { avx512($($arg),*) },
+                // SAFETY: as above.
+                #[cfg(target_arch = "x86_64")]
+                $crate::simd::Width::Avx2 => unsafe { avx2($($arg),*) },
+                $crate::simd::Width::Plain => plain($($arg),*),
+            }
+        }
+    };
+}
+pub(crate) use vectorized;
+
+/// The vectors to use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Width {
+    /// Those of the build's target.
+    Plain,
+    /// 256 bits.
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    /// 512 bits.
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+}
+
+/// The widest vectors that this CPU has.
+#[inline]
+pub(crate) fn width() -> Width {
     #[cfg(target_arch = "x86_64")]
     {
-        if is_x86_feature_detected!("avx512f")
+        let wide = is_x86_feature_detected!("avx512f")
             && is_x86_feature_detected!("avx512vl")
-            && is_x86_feature_detected!("avx512dq")
-        {
-            // SAFETY: the CPU has just been asked for exactly these features.
-            return unsafe { x86::avx512(body) };
+            && is_x86_feature_detected!("avx512dq");
+        if wide {
+            return Width::Avx512;
         }
         if is_x86_feature_detected!("avx2") {
-            // SAFETY: as above.
-            return unsafe { x86::avx2(body) };
+            return Width::Avx2;
         }
     }
-    body()
+    Width::Plain
 }
 
-#[cfg(target_arch = "x86_64")]
-mod x86 {
-    #[target_feature(enable = "avx2")]
-    pub(super) fn avx2<R>(body: impl FnOnce() -> R) -> R {
-        body()
-    }
-
-    #[target_feature(enable = "avx512f,avx512vl,avx512dq")]
-    pub(super) fn avx512<R>(body: impl FnOnce() -> R) -> R {
-        body()
-    }
-}
-
-/// Number of partial sums in [`sum_by`]: one AVX-512 vector of `f32`.
+/// Number of partial sums in [`sum_of`]: one AVX-512 vector of `f32`.
 const LANES: usize = 16;
 
-/// Σ f(i) for i in `0..n`, in an order that depends on `n` alone: sixteen interleaved partial sums, then a fixed tree. A
-/// sum in plain index order would wait for each addition in turn.
+/// Σ f(aᵢ, bᵢ), in an order that depends on the length alone: sixteen interleaved partial sums, then a fixed tree. A sum in
+/// plain index order would wait for each addition in turn.
+///
+/// Give it an `#[inline(always)]` function, not a closure: the compiler may leave a closure with a long body out of line, and
+/// then nothing is vectorised.
 #[inline(always)]
-pub(crate) fn sum_by<T: Scalar>(n: usize, f: impl Fn(usize) -> T) -> T {
+pub(crate) fn sum_of<T: Scalar>(a: &[T], b: &[T], f: impl Fn(T, T) -> T) -> T {
+    debug_assert_eq!(a.len(), b.len());
+    let ((a, a_tail), (b, b_tail)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
     let mut lanes = [T::ZERO; LANES];
-    let whole = n - n % LANES;
-    let mut i = 0;
-    while i < whole {
-        for (k, lane) in lanes.iter_mut().enumerate() {
-            *lane += f(i + k);
+    for (a, b) in a.iter().zip(b) {
+        for k in 0..LANES {
+            lanes[k] += f(a[k], b[k]);
         }
-        i += LANES;
     }
-    for k in 0..n - whole {
-        lanes[k] += f(whole + k);
+    for ((lane, &a), &b) in lanes.iter_mut().zip(a_tail).zip(b_tail) {
+        *lane += f(a, b);
     }
     let mut width = LANES / 2;
     while width > 0 {
@@ -69,6 +109,16 @@ pub(crate) fn sum_by<T: Scalar>(n: usize, f: impl Fn(usize) -> T) -> T {
         width /= 2;
     }
     lanes[0]
+}
+
+/// Σ xᵢ, in the order of [`sum_of`].
+#[inline(always)]
+pub(crate) fn sum<T: Scalar>(x: &[T]) -> T {
+    #[inline(always)]
+    fn first<T>(a: T, _: T) -> T {
+        a
+    }
+    sum_of(x, x, first)
 }
 
 /// eˣ, within 1 unit in the last place; 0 below −103.98, +∞ above 88.73, NaN for NaN.
@@ -195,26 +245,24 @@ mod tests {
         }
     }
 
-    /// The three compiled versions of one loop agree bit for bit.
+    /// A declared function against the same body without any wide vectors.
     #[test]
     fn every_path_has_the_same_bits() {
         #[inline(always)]
-        fn body(xs: &[f32], out: &mut [f32]) -> f32 {
+        fn body<T: Scalar>(xs: &[T], out: &mut [T]) -> T {
             for (o, &x) in out.iter_mut().zip(xs) {
-                *o = ln_f32(exp_f32(x) + 1.5) / (1.0 + x * x);
+                *o = (x.exp() + T::of(1.5)).ln() / (T::ONE + x * x);
             }
-            sum_by(out.len(), |i| out[i])
+            sum(out)
+        }
+        vectorized! {
+            fn wide<T: Scalar>(xs: &[T], out: &mut [T]) -> T {
+                body(xs, out)
+            }
         }
         let xs: Vec<f32> = (0..1003).map(|i| (i as f32 - 500.0) * 0.03).collect();
-        let (mut plain, mut wide) = (vec![0.0; xs.len()], vec![0.0; xs.len()]);
-        let sum = body(&xs, &mut plain);
-        assert_eq!(sum.to_bits(), vectorized(|| body(&xs, &mut wide)).to_bits());
-        assert_eq!(plain, wide);
-        #[cfg(target_arch = "x86_64")]
-        if is_x86_feature_detected!("avx2") {
-            // SAFETY: the CPU has just been asked for the feature.
-            assert_eq!(sum.to_bits(), unsafe { x86::avx2(|| body(&xs, &mut wide)) }.to_bits());
-            assert_eq!(plain, wide);
-        }
+        let (mut a, mut b) = (vec![0.0; xs.len()], vec![0.0; xs.len()]);
+        assert_eq!(body(&xs, &mut a).to_bits(), wide(&xs, &mut b).to_bits());
+        assert_eq!(a, b);
     }
 }

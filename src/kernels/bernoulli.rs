@@ -3,7 +3,7 @@
 use super::elementwise::sigmoid_of;
 use crate::par;
 use crate::scalar::Scalar;
-use crate::simd::{sum_by, vectorized};
+use crate::simd::{sum_of, vectorized};
 
 /// Rows to a block of work; a block of 784 pixels a row takes some microseconds.
 const ROWS: usize = 8;
@@ -19,14 +19,16 @@ pub fn bce_with_logits<T: Scalar>(x: &[T], t: &[T], cols: usize, loss: &mut [T])
     par::for_each_block(loss, ROWS, |start, loss| {
         for (i, loss) in loss.iter_mut().enumerate() {
             let row = (start + i) * cols..(start + i + 1) * cols;
-            *loss = vectorized(|| row_loss(&x[row.clone()], &t[row.clone()]));
+            let (x, t) = (&x[row.clone()], &t[row]);
+            *loss = row_loss(x, t);
         }
     });
 }
 
-#[inline(always)]
-fn row_loss<T: Scalar>(x: &[T], t: &[T]) -> T {
-    sum_by(x.len().min(t.len()), |i| bce_of(x[i], t[i]))
+vectorized! {
+    fn row_loss<T: Scalar>(x: &[T], t: &[T]) -> T {
+        sum_of(x, t, bce_of)
+    }
 }
 
 /// dx += g (σ(x) − t), with one g a row.
@@ -35,15 +37,16 @@ pub fn bce_with_logits_vjp<T: Scalar>(x: &[T], t: &[T], cols: usize, g: &[T], dx
     par::for_each_block(dx, ROWS * cols, |start, dx| {
         let rows = dx.chunks_mut(cols).zip(x[start..].chunks(cols)).zip(t[start..].chunks(cols));
         for (((dx, x), t), &g) in rows.zip(&g[start / cols..]) {
-            vectorized(|| row_vjp(x, t, g, dx));
+            row_vjp(x, t, g, dx);
         }
     });
 }
 
-#[inline(always)]
-fn row_vjp<T: Scalar>(x: &[T], t: &[T], g: T, dx: &mut [T]) {
-    for ((dx, &x), &t) in dx.iter_mut().zip(x).zip(t) {
-        *dx += g * (sigmoid_of(x) - t);
+vectorized! {
+    fn row_vjp<T: Scalar>(x: &[T], t: &[T], g: T, dx: &mut [T]) {
+        for ((dx, &x), &t) in dx.iter_mut().zip(x).zip(t) {
+            *dx += g * (sigmoid_of(x) - t);
+        }
     }
 }
 

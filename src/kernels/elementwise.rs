@@ -3,21 +3,6 @@
 use crate::scalar::Scalar;
 use crate::simd::vectorized;
 
-/// y = f(x) for every element, vectorised.
-#[inline(always)]
-fn map<T: Scalar>(x: &[T], y: &mut [T], f: impl Fn(T) -> T) {
-    debug_assert_eq!(x.len(), y.len());
-    vectorized(|| zip_loop(x, y, |x, _| f(x)));
-}
-
-/// out ← f(a, out) for every element.
-#[inline(always)]
-fn zip_loop<T: Scalar>(a: &[T], out: &mut [T], f: impl Fn(T, T) -> T) {
-    for (out, &a) in out.iter_mut().zip(a) {
-        *out = f(a, *out);
-    }
-}
-
 /// dx += f(saved, g) for every element.
 #[inline(always)]
 fn map_vjp<T: Scalar>(saved: &[T], g: &[T], dx: &mut [T], f: impl Fn(T, T) -> T) {
@@ -43,12 +28,16 @@ pub fn sub<T: Scalar>(a: &[T], b: &[T], out: &mut [T]) {
 
 /// y = alpha · x + offset
 pub fn affine<T: Scalar>(alpha: T, x: &[T], offset: T, y: &mut [T]) {
-    map(x, y, |x| alpha * x + offset);
+    for (y, &x) in y.iter_mut().zip(x) {
+        *y = alpha * x + offset;
+    }
 }
 
 /// dx += alpha · g: the vjp of every linear element-wise op (`add`, `sub`, `affine`).
 pub fn axpy<T: Scalar>(alpha: T, g: &[T], dx: &mut [T]) {
-    zip_loop(g, dx, |g, dx| dx + alpha * g);
+    for (dx, &g) in dx.iter_mut().zip(g) {
+        *dx += alpha * g;
+    }
 }
 
 /// out = a ⊙ b
@@ -63,9 +52,13 @@ pub fn mul_vjp<T: Scalar>(b: &[T], g: &[T], da: &mut [T]) {
     map_vjp(b, g, da, |b, g| g * b);
 }
 
-/// y = max(x, 0)
-pub fn relu<T: Scalar>(x: &[T], y: &mut [T]) {
-    map(x, y, |x| if x > T::ZERO { x } else { T::ZERO });
+vectorized! {
+    /// y = max(x, 0)
+    pub fn relu<T: Scalar>(x: &[T], y: &mut [T]) {
+        for (y, &x) in y.iter_mut().zip(x) {
+            *y = if x > T::ZERO { x } else { T::ZERO };
+        }
+    }
 }
 
 /// dx += g where y > 0; at 0 the derivative is taken as 0, as PyTorch takes it.
@@ -80,9 +73,13 @@ pub fn sigmoid_of<T: Scalar>(x: T) -> T {
     (if x >= T::ZERO { T::ONE } else { e }) / (T::ONE + e)
 }
 
-/// y = 1 / (1 + e⁻ˣ)
-pub fn sigmoid<T: Scalar>(x: &[T], y: &mut [T]) {
-    map(x, y, sigmoid_of);
+vectorized! {
+    /// y = 1 / (1 + e⁻ˣ)
+    pub fn sigmoid<T: Scalar>(x: &[T], y: &mut [T]) {
+        for (y, &x) in y.iter_mut().zip(x) {
+            *y = sigmoid_of(x);
+        }
+    }
 }
 
 /// dx += g ⊙ y ⊙ (1 − y)
@@ -90,9 +87,13 @@ pub fn sigmoid_vjp<T: Scalar>(y: &[T], g: &[T], dx: &mut [T]) {
     map_vjp(y, g, dx, |y, g| g * y * (T::ONE - y));
 }
 
-/// y = eˣ
-pub fn exp<T: Scalar>(x: &[T], y: &mut [T]) {
-    map(x, y, T::exp);
+vectorized! {
+    /// y = eˣ
+    pub fn exp<T: Scalar>(x: &[T], y: &mut [T]) {
+        for (y, &x) in y.iter_mut().zip(x) {
+            *y = x.exp();
+        }
+    }
 }
 
 /// dx += g ⊙ y
@@ -100,9 +101,13 @@ pub fn exp_vjp<T: Scalar>(y: &[T], g: &[T], dx: &mut [T]) {
     mul_vjp(y, g, dx);
 }
 
-/// y = ln x
-pub fn ln<T: Scalar>(x: &[T], y: &mut [T]) {
-    map(x, y, T::ln);
+vectorized! {
+    /// y = ln x
+    pub fn ln<T: Scalar>(x: &[T], y: &mut [T]) {
+        for (y, &x) in y.iter_mut().zip(x) {
+            *y = x.ln();
+        }
+    }
 }
 
 /// dx += g / x

@@ -1,16 +1,13 @@
 //! Sums, and adding a row to every row.
 
 use crate::scalar::Scalar;
-use crate::simd::{sum_by, vectorized};
+use crate::simd::{self, vectorized};
 
-/// Σ x, in an order that depends on the length alone.
-pub fn sum<T: Scalar>(x: &[T]) -> T {
-    vectorized(|| sum_loop(x))
-}
-
-#[inline(always)]
-fn sum_loop<T: Scalar>(x: &[T]) -> T {
-    sum_by(x.len(), |i| x[i])
+vectorized! {
+    /// Σ x, in an order that depends on the length alone.
+    pub fn sum<T: Scalar>(x: &[T]) -> T {
+        simd::sum(x)
+    }
 }
 
 /// dx += g for every element: the vjp of [`sum`].

@@ -4,7 +4,7 @@
 //! softmax's vector-Jacobian product at a point `q` of the simplex.
 
 use crate::scalar::Scalar;
-use crate::simd::{sum_by, vectorized};
+use crate::simd::{sum, sum_of, vectorized};
 
 /// The largest of `x`; −∞ if there is none.
 #[inline(always)]
@@ -12,11 +12,22 @@ pub fn max<T: Scalar>(x: &[T]) -> T {
     x.iter().fold(T::NEG_INFINITY, |m, &x| m.max(x))
 }
 
+/// eᵃ
+#[inline(always)]
+fn exp_first<T: Scalar>(a: T, _: T) -> T {
+    a.exp()
+}
+
+/// eᵃ b: π ln π where a and b are ln π.
+#[inline(always)]
+fn exp_times<T: Scalar>(a: T, b: T) -> T {
+    a.exp() * b
+}
+
 /// ⟨a, b⟩
 #[inline(always)]
 pub fn dot<T: Scalar>(a: &[T], b: &[T]) -> T {
-    debug_assert_eq!(a.len(), b.len());
-    sum_by(a.len().min(b.len()), |i| a[i] * b[i])
+    sum_of(a, b, T::mul)
 }
 
 /// y = softmax(x / tau) of one group. The largest x is subtracted first, so the largest exponential is 1: no overflow, and
@@ -27,7 +38,7 @@ pub fn softmax_row<T: Scalar>(x: &[T], tau: T, y: &mut [T]) {
     for (y, &x) in y.iter_mut().zip(x) {
         *y = ((x - top) / tau).exp();
     }
-    let total = sum_by(y.len(), |i| y[i]);
+    let total = sum(y);
     y.iter_mut().for_each(|y| *y /= total);
 }
 
@@ -38,7 +49,7 @@ pub fn log_softmax_row<T: Scalar>(x: &[T], tau: T, y: &mut [T]) {
     for (y, &x) in y.iter_mut().zip(x) {
         *y = (x - top) / tau;
     }
-    let total = sum_by(y.len(), |i| y[i].exp()).ln();
+    let total = sum_of(y, y, exp_first).ln();
     y.iter_mut().for_each(|y| *y -= total);
 }
 
@@ -52,75 +63,82 @@ pub fn vjp_row<T: Scalar>(weight: T, q: &[T], g: &[T], dx: &mut [T]) {
     }
 }
 
-/// y = softmax(x) by groups of `group` numbers.
-pub fn softmax<T: Scalar>(x: &[T], group: usize, y: &mut [T]) {
-    vectorized(|| groups(x, group, y, |x, y| softmax_row(x, T::ONE, y)));
-}
-
-/// dx += J(y) g by groups; y is the softmax.
-pub fn softmax_vjp<T: Scalar>(y: &[T], group: usize, g: &[T], dx: &mut [T]) {
-    for ((y, g), dx) in y.chunks(group).zip(g.chunks(group)).zip(dx.chunks_mut(group)) {
-        vjp_row(T::ONE, y, g, dx);
+vectorized! {
+    /// y = softmax(x) by groups of `group` numbers.
+    pub fn softmax<T: Scalar>(x: &[T], group: usize, y: &mut [T]) {
+        for (x, y) in x.chunks(group).zip(y.chunks_mut(group)) {
+            softmax_row(x, T::ONE, y);
+        }
     }
 }
 
-/// y = log softmax(x) by groups of `group` numbers.
-pub fn log_softmax<T: Scalar>(x: &[T], group: usize, y: &mut [T]) {
-    vectorized(|| groups(x, group, y, |x, y| log_softmax_row(x, T::ONE, y)));
+vectorized! {
+    /// dx += J(y) g by groups; y is the softmax.
+    pub fn softmax_vjp<T: Scalar>(y: &[T], group: usize, g: &[T], dx: &mut [T]) {
+        for ((y, g), dx) in y.chunks(group).zip(g.chunks(group)).zip(dx.chunks_mut(group)) {
+            vjp_row(T::ONE, y, g, dx);
+        }
+    }
 }
 
-/// dx += g − eʸ Σ g by groups; y is the log-softmax.
-pub fn log_softmax_vjp<T: Scalar>(y: &[T], group: usize, g: &[T], dx: &mut [T]) {
-    vectorized(|| {
+vectorized! {
+    /// y = log softmax(x) by groups of `group` numbers.
+    pub fn log_softmax<T: Scalar>(x: &[T], group: usize, y: &mut [T]) {
+        for (x, y) in x.chunks(group).zip(y.chunks_mut(group)) {
+            log_softmax_row(x, T::ONE, y);
+        }
+    }
+}
+
+vectorized! {
+    /// dx += g − eʸ Σ g by groups; y is the log-softmax.
+    pub fn log_softmax_vjp<T: Scalar>(y: &[T], group: usize, g: &[T], dx: &mut [T]) {
         for ((y, g), dx) in y.chunks(group).zip(g.chunks(group)).zip(dx.chunks_mut(group)) {
-            let total = sum_by(g.len(), |i| g[i]);
+            let total = sum(g);
             for ((dx, &y), &g) in dx.iter_mut().zip(y).zip(g) {
                 *dx += g - y.exp() * total;
             }
         }
-    });
-}
-
-/// KL divergence from softmax(x) to the uniform distribution, summed over the row's groups, in nats: x `[N, L·C]`, one
-/// result a row: Σ_l Σ_c π ln π + L ln C.
-///
-/// `scratch` has the length of one group. π ln π needs no epsilon: ln π comes from the log-softmax and is finite, so where π
-/// underflows to 0 the product is 0.
-pub fn categorical_kl<T: Scalar>(x: &[T], cols: usize, group: usize, kl: &mut [T], scratch: &mut [T]) {
-    let uniform = T::of((group as f64).ln());
-    for (i, kl) in kl.iter_mut().enumerate() {
-        *kl = T::ZERO;
-        for x in x[i * cols..(i + 1) * cols].chunks(group) {
-            log_softmax_row(x, T::ONE, scratch);
-            *kl += uniform + sum_by(group, |c| scratch[c].exp() * scratch[c]);
-        }
     }
 }
 
-/// dx += g · π ⊙ (ln π − ⟨π, ln π⟩), with one g a row.
-pub fn categorical_kl_vjp<T: Scalar>(
-    x: &[T],
-    cols: usize,
-    group: usize,
-    g: &[T],
-    dx: &mut [T],
-    scratch: &mut [T],
-) {
-    let rows = x.chunks(cols.max(1)).zip(dx.chunks_mut(cols.max(1)));
-    for ((x, dx), &g) in rows.zip(g) {
-        for (x, dx) in x.chunks(group).zip(dx.chunks_mut(group)) {
-            log_softmax_row(x, T::ONE, scratch);
-            let mean = sum_by(group, |c| scratch[c].exp() * scratch[c]);
-            for (dx, &ln_pi) in dx.iter_mut().zip(&*scratch) {
-                *dx += g * ln_pi.exp() * (ln_pi - mean);
+vectorized! {
+    /// KL divergence from softmax(x) to the uniform distribution, summed over the row's groups, in nats: x `[N, L·C]`, one
+    /// result a row: Σ_l Σ_c π ln π + L ln C.
+    ///
+    /// `scratch` has the length of one group. π ln π needs no epsilon: ln π comes from the log-softmax and is finite, so
+    /// where π underflows to 0 the product is 0.
+    pub fn categorical_kl<T: Scalar>(x: &[T], cols: usize, group: usize, kl: &mut [T], scratch: &mut [T]) {
+        let uniform = T::of((group as f64).ln());
+        for (i, kl) in kl.iter_mut().enumerate() {
+            *kl = T::ZERO;
+            for x in x[i * cols..(i + 1) * cols].chunks(group) {
+                log_softmax_row(x, T::ONE, scratch);
+                *kl += uniform + sum_of(scratch, scratch, exp_times);
             }
         }
     }
 }
 
-#[inline(always)]
-fn groups<T: Scalar>(x: &[T], group: usize, y: &mut [T], f: impl Fn(&[T], &mut [T])) {
-    for (x, y) in x.chunks(group).zip(y.chunks_mut(group)) {
-        f(x, y);
+vectorized! {
+    /// dx += g · π ⊙ (ln π − ⟨π, ln π⟩), with one g a row.
+    pub fn categorical_kl_vjp<T: Scalar>(
+        x: &[T],
+        cols: usize,
+        group: usize,
+        g: &[T],
+        dx: &mut [T],
+        scratch: &mut [T],
+    ) {
+        let rows = x.chunks(cols.max(1)).zip(dx.chunks_mut(cols.max(1)));
+        for ((x, dx), &g) in rows.zip(g) {
+            for (x, dx) in x.chunks(group).zip(dx.chunks_mut(group)) {
+                log_softmax_row(x, T::ONE, scratch);
+                let mean = sum_of(scratch, scratch, exp_times);
+                for (dx, &ln_pi) in dx.iter_mut().zip(&*scratch) {
+                    *dx += g * ln_pi.exp() * (ln_pi - mean);
+                }
+            }
+        }
     }
 }

@@ -120,7 +120,7 @@ impl<T: Scalar> Moments<T> {
         let (beta2, gain2) = (T::of(config.beta2), T::of(1.0 - config.beta2));
         let work = ((p, g), (&mut self.mean[..], &mut self.mean_square[..]));
         par::for_each_block(work, BLOCK, |_, ((p, g), (m, v))| {
-            vectorized(|| advance_block(p, g, m, v, [gain1, beta2, gain2], update));
+            advance_block(p, g, m, v, [gain1, beta2, gain2], update);
         });
     }
 
@@ -135,21 +135,17 @@ impl<T: Scalar> Moments<T> {
     }
 }
 
-#[inline(always)]
-fn advance_block<T: Scalar>(
-    p: &mut [T],
-    g: &[T],
-    m: &mut [T],
-    v: &mut [T],
-    [gain1, beta2, gain2]: [T; 3],
-    update: Update<T>,
-) {
-    for (((p, &g), m), v) in p.iter_mut().zip(g).zip(m).zip(v) {
-        *m += gain1 * (g - *m);
-        *v = beta2 * *v + gain2 * g * g;
-        *p -= match update.root {
-            Some((divisor, eps)) => update.scale * *m / (v.sqrt() / divisor + eps),
-            None => update.scale * *m,
-        };
+vectorized! {
+    /// One block of [`Moments::advance`], with gains = [1 − β₁, β₂, 1 − β₂].
+    fn advance_block<T: Scalar>(p: &mut [T], g: &[T], m: &mut [T], v: &mut [T], gains: [T; 3], update: Update<T>) {
+        let [gain1, beta2, gain2] = gains;
+        for (((p, &g), m), v) in p.iter_mut().zip(g).zip(m).zip(v) {
+            *m += gain1 * (g - *m);
+            *v = beta2 * *v + gain2 * g * g;
+            *p -= match update.root {
+                Some((divisor, eps)) => update.scale * *m / (v.sqrt() / divisor + eps),
+                None => update.scale * *m,
+            };
+        }
     }
 }

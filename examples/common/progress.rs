@@ -1,0 +1,98 @@
+//! Progress: a bar on a terminal, plain lines elsewhere.
+
+use hardgrad::train::{EpochRecord, Progress};
+use indicatif::{ProgressBar, ProgressStyle};
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+/// Reports a run on standard error.
+pub struct Reporter {
+    bar: Option<ProgressBar>,
+    quiet: bool,
+    epochs: usize,
+    /// Epochs that were there when the run was resumed.
+    before: usize,
+    start: Instant,
+}
+
+impl Reporter {
+    /// For a run of `epochs` epochs of which `before` are done.
+    pub fn new(quiet: bool, epochs: usize, before: usize) -> Self {
+        let bar = (!quiet && std::io::stderr().is_terminal()).then(|| {
+            let bar = ProgressBar::new(0);
+            let template = "epoch {prefix} {bar:32} {pos}/{len}  {msg}";
+            bar.set_style(
+                ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()),
+            );
+            bar
+        });
+        Self { bar, quiet, epochs, before, start: Instant::now() }
+    }
+
+    /// After an update.
+    pub fn step(&self, p: Progress) {
+        let Some(bar) = &self.bar else { return };
+        // Redrawing every update would cost more than it shows.
+        if p.step % 10 != 0 && p.step != p.steps {
+            return;
+        }
+        let elapsed = self.start.elapsed().as_secs_f64();
+        let done = (p.epoch - 1 - self.before) as f64 + p.step as f64 / p.steps as f64;
+        let left = elapsed / done * ((self.epochs - self.before) as f64 - done);
+        let per_epoch = p.images as f64 / p.step as f64 * p.steps as f64;
+        bar.set_length(p.steps as u64);
+        bar.set_prefix(format!("{}/{}", p.epoch, self.epochs));
+        bar.set_position(p.step as u64);
+        bar.set_message(format!(
+            "loss {:.2}  {:.0} images/s  {} left",
+            p.loss.loss,
+            per_epoch * done / elapsed,
+            clock(left)
+        ));
+    }
+
+    /// After an epoch.
+    pub fn epoch(&self, r: &EpochRecord) {
+        if self.quiet {
+            return;
+        }
+        let line = format!(
+            "epoch {}/{}: train {:.2} nats (bce {:.2} + kl {:.2}), test {:.2} (bce {:.2} + kl {:.2}), {:.1} s",
+            r.epoch,
+            self.epochs,
+            r.train.loss,
+            r.train.bce,
+            r.train.kl,
+            r.test.loss,
+            r.test.bce,
+            r.test.kl,
+            r.seconds
+        );
+        match &self.bar {
+            Some(bar) => bar.println(line),
+            None => eprintln!("{line}"),
+        }
+    }
+
+    /// Removes the bar.
+    pub fn finish(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+
+    /// Time since the start.
+    pub fn elapsed(&self) -> Duration {
+        self.start.elapsed()
+    }
+}
+
+/// 3:07 or 1:02:03.
+pub fn clock(seconds: f64) -> String {
+    let s = seconds.max(0.0).round() as u64;
+    if s < 3600 {
+        format!("{}:{:02}", s / 60, s % 60)
+    } else {
+        format!("{}:{:02}:{:02}", s / 3600, s / 60 % 60, s % 60)
+    }
+}

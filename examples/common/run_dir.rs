@@ -1,0 +1,148 @@
+//! One run, one directory: `config.json`, `metrics.jsonl`, `checkpoint.bin` and the pictures.
+
+use crate::pictures::Grid;
+use hardgrad::data::Dataset;
+use hardgrad::train::{Checkpoint, TrainConfig, Trainer, write_atomically};
+use serde_json::{Value, json};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The directory of a run. Every file in it is replaced whole or not at all.
+pub struct RunDir {
+    path: PathBuf,
+}
+
+/// What goes wrong with a run's directory: the message, and whether the command line can mend it.
+pub struct RunError {
+    /// For the user.
+    pub message: String,
+    /// Another `--out` or argument would have been right (exit 2), not another machine or disk (exit 1).
+    pub argument: bool,
+}
+
+impl From<hardgrad::Error> for RunError {
+    fn from(e: hardgrad::Error) -> Self {
+        Self { message: e.to_string(), argument: false }
+    }
+}
+
+impl RunDir {
+    /// Makes the directory if need be, refuses one that holds a run of another config, and writes `config.json`.
+    pub fn open(path: &Path, config: &TrainConfig, data: &Dataset, epochs: usize) -> Result<Self, RunError> {
+        let dir = Self { path: path.to_path_buf() };
+        fs::create_dir_all(path).map_err(|e| RunError {
+            message: format!("cannot make the directory {}: {e}", path.display()),
+            argument: true,
+        })?;
+        let mut wanted = describe(config, data)?;
+        let file = dir.file("config.json");
+        if file.exists() {
+            let held = read_json(&file)?;
+            let differences = differences("", &held, &wanted);
+            if !differences.is_empty() {
+                return Err(RunError {
+                    message: format!(
+                        "{} holds a run with another config: {}. Give another --out, or remove that directory",
+                        path.display(),
+                        differences.join("; ")
+                    ),
+                    argument: true,
+                });
+            }
+        }
+        wanted["epochs"] = json!(epochs);
+        let text = serde_json::to_string_pretty(&wanted).map_err(json_error)? + "\n";
+        write_atomically(&file, text.as_bytes())?;
+        Ok(dir)
+    }
+
+    /// A file in the directory.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// The checkpoint, if there is one.
+    pub fn checkpoint(&self) -> Result<Option<Checkpoint>, RunError> {
+        let file = self.file("checkpoint.bin");
+        if !file.exists() {
+            return Ok(None);
+        }
+        Ok(Some(Checkpoint::load(&file)?))
+    }
+
+    /// Saves the run as it stands: the checkpoint first, then `metrics.jsonl` from the same history, so that a run killed
+    /// between the two is put right when it is resumed.
+    pub fn save(&self, trainer: &Trainer<'_>) -> Result<(), RunError> {
+        trainer.checkpoint().save(&self.file("checkpoint.bin"))?;
+        self.save_metrics(trainer)
+    }
+
+    /// Writes `metrics.jsonl`, a line an epoch.
+    pub fn save_metrics(&self, trainer: &Trainer<'_>) -> Result<(), RunError> {
+        let mut lines = String::new();
+        for record in trainer.history() {
+            lines += &serde_json::to_string(record).map_err(json_error)?;
+            lines.push('\n');
+        }
+        Ok(write_atomically(&self.file("metrics.jsonl"), lines.as_bytes())?)
+    }
+
+    /// Writes `reconstructions.png` (inputs above reconstructions) and `samples.png` (decoded codes from the prior).
+    pub fn save_pictures(&self, trainer: &mut Trainer<'_>, data: &Dataset) -> Result<(), RunError> {
+        const COLUMNS: usize = 16;
+        let (height, width) = (data.test.images().rows(), data.test.images().cols());
+        let failed = |message| RunError { message, argument: false };
+        let (inputs, outputs) = trainer.reconstructions(4 * COLUMNS);
+        let mut rows = Vec::new();
+        for start in (0..inputs.rows()).step_by(COLUMNS) {
+            let end = inputs.rows().min(start + COLUMNS);
+            rows.push((start..end).map(|i| inputs.row(i)).collect());
+            rows.push((start..end).map(|i| outputs.row(i)).collect());
+        }
+        Grid { height, width, rows }.save(&self.file("reconstructions.png")).map_err(failed)?;
+        let samples = trainer.samples(8 * COLUMNS);
+        let rows = (0..8).map(|r| (0..COLUMNS).map(|c| samples.row(r * COLUMNS + c)).collect()).collect();
+        Grid { height, width, rows }.save(&self.file("samples.png")).map_err(failed)
+    }
+}
+
+/// All that determines the run's numbers, as JSON.
+fn describe(config: &TrainConfig, data: &Dataset) -> Result<Value, RunError> {
+    let mut value = serde_json::to_value(config).map_err(json_error)?;
+    value["dataset"] = json!({
+        "name": data.name,
+        "train": data.train.len(),
+        "test": data.test.len(),
+        "crc32": format!("{:08x}", data.train.images().crc32()),
+    });
+    Ok(value)
+}
+
+fn read_json(path: &Path) -> Result<Value, RunError> {
+    let unreadable = |e: &dyn std::fmt::Display| RunError {
+        message: format!("{} is there but cannot be read as a run's config: {e}", path.display()),
+        argument: true,
+    };
+    let text = fs::read_to_string(path).map_err(|e| unreadable(&e))?;
+    serde_json::from_str(&text).map_err(|e| unreadable(&e))
+}
+
+/// Each leaf of `wanted` that `held` has with another value, or lacks: "lr: 0.001 there, 0.0005 here". What only `held`
+/// has (the number of epochs) does not matter.
+fn differences(name: &str, held: &Value, wanted: &Value) -> Vec<String> {
+    match wanted {
+        Value::Object(fields) => fields
+            .iter()
+            .flat_map(|(key, value)| {
+                let name = if name.is_empty() { key.clone() } else { format!("{name}.{key}") };
+                differences(&name, held.get(key).unwrap_or(&Value::Null), value)
+            })
+            .collect(),
+        _ if held == wanted => Vec::new(),
+        _ => vec![format!("{name}: {held} there, {wanted} here")],
+    }
+}
+
+fn json_error(e: serde_json::Error) -> RunError {
+    RunError { message: format!("cannot write JSON: {e}"), argument: false }
+}

@@ -1,0 +1,220 @@
+//! Trains the paper's discrete VAE, on MNIST or on the built-in digits.
+//!
+//! ```text
+//! cargo run --release --example train_vae
+//! cargo run --release --example train_vae -- --estimator stgs --tau 0.5 --lr 3e-4 --epochs 10 --out runs/stgs
+//! ```
+//!
+//! Leaves `config.json`, `metrics.jsonl`, `checkpoint.bin`, `reconstructions.png` and `samples.png` in `--out`. The defaults
+//! (ReinMax, 8×4, 20 epochs) take about a minute on two cores with MNIST and reach about 135 nats.
+//!
+//! Exit status: 0 done; 1 the run failed (a loss that is not finite, a full disk, a damaged file); 2 wrong arguments.
+
+#[path = "common/data.rs"]
+mod data;
+#[path = "common/pictures.rs"]
+mod pictures;
+#[path = "common/progress.rs"]
+mod progress;
+#[path = "common/run_dir.rs"]
+mod run_dir;
+
+use clap::Parser;
+use data::DatasetChoice;
+use hardgrad::data::Dataset;
+use hardgrad::estimators::{EstimatorConfig, EstimatorKind};
+use hardgrad::train::{OptimizerKind, TrainConfig, Trainer};
+use hardgrad::vae::{LatentShape, VaeConfig};
+use progress::{Reporter, clock};
+use run_dir::{RunDir, RunError};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Train the discrete VAE of "Beyond ReinMax" (Wang and Bui, 2026).
+#[derive(Debug, Parser)]
+struct Args {
+    /// Data to train on
+    #[arg(long, value_enum, default_value = "auto")]
+    dataset: DatasetChoice,
+    /// Directory with MNIST's four files, plain or .gz [also looked for: $MNIST_DIR, data/mnist]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Gradient estimator: st, stgs or reinmax
+    #[arg(long, default_value = "reinmax")]
+    estimator: EstimatorKind,
+    /// Latent space: categories x variables
+    #[arg(long, value_name = "CxL", default_value = "8x4")]
+    latent: LatentShape,
+    /// Temperature of the estimator, > 0
+    #[arg(long, value_name = "T", default_value_t = 1.3)]
+    tau: f64,
+    /// Optimiser: adam or radam
+    #[arg(long, default_value = "adam")]
+    optimizer: OptimizerKind,
+    /// Learning rate, > 0
+    #[arg(long, value_name = "F", default_value_t = 5e-4)]
+    lr: f64,
+    /// Epochs in all; a resumed run goes on to this number
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    epochs: usize,
+    /// Images to an update
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    batch_size: usize,
+    /// Determines the initial weights, the order of the images and every sample
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+    /// Threads; the results are the same bits for any number [default: one a core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
+    /// Directory for the results
+    #[arg(long, value_name = "DIR", default_value = "runs/train_vae")]
+    out: PathBuf,
+    /// Go on from the checkpoint in --out
+    #[arg(long)]
+    resume: bool,
+    /// Print the last summary only
+    #[arg(long)]
+    quiet: bool,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    if cfg!(debug_assertions) {
+        eprintln!(
+            "note: this is a debug build, many times slower; use `cargo run --release --example train_vae`"
+        );
+    }
+    match with_threads(args.threads, || run(&args)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("error: {}", e.message);
+            ExitCode::from(if e.argument { 2 } else { 1 })
+        }
+    }
+}
+
+fn with_threads(
+    threads: Option<u16>,
+    work: impl FnOnce() -> Result<(), RunError> + Send,
+) -> Result<(), RunError> {
+    #[cfg(feature = "rayon")]
+    {
+        let threads = threads.map_or(0, usize::from);
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+        let pool = pool.map_err(|e| wrong(format!("cannot start {threads} threads: {e}")))?;
+        pool.install(work)
+    }
+    #[cfg(not(feature = "rayon"))]
+    {
+        if threads.is_some_and(|n| n > 1) {
+            eprintln!("note: built without the feature `rayon`: running on one thread");
+        }
+        work()
+    }
+}
+
+fn run(args: &Args) -> Result<(), RunError> {
+    let data = data::load(args.dataset, args.data.as_deref()).map_err(wrong)?;
+    let config = config(args, &data).map_err(|e| wrong(e.to_string()))?;
+    let dir = RunDir::open(&args.out, &config, &data, args.epochs)?;
+    let mut trainer = begin(args, &dir, config, &data)?;
+    let before = trainer.history().len();
+    if !args.quiet {
+        eprintln!(
+            "{} on {} ({} training images), {} latent, {} parameters, writing to {}",
+            args.estimator,
+            data.name,
+            data.train.len(),
+            args.latent,
+            trainer.params().flat().len(),
+            args.out.display()
+        );
+    }
+    let reporter = Reporter::new(args.quiet, args.epochs, before);
+    for epoch in before + 1..=args.epochs {
+        let record = trainer.epoch(&mut |p| reporter.step(p)).map_err(|e| diverged(e, &dir, epoch - 1))?;
+        dir.save(&trainer)?;
+        reporter.epoch(&record);
+        if epoch % 5 == 0 && epoch != args.epochs {
+            dir.save_pictures(&mut trainer, &data)?;
+        }
+    }
+    dir.save_pictures(&mut trainer, &data)?;
+    reporter.finish();
+    summary(args, &trainer, &data, before, reporter.elapsed().as_secs_f64());
+    Ok(())
+}
+
+fn config(args: &Args, data: &Dataset) -> hardgrad::Result<TrainConfig> {
+    if args.epochs == 0 {
+        return Err(hardgrad::Error::argument("epochs", 0, "at least 1"));
+    }
+    let pixels = data.train.images().pixels_per_image();
+    TrainConfig {
+        vae: VaeConfig { pixels, ..VaeConfig::paper(args.latent) },
+        estimator: EstimatorConfig { kind: args.estimator, tau: args.tau },
+        optimizer: args.optimizer,
+        lr: args.lr,
+        batch_size: args.batch_size,
+        seed: args.seed,
+    }
+    .validated()
+}
+
+/// A new run, or the one that the directory holds.
+fn begin<'d>(
+    args: &Args,
+    dir: &RunDir,
+    config: TrainConfig,
+    data: &'d Dataset,
+) -> Result<Trainer<'d>, RunError> {
+    if !args.resume {
+        return Ok(Trainer::new(config, data)?);
+    }
+    let Some(checkpoint) = dir.checkpoint()? else {
+        eprintln!("nothing to resume in {}: starting at the beginning", args.out.display());
+        return Ok(Trainer::new(config, data)?);
+    };
+    let trainer = Trainer::resume(checkpoint, data)?;
+    if trainer.config() != &config {
+        return Err(wrong(format!("{}: the checkpoint is of another config", args.out.display())));
+    }
+    dir.save_metrics(&trainer)?;
+    if !args.quiet {
+        eprintln!("resuming after epoch {}", trainer.history().len());
+    }
+    Ok(trainer)
+}
+
+fn wrong(message: String) -> RunError {
+    RunError { message, argument: true }
+}
+
+fn diverged(e: hardgrad::Error, dir: &RunDir, last_good: usize) -> RunError {
+    let kept = if last_good == 0 {
+        "no epoch was finished, so there is no checkpoint".into()
+    } else {
+        format!("the checkpoint after epoch {last_good} is kept in {}", dir.file("checkpoint.bin").display())
+    };
+    RunError { message: format!("{e}: try a smaller --lr or a larger --tau; {kept}"), argument: false }
+}
+
+fn summary(args: &Args, trainer: &Trainer<'_>, data: &Dataset, before: usize, seconds: f64) {
+    let Some(last) = trainer.history().last() else { return };
+    let epochs = trainer.history().len() - before.min(trainer.history().len());
+    println!(
+        "{} epochs on {} ({} now, {}, {:.0} images/s)",
+        last.epoch,
+        data.name,
+        epochs,
+        clock(seconds),
+        (epochs * data.train.len()) as f64 / seconds
+    );
+    for (name, l) in [("train", last.train), ("test ", last.test)] {
+        println!("{name} loss {:.2} nats = bce {:.2} + kl {:.2}", l.loss, l.bce, l.kl);
+    }
+    println!(
+        "in {}: config.json, metrics.jsonl, checkpoint.bin, reconstructions.png, samples.png",
+        args.out.display()
+    );
+}

@@ -24,12 +24,6 @@ fn exp_times<T: Scalar>(a: T, b: T) -> T {
     a.exp() * b
 }
 
-/// ⟨a, b⟩
-#[inline(always)]
-pub fn dot<T: Scalar>(a: &[T], b: &[T]) -> T {
-    sum_of(a, b, T::mul)
-}
-
 /// y = softmax(x / tau) of one group. The largest x is subtracted first, so the largest exponential is 1: no overflow, and
 /// the sum is at least 1.
 #[inline(always)]
@@ -53,13 +47,21 @@ pub fn log_softmax_row<T: Scalar>(x: &[T], tau: T, y: &mut [T]) {
     y.iter_mut().for_each(|y| *y -= total);
 }
 
-/// dx += weight · J(q) g = weight · q ⊙ (g − ⟨q, g⟩), of one group. With q = softmax(x / tau) and weight 1/tau this is the
-/// softmax's vjp.
+/// dx += weight · J(q) g = weight · q ⊙ (g − ⟨q, g⟩), of one group, for q on the simplex. With q = softmax(x / tau) and weight
+/// 1/tau this is the softmax's vjp.
+///
+/// As Σ q = 1, a number may be taken off every g. Taking off the g of the largest q removes the largest term of the mean: near a
+/// corner of the simplex, where g − ⟨q, g⟩ would be the difference of two nearly equal numbers, no digits are lost.
 #[inline(always)]
 pub fn vjp_row<T: Scalar>(weight: T, q: &[T], g: &[T], dx: &mut [T]) {
-    let mean = dot(q, g);
+    let Some(corner) = (0..q.len()).reduce(|best, i| if q[i] > q[best] { i } else { best }) else { return };
+    let reference = g[corner];
+    let mut mean = T::ZERO;
+    for (&q, &g) in q.iter().zip(g) {
+        mean += q * (g - reference);
+    }
     for ((dx, &q), &g) in dx.iter_mut().zip(q).zip(g) {
-        *dx += weight * q * (g - mean);
+        *dx += weight * q * ((g - reference) - mean);
     }
 }
 

@@ -1,0 +1,98 @@
+//! `train_vae` as a user runs it.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// The example binary lies beside the test binary's directory; `cargo test` builds it.
+fn binary() -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let profile = test.parent().and_then(Path::parent).unwrap();
+    let binary = profile.join("examples").join(format!("train_vae{}", std::env::consts::EXE_SUFFIX));
+    assert!(binary.exists(), "{} is not there: run all of `cargo test`", binary.display());
+    binary
+}
+
+/// Runs it in `dir`, on the built-in digits, with a small latent space.
+fn train_vae(dir: &Path, args: &str) -> Output {
+    Command::new(binary())
+        .current_dir(dir)
+        .env_remove("MNIST_DIR")
+        .args(args.split_whitespace())
+        .output()
+        .unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// The lines of `metrics.jsonl` without the wall times.
+fn losses(dir: &Path) -> Vec<String> {
+    let text = std::fs::read_to_string(dir.join("metrics.jsonl")).unwrap();
+    text.lines().map(|line| line.split(",\"seconds\"").next().unwrap().to_string()).collect()
+}
+
+#[test]
+fn a_run_leaves_its_files_and_resumes() {
+    let dir = tempfile::tempdir().unwrap();
+    let whole = train_vae(dir.path(), "--epochs 2 --out whole");
+    assert!(whole.status.success(), "{}", stderr(&whole));
+    assert!(stderr(&whole).contains("built-in digits instead (data/get-mnist.sh"), "{}", stderr(&whole));
+    assert!(String::from_utf8_lossy(&whole.stdout).contains("test  loss "));
+    for file in ["config.json", "metrics.jsonl", "checkpoint.bin", "reconstructions.png", "samples.png"] {
+        assert!(dir.path().join("whole").join(file).exists(), "{file}");
+    }
+    assert!(train_vae(dir.path(), "--dataset digits --epochs 1 --out parts --quiet").status.success());
+    let resumed = train_vae(dir.path(), "--dataset digits --epochs 2 --out parts --resume --threads 1");
+    assert!(stderr(&resumed).contains("resuming after epoch 1"), "{}", stderr(&resumed));
+    assert_eq!(losses(&dir.path().join("whole")), losses(&dir.path().join("parts")));
+    assert_eq!(losses(&dir.path().join("parts")).len(), 2);
+    assert!(losses(&dir.path().join("parts"))[0].starts_with("{\"epoch\":1,\"train\":{\"loss\":"));
+
+    let other = train_vae(dir.path(), "--dataset digits --out parts --seed 1 --tau 1");
+    assert_eq!(other.status.code(), Some(2));
+    for difference in ["estimator.tau: 1.3 there, 1.0 here", "seed: 0 there, 1 here"] {
+        assert!(stderr(&other).contains(difference), "{}", stderr(&other));
+    }
+
+    std::fs::write(dir.path().join("parts/checkpoint.bin"), b"HARDGRAD but nothing of use in it").unwrap();
+    let damaged = train_vae(dir.path(), "--dataset digits --out parts --resume");
+    assert_eq!(damaged.status.code(), Some(1));
+    assert!(stderr(&damaged).contains("parts/checkpoint.bin: at byte 8"), "{}", stderr(&damaged));
+}
+
+#[test]
+fn wrong_arguments_exit_2_and_say_what_would_be_right() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("file"), "").unwrap();
+    for (args, expected) in [
+        ("--estimator gumbel", "expected one of st, stgs, reinmax"),
+        ("--latent 8", "CxL"),
+        ("--latent 0x4", "CxL"),
+        ("--tau 0 --dataset digits", "tau: got 0, expected a finite number > 0"),
+        ("--tau nan --dataset digits", "tau: got NaN"),
+        ("--lr 0 --dataset digits", "lr: got 0, expected a finite number > 0"),
+        ("--lr nan --dataset digits", "lr: got NaN"),
+        ("--batch-size 0 --dataset digits", "batch-size: got 0, expected at least 1"),
+        ("--epochs 0 --dataset digits", "epochs: got 0, expected at least 1"),
+        ("--threads 0", "1..=1024"),
+        ("--optimizer sgd", "one of adam, radam"),
+        ("--dataset mnist", "get-mnist.sh"),
+        ("--dataset digits --out file", "cannot make the directory file"),
+    ] {
+        let output = train_vae(dir.path(), args);
+        assert_eq!(output.status.code(), Some(2), "{args}: {}", stderr(&output));
+        assert!(stderr(&output).contains(expected), "{args}: {}", stderr(&output));
+    }
+}
+
+#[test]
+fn a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = train_vae(dir.path(), "--dataset digits --lr 1e30 --epochs 1 --out bad");
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    for part in ["is not finite at epoch 1, step ", "--lr", "no epoch was finished"] {
+        assert!(stderr(&output).contains(part), "{}", stderr(&output));
+    }
+    assert!(!dir.path().join("bad/checkpoint.bin").exists());
+}

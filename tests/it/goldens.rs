@@ -1,0 +1,78 @@
+//! Every estimator against stored float64 vectors.
+//!
+//! The file is `tests/data/estimators.json`, or the one that `HARDGRAD_GOLDENS` names. Layout, row-major: theta, gumbel, upstream
+//! and each of grads `[B, L, C]`; exponential `[K, B, L, C]`; one_hot_index `[B, L]` = argmax(theta + gumbel).
+
+use hardgrad::estimators::{
+    Noise, ReinMax, SampleEstimator, SampleNode, StraightThrough, StraightThroughGumbelSoftmax,
+};
+use hardgrad::{MatRef, ParamGrads, ParamStore, Scalar, Workspace};
+use serde_json::Value;
+
+fn load() -> Value {
+    let path = std::env::var("HARDGRAD_GOLDENS").unwrap_or_else(|_| "tests/data/estimators.json".into());
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{path}: {e}"));
+    serde_json::from_str(&text).unwrap_or_else(|e| panic!("{path}: {e}"))
+}
+
+fn numbers<T: Scalar>(value: &Value) -> Vec<T> {
+    value.as_array().unwrap().iter().map(|x| T::of(x.as_f64().unwrap())).collect()
+}
+
+/// The estimators of a case, by their names in the file.
+fn estimators<T: Scalar>(case: &Value) -> Vec<(&'static str, Box<dyn SampleEstimator<T>>)> {
+    let tau = case["tau"].as_f64().unwrap();
+    vec![
+        ("st", Box::new(StraightThrough::new(tau).unwrap())),
+        ("stgs", Box::new(StraightThroughGumbelSoftmax::new(tau).unwrap())),
+        ("reinmax", Box::new(ReinMax::new(tau).unwrap())),
+    ]
+}
+
+/// Compares within `tolerance` of the largest number of each vector: small entries are differences of larger ones, whose
+/// rounding they keep.
+fn check<T: Scalar>(tolerance: f64) {
+    let file = load();
+    let cases = file["cases"].as_array().unwrap();
+    assert!(!cases.is_empty());
+    for case in cases {
+        let size = |name: &str| case[name].as_u64().unwrap() as usize;
+        let (batch, latents, categories) = (size("B"), size("L"), size("C"));
+        let theta = numbers::<T>(&case["theta"]);
+        let upstream = numbers::<T>(&case["upstream"]);
+        let noise = Noise::given(numbers::<T>(&case["gumbel"]));
+        for (name, estimator) in estimators::<T>(case) {
+            let node = SampleNode::new(&*estimator, &noise, categories);
+            let (params, mut workspace) = (ParamStore::new(), Workspace::new());
+            let mut tape = workspace.tape(&params);
+            let logits = tape.leaf(MatRef::new(batch, latents * categories, &theta));
+            let d = tape.custom(&node, &[logits]);
+            for (row, index) in
+                tape.value(d).data.chunks(categories).zip(case["one_hot_index"].as_array().unwrap())
+            {
+                let hot = index.as_u64().unwrap() as usize;
+                assert!(row.iter().enumerate().all(|(c, &x)| x == if c == hot { T::ONE } else { T::ZERO }));
+            }
+            tape.backward_from(d, &upstream, &mut ParamGrads::zeros(&params));
+            let want = numbers::<f64>(&case["grads"][name]);
+            let scale = want.iter().fold(0.0_f64, |m, x| m.max(x.abs()));
+            for (i, (got, want)) in tape.grad(logits).unwrap().data.iter().zip(&want).enumerate() {
+                let error = (got.to_f64() - want).abs() / scale;
+                assert!(
+                    error < tolerance,
+                    "{name}, {batch}×{latents}×{categories}, number {i}: {got} for {want}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn goldens_in_f64() {
+    check::<f64>(1e-9);
+}
+
+#[test]
+fn goldens_in_f32() {
+    check::<f32>(1e-4);
+}

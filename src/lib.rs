@@ -1,4 +1,65 @@
-//! Gradients through discrete choices.
+//! Gradients through discrete choices: a small tape-based autodiff engine, and the gradient estimators of Wang and Bui,
+//! "Beyond ReinMax: Low-Variance Gradient Estimators for Discrete Latent Variables" (2026), on the CPU.
+//!
+//! A sample from a categorical distribution has no derivative, so backpropagation stops there. An estimator puts something
+//! useful in its place. Here it is a node of the tape whose backward is not the derivative of its forward:
+//!
+//! ```
+//! use hardgrad::{Mat, ParamGrads, ParamStore, Workspace, rng};
+//! use hardgrad::estimators::{Noise, ReinMax, SampleNode};
+//!
+//! let mut params = ParamStore::<f64>::new();
+//! let theta = params.add("theta", Mat::from_rows(&[[0.0, 0.0, 0.0]]));
+//! let reinmax = ReinMax::new(1.0)?;
+//! let mut noise = Noise::new();
+//! noise.draw(&mut rng::from_key(7), 3); // noise first, then everything is deterministic
+//! let sample = SampleNode::new(&reinmax, &noise, 3);
+//!
+//! let mut workspace = Workspace::new(); // memory, kept from step to step
+//! let mut grads = ParamGrads::zeros(&params);
+//! let mut tape = workspace.tape(&params);
+//! let logits = tape.param(theta);
+//! let d = tape.custom(&sample, &[logits]); // one-hot
+//! let prices = tape.constant(Mat::from_rows(&[[1.0, 2.0, 6.0]]).view());
+//! let cost = tape.mul(d, prices);
+//! let cost = tape.sum(cost);
+//! tape.backward(cost, &mut grads);
+//! assert!(grads.get(theta).data.iter().sum::<f64>().abs() < 1e-12); // logits matter up to a constant
+//! # Ok::<(), hardgrad::Error>(())
+//! ```
+//!
+//! # The modules, in reading order
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`scalar`], [`error`], [`rng`] | the two number types; the one error; one generator per (seed, purpose, epoch, step) |
+//! | [`mat`], [`gemm`], [`kernels`] | matrices; their product; the numeric loops, each forward above its vjp |
+//! | [`params`], [`tape`], [`gradcheck`] | parameters; the engine: record, then one reverse sweep; checks for it and for yours |
+//! | [`nn`], [`optim`] | linear layers and MLPs; Adam and RAdam |
+//! | [`categorical`], [`estimators`] | sampling by the Gumbel-max trick; the estimators and the nodes they live in |
+//! | [`vae`], [`data`], [`train`] | the paper's discrete VAE; MNIST and built-in digits; a trainer that resumes to the same bits |
+//!
+//! # From the paper to the code
+//!
+//! | equation | type | file | test |
+//! |---|---|---|---|
+//! | 3, ST | [`estimators::StraightThrough`] | `src/estimators/straight_through.rs` | `tests/it/goldens.rs` |
+//! | 4, Gumbel-max | [`categorical::sample`] | `src/categorical.rs` | `tests/it/goldens.rs` |
+//! | 5, STGS | [`estimators::StraightThroughGumbelSoftmax`] | `src/estimators/straight_through_gumbel_softmax.rs` | `tests/it/goldens.rs` |
+//! | 12, ReinMax | [`estimators::ReinMax`] | `src/estimators/reinmax.rs` | `tests/it/goldens.rs` |
+//! | 21, the VAE's loss | [`vae::Vae::loss`] | `src/vae.rs` | `tests/it/tiny_vae.rs` |
+//!
+//! # Promises
+//!
+//! *Bits.* The same binary on a CPU with the same features gives the same bits for the same seed, for any number of threads,
+//! and for a run that was stopped and resumed (`tests/it/bits.rs`). Not promised: the same bits on another CPU (the GEMM library
+//! picks its kernel by the CPU's features), in another version, or from another C library (for `f64`'s exp and ln).
+//!
+//! *Errors.* A shape that does not fit is a bug and panics, naming the op and both shapes. Files and hyper-parameters give an
+//! [`Error`] that says what was wrong, where, and what would be right.
+//!
+//! *Features.* `rayon` (default): threads. `gzip` (default): read `.gz` data files. Without them the library depends on no
+//! thread and no compression crate.
 
 pub mod categorical;
 pub mod data;
@@ -24,3 +85,8 @@ pub use mat::{Mat, MatMut, MatRef};
 pub use params::{ParamGrads, ParamId, ParamStore};
 pub use scalar::Scalar;
 pub use tape::{CustomOp, Tape, Var, Workspace};
+
+/// The README's example is a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

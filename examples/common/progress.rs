@@ -33,7 +33,7 @@ impl Reporter {
     pub fn step(&self, p: Progress) {
         let Some(bar) = &self.bar else { return };
         // Redrawing every update would cost more than it shows.
-        if p.step % 10 != 0 && p.step != p.steps {
+        if !p.step.is_multiple_of(10) && p.step != p.steps {
             return;
         }
         let elapsed = self.start.elapsed().as_secs_f64();

@@ -168,7 +168,7 @@ impl Split {
 pub enum Source {
     /// The four IDX files in this directory.
     Directory(PathBuf),
-    /// [`digits`] with this seed.
+    /// [`digits()`] with this seed.
     Digits {
         /// The seed.
         seed: u64,

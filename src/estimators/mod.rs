@@ -19,9 +19,9 @@
 
 mod config;
 mod node;
-mod reinmax;
-mod straight_through;
-mod straight_through_gumbel_softmax;
+pub mod reinmax;
+pub mod straight_through;
+pub mod straight_through_gumbel_softmax;
 
 pub use config::{EstimatorConfig, EstimatorKind};
 pub use node::{Noise, SampleNode};

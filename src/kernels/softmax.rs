@@ -1,6 +1,6 @@
 //! Softmax, log-softmax and the KL divergence to the uniform prior, by groups of C numbers.
 //!
-//! [`vjp`] is the one kernel from which ST, STGS, Gumbel-Rao, GST and ReinMax are all built: `J(q) g = q ⊙ (g − ⟨q, g⟩)`, the
+//! [`vjp_row`] is the one kernel from which ST, STGS, Gumbel-Rao, GST and ReinMax are all built: `J(q) g = q ⊙ (g − ⟨q, g⟩)`, the
 //! softmax's vector-Jacobian product at a point `q` of the simplex.
 
 use crate::scalar::Scalar;

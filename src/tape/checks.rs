@@ -71,7 +71,7 @@ fn check(kind: OpKind, [n, k, m, group]: [usize; 4]) {
     };
     match kind {
         OpKind::Leaf => run(&[x], &|_, v| v[0]),
-        OpKind::Constant => run(&[x.clone()], &|tape, v| {
+        OpKind::Constant => run(std::slice::from_ref(&x), &|tape, v| {
             let c = tape.constant(y.view());
             tape.mul(v[0], c)
         }),
@@ -81,11 +81,11 @@ fn check(kind: OpKind, [n, k, m, group]: [usize; 4]) {
             // One value on both sides.
             run(&[random(5, k, k, -1.0, 1.0)], &|tape, v| tape.matmul(v[0], v[0]));
             // An operand that needs no gradient, on either side.
-            run(&[x.clone()], &|tape, v| {
+            run(std::slice::from_ref(&x), &|tape, v| {
                 let w = tape.constant(w.view());
                 tape.matmul(v[0], w)
             });
-            run(&[w.clone()], &|tape, v| {
+            run(std::slice::from_ref(&w), &|tape, v| {
                 let x = tape.constant(x.view());
                 tape.matmul(x, v[0])
             });

@@ -6,7 +6,7 @@ use crate::params::ParamId;
 /// Declares [`OpKind`] and the list of all its values from one list of names.
 macro_rules! op_kinds {
     ($($kind:ident),* $(,)?) => {
-        /// The name of an operation without its operands. The gradient checks run over [`OpKind::ALL`].
+        /// The name of an operation without its operands. The gradient checks run over all of them.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub(crate) enum OpKind { $($kind),* }
 

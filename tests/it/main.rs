@@ -1,4 +1,5 @@
 //! Integration tests, one binary.
+#![allow(clippy::unwrap_used)] // a test that cannot unwrap has failed
 
 mod bits;
 mod command_line;

@@ -325,6 +325,7 @@ mod gzip {
 
 /// With `MNIST_DIR` set, the real thing.
 #[test]
+#[cfg(feature = "gzip")] // the files are usually compressed
 fn mnist_if_it_is_there() {
     let Some(dir) = std::env::var_os("MNIST_DIR") else { return };
     let data = hardgrad::data::load_mnist(Path::new(&dir)).unwrap();

@@ -29,6 +29,7 @@ use progress::{Reporter, clock};
 use run_dir::{RunDir, RunError};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Instant;
 
 /// Train the discrete VAE of "Beyond ReinMax" (Wang and Bui, 2026).
 #[derive(Debug, Parser)]
@@ -116,8 +117,8 @@ fn with_threads(
 fn run(args: &Args) -> Result<(), RunError> {
     let data = data::load(args.dataset, args.data.as_deref()).map_err(wrong)?;
     let config = config(args, &data).map_err(|e| wrong(e.to_string()))?;
-    let dir = RunDir::open(&args.out, &config, &data, args.epochs)?;
-    let mut trainer = begin(args, &dir, config, &data)?;
+    let mut dir = RunDir::open(&args.out, &config, &data, args.epochs)?;
+    let mut trainer = begin(args, &mut dir, config, &data)?;
     let before = trainer.history().len();
     if !args.quiet {
         eprintln!(
@@ -132,9 +133,11 @@ fn run(args: &Args) -> Result<(), RunError> {
     }
     let reporter = Reporter::new(args.quiet, args.epochs, before);
     for epoch in before + 1..=args.epochs {
+        let start = Instant::now();
         let record = trainer.epoch(&mut |p| reporter.step(p)).map_err(|e| diverged(e, &dir, epoch - 1))?;
-        dir.save(&trainer)?;
-        reporter.epoch(&record);
+        let seconds = start.elapsed().as_secs_f64();
+        dir.save(&trainer, seconds)?;
+        reporter.epoch(&record, seconds);
         if epoch % 5 == 0 && epoch != args.epochs {
             dir.save_pictures(&mut trainer, &data)?;
         }
@@ -164,7 +167,7 @@ fn config(args: &Args, data: &Dataset) -> hardgrad::Result<TrainConfig> {
 /// A new run, or the one that the directory holds.
 fn begin<'d>(
     args: &Args,
-    dir: &RunDir,
+    dir: &mut RunDir,
     config: TrainConfig,
     data: &'d Dataset,
 ) -> Result<Trainer<'d>, RunError> {
@@ -179,7 +182,7 @@ fn begin<'d>(
     if trainer.config() != &config {
         return Err(wrong(format!("{}: the checkpoint is of another config", args.out.display())));
     }
-    dir.save_metrics(&trainer)?;
+    dir.resume(&trainer)?;
     if !args.quiet {
         eprintln!("resuming after epoch {}", trainer.history().len());
     }

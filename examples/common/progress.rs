@@ -52,7 +52,7 @@ impl Reporter {
     }
 
     /// After an epoch.
-    pub fn epoch(&self, r: &EpochRecord) {
+    pub fn epoch(&self, r: &EpochRecord, seconds: f64) {
         if self.quiet {
             return;
         }
@@ -66,7 +66,7 @@ impl Reporter {
             r.test.loss,
             r.test.bce,
             r.test.kl,
-            r.seconds
+            seconds
         );
         match &self.bar {
             Some(bar) => bar.println(line),

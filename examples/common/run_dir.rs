@@ -2,7 +2,8 @@
 
 use crate::pictures::Grid;
 use hardgrad::data::Dataset;
-use hardgrad::train::{Checkpoint, TrainConfig, Trainer, write_atomically};
+use hardgrad::train::{Checkpoint, EpochRecord, TrainConfig, Trainer, write_atomically};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,6 +11,16 @@ use std::path::{Path, PathBuf};
 /// The directory of a run. Every file in it is replaced whole or not at all.
 pub struct RunDir {
     path: PathBuf,
+    /// Wall time of each epoch, where known.
+    seconds: Vec<Option<f64>>,
+}
+
+/// A line of `metrics.jsonl`. The wall time stands here alone, so that everything else is the same bits in every run.
+#[derive(Serialize, Deserialize)]
+struct Line {
+    #[serde(flatten)]
+    record: EpochRecord,
+    seconds: Option<f64>,
 }
 
 /// What goes wrong with a run's directory: the message, and whether the command line can mend it.
@@ -29,7 +40,7 @@ impl From<hardgrad::Error> for RunError {
 impl RunDir {
     /// Makes the directory if need be, refuses one that holds a run of another config, and writes `config.json`.
     pub fn open(path: &Path, config: &TrainConfig, data: &Dataset, epochs: usize) -> Result<Self, RunError> {
-        let dir = Self { path: path.to_path_buf() };
+        let dir = Self { path: path.to_path_buf(), seconds: Vec::new() };
         fs::create_dir_all(path).map_err(|e| RunError {
             message: format!("cannot make the directory {}: {e}", path.display()),
             argument: true,
@@ -72,16 +83,29 @@ impl RunDir {
 
     /// Saves the run as it stands: the checkpoint first, then `metrics.jsonl` from the same history, so that a run killed
     /// between the two is put right when it is resumed.
-    pub fn save(&self, trainer: &Trainer<'_>) -> Result<(), RunError> {
+    pub fn save(&mut self, trainer: &Trainer<'_>, seconds: f64) -> Result<(), RunError> {
         trainer.checkpoint().save(&self.file("checkpoint.bin"))?;
+        self.seconds.push(Some(seconds));
+        self.save_metrics(trainer)
+    }
+
+    /// Makes `metrics.jsonl` agree with a resumed run, keeping the wall times that it holds.
+    pub fn resume(&mut self, trainer: &Trainer<'_>) -> Result<(), RunError> {
+        let text = fs::read_to_string(self.file("metrics.jsonl")).unwrap_or_default();
+        let mut held = text.lines().map(|line| serde_json::from_str::<Line>(line).ok());
+        let seconds = trainer.history().iter().map(|record| {
+            let line = held.next()??;
+            line.seconds.filter(|_| line.record == *record)
+        });
+        self.seconds = seconds.collect();
         self.save_metrics(trainer)
     }
 
     /// Writes `metrics.jsonl`, a line an epoch.
-    pub fn save_metrics(&self, trainer: &Trainer<'_>) -> Result<(), RunError> {
+    fn save_metrics(&self, trainer: &Trainer<'_>) -> Result<(), RunError> {
         let mut lines = String::new();
-        for record in trainer.history() {
-            lines += &serde_json::to_string(record).map_err(json_error)?;
+        for (&record, &seconds) in trainer.history().iter().zip(&self.seconds) {
+            lines += &serde_json::to_string(&Line { record, seconds }).map_err(json_error)?;
             lines.push('\n');
         }
         Ok(write_atomically(&self.file("metrics.jsonl"), lines.as_bytes())?)

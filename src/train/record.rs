@@ -13,7 +13,7 @@ pub struct Loss {
     pub kl: f64,
 }
 
-/// One epoch.
+/// One epoch. Wall times are not part of it: a record is a function of the config and the data.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct EpochRecord {
     /// From 1.
@@ -22,8 +22,6 @@ pub struct EpochRecord {
     pub train: Loss,
     /// One sample a test image, with the parameters at the epoch's end.
     pub test: Loss,
-    /// Wall time of the epoch with its test pass.
-    pub seconds: f64,
 }
 
 /// Means over images, summed in order.

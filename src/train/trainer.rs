@@ -12,7 +12,6 @@ use crate::params::{ParamGrads, ParamStore};
 use crate::rng::{Purpose, Streams, below};
 use crate::tape::{Tape, Workspace};
 use crate::vae::{LossVars, Vae};
-use std::time::Instant;
 
 /// Images to a batch when nothing is learned. Part of the promise of stable values: each batch has its own noise.
 const TEST_BATCH: usize = 500;
@@ -165,7 +164,6 @@ impl<'d> Trainer<'d> {
     /// # Errors
     /// [`Error::NotFinite`] if a loss is not finite. The run cannot go on then; the caller's last checkpoint is good.
     pub fn epoch(&mut self, observe: &mut dyn FnMut(Progress)) -> Result<EpochRecord> {
-        let start = Instant::now();
         let epoch = self.history.len() + 1;
         self.train_batches.reshuffle(&mut self.streams.rng(Purpose::Shuffle, epoch as u64, 0));
         let mut sum = LossSum::default();
@@ -178,8 +176,7 @@ impl<'d> Trainer<'d> {
             observe(Progress { epoch, step, steps, images, loss: sum.mean() });
         }
         let test = self.test_loss(epoch)?;
-        let seconds = start.elapsed().as_secs_f64();
-        let record = EpochRecord { epoch, train: sum.mean(), test, seconds };
+        let record = EpochRecord { epoch, train: sum.mean(), test };
         self.history.push(record);
         Ok(record)
     }

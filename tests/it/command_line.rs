@@ -46,6 +46,8 @@ fn a_run_leaves_its_files_and_resumes() {
     let resumed = train_vae(dir.path(), "--dataset digits --epochs 2 --out parts --resume --threads 1");
     assert!(stderr(&resumed).contains("resuming after epoch 1"), "{}", stderr(&resumed));
     assert_eq!(losses(&dir.path().join("whole")), losses(&dir.path().join("parts")));
+    let checkpoint = |run| std::fs::read(dir.path().join(run).join("checkpoint.bin")).unwrap();
+    assert!(checkpoint("whole") == checkpoint("parts"));
     assert_eq!(losses(&dir.path().join("parts")).len(), 2);
     assert!(losses(&dir.path().join("parts"))[0].starts_with("{\"epoch\":1,\"train\":{\"loss\":"));
 

@@ -1,6 +1,6 @@
 //! The node that a sample-side estimator lives in.
 
-use super::{Latent, SampleEstimator};
+use super::{Conditional, Latent, SampleEstimator, Work};
 use crate::categorical;
 use crate::mat::MatMut;
 use crate::scalar::Scalar;
@@ -13,18 +13,21 @@ use crate::tape::{CustomOp, InputGrads, Inputs, Recorded};
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Noise<T> {
     gumbel: Vec<T>,
+    /// For draws given the sample; each variable's generator is derived from it.
+    key: u64,
     sample: Option<Vec<T>>,
+    exponential: Option<Vec<T>>,
 }
 
 impl<T: Scalar> Noise<T> {
     /// No noise yet.
     pub fn new() -> Self {
-        Self { gumbel: Vec::new(), sample: None }
+        Self::given(Vec::new())
     }
 
     /// Noise from outside: row-major `[N, L·C]`, like the logits.
     pub fn given(gumbel: Vec<T>) -> Self {
-        Self { gumbel, sample: None }
+        Self { gumbel, key: 0, sample: None, exponential: None }
     }
 
     /// With the sample given too, one-hot rows in the layout of the logits. What is not determined by it (an estimator's
@@ -35,11 +38,42 @@ impl<T: Scalar> Noise<T> {
         self
     }
 
+    /// With the exponential numbers E of eq. 7 given too: `[K, N, L·C]`, one `[N, L·C]` for each conditional draw, all > 0.
+    ///
+    /// # Panics
+    /// If their number is not a multiple of that of the Gumbel numbers, or one is not > 0.
+    #[must_use]
+    #[track_caller]
+    pub fn with_exponentials(mut self, exponential: Vec<T>) -> Self {
+        let whole = exponential.len().checked_rem(self.gumbel.len().max(1)) == Some(0);
+        assert!(whole, "{} exponential numbers are no multiple of {}", exponential.len(), self.gumbel.len());
+        assert!(exponential.iter().all(|&e| e > T::ZERO), "exponential numbers must be > 0");
+        self.exponential = Some(exponential);
+        self
+    }
+
+    /// With this key for draws given the sample.
+    #[must_use]
+    pub fn with_key(mut self, key: u64) -> Self {
+        self.key = key;
+        self
+    }
+
     /// Draws new noise for `count` logits.
     pub fn draw(&mut self, rng: &mut impl rand::Rng, count: usize) {
         self.sample = None;
+        self.exponential = None;
         self.gumbel.resize(count, T::ZERO);
         categorical::gumbel(rng, &mut self.gumbel);
+        self.key = rng.next_u64();
+    }
+
+    /// The noise for draws given the sample of variable `i`, of `c` categories.
+    fn conditional(&self, i: usize, c: usize) -> Conditional<'_, T> {
+        match &self.exponential {
+            Some(values) => Conditional::Given { values, first: i * c, stride: self.gumbel.len() },
+            None => Conditional::Key(self.key.wrapping_add(i as u64)),
+        }
     }
 
     /// The Gumbel numbers.
@@ -108,29 +142,32 @@ impl<T: Scalar> CustomOp<T> for SampleNode<'_, T> {
     }
 
     fn forward(&self, inputs: &Inputs<'_, T>, out: MatMut<'_, T>) {
-        match &self.noise.sample {
-            Some(sample) => out.data.copy_from_slice(sample),
-            None => categorical::sample(inputs.get(0).data, &self.noise.gumbel, self.categories, out.data),
+        if let Some(sample) = &self.noise.sample {
+            return out.data.copy_from_slice(sample);
+        }
+        let c = self.categories;
+        let rows = inputs.get(0).data.chunks(c).zip(self.noise.gumbel.chunks(c));
+        for ((logits, gumbel), sample) in rows.zip(out.data.chunks_mut(c)) {
+            self.estimator.draw(logits, gumbel, sample);
         }
     }
 
     fn scratch_len(&self, _: &Inputs<'_, T>) -> usize {
-        3 * self.categories
+        self.estimator.work_rows() * self.categories
     }
 
     fn vjp(&self, node: &Recorded<'_, T>, grads: &mut InputGrads<'_, '_, T>, scratch: &mut [T]) {
         let Some(dlogits) = grads.get(0) else { return };
         let c = self.categories;
-        let [a, b, d] =
-            scratch.get_disjoint_mut([0..c, c..2 * c, 2 * c..3 * c]).expect("scratch_len asked for it");
         for (i, dlogits) in dlogits.data.chunks_mut(c).enumerate() {
             let row = i * c..(i + 1) * c;
             let latent = Latent {
                 logits: &node.inputs.get(0).data[row.clone()],
                 one_hot: &node.output.data[row.clone()],
                 gumbel: &self.noise.gumbel[row.clone()],
+                conditional: self.noise.conditional(i, c),
             };
-            self.estimator.vjp(&latent, &node.g.data[row], dlogits, [a, b, d]);
+            self.estimator.vjp(&latent, &node.g.data[row], dlogits, Work::new(scratch, c));
         }
     }
 }

@@ -11,8 +11,9 @@
 //! uses such τ elsewhere). At τ = 1 the expectation is the second-order approximation, eq. 11, which is exact for quadratic f.
 
 use super::{Latent, SampleEstimator, Work, temperature};
+use crate::categorical::argmax;
 use crate::error::Result;
-use crate::kernels::softmax::{softmax_row, vjp_row};
+use crate::kernels::softmax::{log_softmax_row, softmax_row, vjp_row};
 use crate::scalar::Scalar;
 
 /// ReinMax(τ). See the [module](self).
@@ -32,12 +33,78 @@ impl ReinMax {
 }
 
 impl<T: Scalar> SampleEstimator<T> for ReinMax {
-    fn vjp(&self, latent: &Latent<'_, T>, g: &[T], dlogits: &mut [T], [pi, p, _]: Work<'_, T>) {
-        let half = T::of(0.5);
-        softmax_row(latent.logits, T::of(self.tau), p);
-        p.iter_mut().zip(latent.one_hot).for_each(|(p, &d)| *p = half * (*p + d)); // (π_τ + D)/2
-        vjp_row(T::of(2.0), p, g, dlogits); // 2 J((π_τ + D)/2) g
-        softmax_row(latent.logits, T::ONE, pi);
-        vjp_row(-half, pi, g, dlogits); // − ½ J(π) g
+    fn vjp(&self, latent: &Latent<'_, T>, g: &[T], dlogits: &mut [T], work: Work<'_, T>) {
+        let ([q], _) = work.take();
+        midpoint_jacobian(latent, self.tau, latent.hot(), g, dlogits, q); // 2 J((π_τ + D)/2) g
+        subtract_half_jacobian(latent, g, dlogits, q); // − ½ J(π) g
     }
+
+    fn work_rows(&self) -> usize {
+        1
+    }
+}
+
+/// ReinMax with D replaced by onehot(argmax θ) inside the first term, table 1: a probe of where ReinMax's variance comes
+/// from, not for training.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ReinMaxArgmax {
+    tau: f64,
+}
+
+impl ReinMaxArgmax {
+    /// With temperature `tau`.
+    ///
+    /// # Errors
+    /// If `tau` is not a finite number > 0.
+    pub fn new(tau: f64) -> Result<Self> {
+        Ok(Self { tau: temperature(tau)? })
+    }
+}
+
+impl<T: Scalar> SampleEstimator<T> for ReinMaxArgmax {
+    fn vjp(&self, latent: &Latent<'_, T>, g: &[T], dlogits: &mut [T], work: Work<'_, T>) {
+        let ([q], _) = work.take();
+        let top = argmax(latent.logits.iter().copied());
+        midpoint_jacobian(latent, self.tau, top, g, dlogits, q);
+        subtract_half_jacobian(latent, g, dlogits, q);
+    }
+
+    fn work_rows(&self) -> usize {
+        1
+    }
+}
+
+/// dlogits += 2 J((π_τ + I_hot)/2) g
+fn midpoint_jacobian<T: Scalar>(
+    latent: &Latent<'_, T>,
+    tau: f64,
+    hot: usize,
+    g: &[T],
+    dlogits: &mut [T],
+    p: &mut [T],
+) {
+    softmax_row(latent.logits, T::of(tau), p);
+    p[hot] += T::ONE;
+    p.iter_mut().for_each(|p| *p *= T::of(0.5));
+    vjp_row(T::of(2.0), p, g, dlogits);
+}
+
+/// dlogits −= ½ J(π) g, the last term of every ReinMax-style estimator.
+pub(super) fn subtract_half_jacobian<T: Scalar>(
+    latent: &Latent<'_, T>,
+    g: &[T],
+    dlogits: &mut [T],
+    pi: &mut [T],
+) {
+    softmax_row(latent.logits, T::ONE, pi);
+    vjp_row(T::of(-0.5), pi, g, dlogits);
+}
+
+/// θ_D = log((π + D)/2), in log space: log π − log 2, and log(1 + π_D) − log 2 at D. Never the logarithm of a π that has
+/// underflowed.
+pub(super) fn log_p_row<T: Scalar>(logits: &[T], hot: usize, log_p: &mut [T]) {
+    log_softmax_row(logits, T::ONE, log_p);
+    log_p[hot] = log_p[hot].exp().ln_1p();
+    let ln_2 = T::of(std::f64::consts::LN_2);
+    log_p.iter_mut().for_each(|log_p| *log_p -= ln_2);
 }

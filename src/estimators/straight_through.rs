@@ -32,9 +32,14 @@ impl StraightThrough {
 }
 
 impl<T: Scalar> SampleEstimator<T> for StraightThrough {
-    fn vjp(&self, latent: &Latent<'_, T>, g: &[T], dlogits: &mut [T], [pi, ..]: Work<'_, T>) {
+    fn vjp(&self, latent: &Latent<'_, T>, g: &[T], dlogits: &mut [T], work: Work<'_, T>) {
+        let ([pi], _) = work.take();
         let tau = T::of(self.tau);
         softmax_row(latent.logits, tau, pi); // π_τ
         vjp_row(T::ONE / tau, pi, g, dlogits); // (1/τ) J(π_τ) g
+    }
+
+    fn work_rows(&self) -> usize {
+        1
     }
 }

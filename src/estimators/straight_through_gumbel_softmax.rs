@@ -11,7 +11,7 @@
 
 use super::{Latent, SampleEstimator, Work, temperature};
 use crate::error::Result;
-use crate::kernels::softmax::{softmax_row, vjp_row};
+use crate::kernels::softmax::vjp_row;
 use crate::scalar::Scalar;
 
 /// STGS(τ): backward through the relaxed sample that the same noise gives. See the [module](self).
@@ -31,11 +31,26 @@ impl StraightThroughGumbelSoftmax {
 }
 
 impl<T: Scalar> SampleEstimator<T> for StraightThroughGumbelSoftmax {
-    fn vjp(&self, latent: &Latent<'_, T>, g: &[T], dlogits: &mut [T], [scores, relaxed, _]: Work<'_, T>) {
+    fn vjp(&self, latent: &Latent<'_, T>, g: &[T], dlogits: &mut [T], work: Work<'_, T>) {
+        let ([relaxed], _) = work.take();
         let tau = T::of(self.tau);
-        let sums = latent.logits.iter().zip(latent.gumbel).map(|(&t, &n)| t + n);
-        scores.iter_mut().zip(sums).for_each(|(s, sum)| *s = sum); // θ + G
-        softmax_row(scores, tau, relaxed);
+        relaxed_row(latent.logits, latent.gumbel, tau, relaxed);
         vjp_row(T::ONE / tau, relaxed, g, dlogits); // (1/τ) J(softmax((θ+G)/τ)) g
     }
+
+    fn work_rows(&self) -> usize {
+        1
+    }
+}
+
+/// q = softmax((θ + G)/τ), the relaxed sample.
+pub(super) fn relaxed_row<T: Scalar>(logits: &[T], gumbel: &[T], tau: T, q: &mut [T]) {
+    let score = |j: usize| logits[j] + gumbel[j];
+    let top = (0..q.len()).map(score).fold(T::NEG_INFINITY, T::max);
+    let mut total = T::ZERO;
+    for (j, q) in q.iter_mut().enumerate() {
+        *q = ((score(j) - top) / tau).exp();
+        total += *q;
+    }
+    q.iter_mut().for_each(|q| *q /= total);
 }

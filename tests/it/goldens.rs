@@ -4,7 +4,8 @@
 //! and each of grads `[B, L, C]`; exponential `[K, B, L, C]`; one_hot_index `[B, L]` = argmax(theta + gumbel).
 
 use hardgrad::estimators::{
-    Noise, ReinMax, SampleEstimator, SampleNode, StraightThrough, StraightThroughGumbelSoftmax,
+    CvForm, Gap, GappedStraightThrough, GumbelRao, Noise, ReinMax, ReinMaxArgmax, ReinMaxCv, ReinMaxRao,
+    ReinMaxRk2, Rk2Form, SampleEstimator, SampleNode, StraightThrough, StraightThroughGumbelSoftmax,
 };
 use hardgrad::{MatRef, ParamGrads, ParamStore, Scalar, Workspace};
 use serde_json::Value;
@@ -21,11 +22,21 @@ fn numbers<T: Scalar>(value: &Value) -> Vec<T> {
 
 /// The estimators of a case, by their names in the file.
 fn estimators<T: Scalar>(case: &Value) -> Vec<(&'static str, Box<dyn SampleEstimator<T>>)> {
-    let tau = case["tau"].as_f64().unwrap();
+    let get = |name: &str| case[name].as_f64().unwrap();
+    let (tau, eta, beta, draws) = (get("tau"), get("eta"), get("beta"), get("K") as usize);
+    let cv = |form| Box::new(ReinMaxCv::new(form, tau, draws, eta).unwrap());
     vec![
         ("st", Box::new(StraightThrough::new(tau).unwrap())),
         ("stgs", Box::new(StraightThroughGumbelSoftmax::new(tau).unwrap())),
+        ("gumbel_rao", Box::new(GumbelRao::new(tau, draws).unwrap())),
+        ("gst_1.0", Box::new(GappedStraightThrough::new(Gap::Fixed(1.0), tau).unwrap())),
         ("reinmax", Box::new(ReinMax::new(tau).unwrap())),
+        ("reinmax_argmax", Box::new(ReinMaxArgmax::new(tau).unwrap())),
+        ("reinmax_rao", Box::new(ReinMaxRao::new(tau, draws).unwrap())),
+        ("rk2_eq27", Box::new(ReinMaxRk2::new(Rk2Form::Eq27, beta).unwrap())),
+        ("reinmax_cv_author_code", cv(CvForm::AuthorCode)),
+        ("reinmax_cv_printed", cv(CvForm::Printed)),
+        ("reinmax_cv_shared_noise", cv(CvForm::Shared)),
     ]
 }
 
@@ -40,8 +51,15 @@ fn check<T: Scalar>(tolerance: f64) {
         let (batch, latents, categories) = (size("B"), size("L"), size("C"));
         let theta = numbers::<T>(&case["theta"]);
         let upstream = numbers::<T>(&case["upstream"]);
-        let noise = Noise::given(numbers::<T>(&case["gumbel"]));
-        for (name, estimator) in estimators::<T>(case) {
+        let noise =
+            Noise::given(numbers::<T>(&case["gumbel"])).with_exponentials(numbers::<T>(&case["exponential"]));
+        let names = case["grads"].as_object().unwrap();
+        let known = estimators::<T>(case);
+        assert!(
+            names.keys().all(|name| known.iter().any(|(n, _)| n == name)),
+            "a vector that no estimator claims"
+        );
+        for (name, estimator) in known {
             let node = SampleNode::new(&*estimator, &noise, categories);
             let (params, mut workspace) = (ParamStore::new(), Workspace::new());
             let mut tape = workspace.tape(&params);

@@ -1,0 +1,51 @@
+//! A blend of two estimators on one sample and one noise.
+//!
+//! ```text
+//! ∂f/∂θ ≈ λ · A(θ, D, noise; g) + (1 − λ) · B(θ, D, noise; g)
+//! ```
+//!
+//! Its mean and its bias are the same blend of the two. ReinMax with ReinMax-Rao is the clean form of what the published
+//! code of ReinMax-CV does: with softmax(log p + s) close to p, that code is nearly (1 − η/2) ReinMax + (η/2) ReinMax-Rao, plus the
+//! noise of one more draw.
+
+use super::{Latent, SampleEstimator, Work, finite};
+use crate::error::Result;
+use crate::scalar::Scalar;
+
+/// λ · A + (1 − λ) · B. See the [module](self).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Blend<A, B> {
+    a: A,
+    b: B,
+    lambda: f64,
+}
+
+impl<A, B> Blend<A, B> {
+    /// With weight `lambda` on `a` and 1 − `lambda` on `b`.
+    ///
+    /// # Errors
+    /// If `lambda` is not finite.
+    pub fn new(a: A, b: B, lambda: f64) -> Result<Self> {
+        Ok(Self { a, b, lambda: finite("lambda", lambda)? })
+    }
+}
+
+impl<T: Scalar, A: SampleEstimator<T>, B: SampleEstimator<T>> SampleEstimator<T> for Blend<A, B> {
+    fn vjp(&self, latent: &Latent<'_, T>, g: &[T], dlogits: &mut [T], work: Work<'_, T>) {
+        // Estimators are linear in g, so the weight goes onto g.
+        let ([scaled], mut rest) = work.take();
+        let lambda = T::of(self.lambda);
+        scaled.iter_mut().zip(g).for_each(|(s, &g)| *s = lambda * g);
+        self.a.vjp(latent, scaled, dlogits, rest.reborrow());
+        scaled.iter_mut().zip(g).for_each(|(s, &g)| *s = (T::ONE - lambda) * g);
+        self.b.vjp(latent, scaled, dlogits, rest);
+    }
+
+    fn work_rows(&self) -> usize {
+        1 + self.a.work_rows().max(self.b.work_rows())
+    }
+
+    fn draw(&self, logits: &[T], gumbel: &[T], sample: &mut [T]) {
+        self.a.draw(logits, gumbel, sample);
+    }
+}

@@ -1,0 +1,85 @@
+//! Gapped Straight-Through. Fan, Chi, Rudnicky and Ramadge, "Training Discrete Deep Generative Models via Gapped
+//! Straight-Through Estimator" (2022).
+//!
+//! ```text
+//! ∂f/∂θ ≈ (1/τ) J(softmax(θ'/τ)) g
+//! θ' = θ + (max θ − θ) ⊙ D − max(θ − max θ + gap, 0) ⊙ (1 − D)
+//! ```
+//!
+//! τ temperature; D the one-hot sample, whose logit is moved up to the largest; the others are moved down to at least `gap`
+//! below it; g = ∂f/∂D; J(q) g = q ⊙ (g − ⟨q, g⟩). The shifts are detached.
+//!
+//! The gap is a number (the paper's GST-1.0 has 1) or depends on the probability of the sample, −log(1 − π_D)/π_D (GST-p).
+
+use super::{Latent, SampleEstimator, Work, temperature};
+use crate::error::{Error, Result};
+use crate::kernels::softmax::{max, softmax_row, vjp_row};
+use crate::scalar::Scalar;
+
+/// How far the other logits are kept below the sample's.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Gap {
+    /// This far, ≥ 0.
+    Fixed(f64),
+    /// −log(1 − π_D)/π_D, from 1 (an improbable sample) to +∞ (a certain one).
+    Probability,
+}
+
+/// GST(gap, τ). See the [module](self).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct GappedStraightThrough {
+    gap: Gap,
+    tau: f64,
+}
+
+impl GappedStraightThrough {
+    /// With this gap and temperature.
+    ///
+    /// # Errors
+    /// If a fixed gap is not a finite number ≥ 0, or `tau` not a finite number > 0.
+    pub fn new(gap: Gap, tau: f64) -> Result<Self> {
+        match gap {
+            Gap::Fixed(gap) if !(gap >= 0.0 && gap.is_finite()) => {
+                Err(Error::argument("gap", gap, "a finite number >= 0"))
+            }
+            _ => Ok(Self { gap, tau: temperature(tau)? }),
+        }
+    }
+}
+
+impl<T: Scalar> SampleEstimator<T> for GappedStraightThrough {
+    fn vjp(&self, latent: &Latent<'_, T>, g: &[T], dlogits: &mut [T], work: Work<'_, T>) {
+        let ([moved, q], _) = work.take();
+        let (tau, hot, top) = (T::of(self.tau), latent.hot(), max(latent.logits));
+        let gap = match self.gap {
+            Gap::Fixed(gap) => T::of(gap),
+            Gap::Probability => {
+                softmax_row(latent.logits, T::ONE, q);
+                probability_gap(q, hot)
+            }
+        };
+        for (moved, &theta) in moved.iter_mut().zip(latent.logits) {
+            *moved = theta - (theta - top + gap).max(T::ZERO); // θ − max(θ − max θ + gap, 0)
+        }
+        moved[hot] = top; // θ + (max θ − θ) at D
+        softmax_row(moved, tau, q);
+        vjp_row(T::ONE / tau, q, g, dlogits); // (1/τ) J(softmax(θ'/τ)) g
+    }
+
+    fn work_rows(&self) -> usize {
+        2
+    }
+}
+
+/// −log(1 − π_D)/π_D. A small π_D keeps its digits through ln(1 + x), a large one through the sum of the others.
+fn probability_gap<T: Scalar>(pi: &[T], hot: usize) -> T {
+    let at = pi[hot];
+    if at == T::ZERO {
+        return T::ONE; // the limit
+    }
+    if at < T::of(0.5) {
+        return -(-at).ln_1p() / at;
+    }
+    let others: T = pi.iter().enumerate().filter(|&(j, _)| j != hot).map(|(_, &pi)| pi).sum();
+    -others.ln() / at
+}

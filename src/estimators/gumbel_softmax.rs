@@ -1,0 +1,59 @@
+//! The plain Gumbel-softmax (Concrete) relaxation. Jang, Gu and Poole (2017); Maddison, Mnih and Teh (2017).
+//!
+//! ```text
+//! sample = softmax((θ+G)/τ_f),   ∂f/∂θ ≈ (1/τ_b) J(softmax((θ+G)/τ_b)) g
+//! ```
+//!
+//! τ_f, τ_b forward and backward temperature; G standard Gumbel noise; g the cotangent of the sample; J(q) g = q ⊙ (g − ⟨q, g⟩).
+//!
+//! With τ_f = τ_b this is the reparameterised gradient of the relaxed problem, exact for it: no straight-through. With another
+//! τ_b the temperatures are decoupled (Shah et al., "Improving Discrete Optimisation Via Decoupled Straight-Through
+//! Gumbel-Softmax", 2024); τ_f → 0 is the straight-through Gumbel-softmax.
+
+use super::straight_through_gumbel_softmax::relaxed_row;
+use super::{Latent, SampleEstimator, Work, temperature};
+use crate::error::Result;
+use crate::kernels::softmax::vjp_row;
+use crate::scalar::Scalar;
+
+/// The relaxed sample and its derivative. See the [module](self).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct GumbelSoftmax {
+    forward: f64,
+    backward: f64,
+}
+
+impl GumbelSoftmax {
+    /// One temperature for both passes.
+    ///
+    /// # Errors
+    /// If `tau` is not a finite number > 0.
+    pub fn new(tau: f64) -> Result<Self> {
+        Self::decoupled(tau, tau)
+    }
+
+    /// A temperature for the sample and one for its derivative.
+    ///
+    /// # Errors
+    /// If either is not a finite number > 0.
+    pub fn decoupled(forward: f64, backward: f64) -> Result<Self> {
+        Ok(Self { forward: temperature(forward)?, backward: temperature(backward)? })
+    }
+}
+
+impl<T: Scalar> SampleEstimator<T> for GumbelSoftmax {
+    fn vjp(&self, latent: &Latent<'_, T>, g: &[T], dlogits: &mut [T], work: Work<'_, T>) {
+        let ([q], _) = work.take();
+        let tau = T::of(self.backward);
+        relaxed_row(latent.logits, latent.gumbel, tau, q);
+        vjp_row(T::ONE / tau, q, g, dlogits);
+    }
+
+    fn work_rows(&self) -> usize {
+        1
+    }
+
+    fn draw(&self, logits: &[T], gumbel: &[T], sample: &mut [T]) {
+        relaxed_row(logits, gumbel, T::of(self.forward), sample);
+    }
+}

@@ -1,0 +1,96 @@
+//! ReinMax-CV. Wang and Bui (2026), section 3.2 and eq. 18, in four forms.
+//!
+//! ```text
+//! Shared      2 [ J(p) g − η S + η GR_{τ,K}(θ_D; D) ] − ½ J(π) g,   S = (1/τ) J(softmax((θ_D + G)/τ)) g
+//! Printed     1 [ the same ] − ½ J(π) g
+//! Coupled     2 [ J(p) g − η S' + η GR_{τ,K}(θ_D; D) ] − ½ J(π) g,  S' = (1/τ) J(softmax(Y/τ)) g, Y ~ (θ_D + G) given D
+//! AuthorCode  2 J(p) g − ½ J(π) g − η (1/τ) J(softmax(log p + s)) g + η GR_{τ,K}(θ_D; D),   s = softmax((θ + G)/τ)
+//! ```
+//!
+//! τ and K temperature and draws of the control variate; η its weight; p = (π + D)/2; θ_D = log p; G the Gumbel noise that drew
+//! D; g = ∂f/∂D; J(q) g = q ⊙ (g − ⟨q, g⟩).
+//!
+//! Deviations, which are why there are four forms. `Shared` is what section 3.2 argues for. `Printed` is eq. 18 to the letter,
+//! whose coefficient 1 is a misprint: for a constant g its mean is J(π) g / 4 and not J(π) g. In `Coupled` S' is drawn given D, so
+//! the control variate's mean given D is exactly 0 and the expectation that of ReinMax; given D ReinMax has no noise, so this form
+//! can only add variance. `AuthorCode` is what the published code computes, where the saved "G" is the soft sample s and the
+//! inner softmax has no 1/τ; the paper's tables 2 and 3 come from it.
+
+use super::gumbel_rao::{Rao, relaxed_given_hot};
+use super::reinmax::{log_p_row, subtract_half_jacobian};
+use super::straight_through_gumbel_softmax::relaxed_row;
+use super::{Latent, SampleEstimator, Work, draws, finite, temperature};
+use crate::error::Result;
+use crate::kernels::softmax::{softmax_row, vjp_row};
+use crate::scalar::Scalar;
+use serde::{Deserialize, Serialize};
+
+/// Which reading of ReinMax-CV. See the [module](self).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CvForm {
+    /// Section 3.2 as argued: the noise that drew D.
+    Shared,
+    /// Eq. 18 as printed.
+    Printed,
+    /// The control variate drawn given D.
+    Coupled,
+    /// The published code.
+    AuthorCode,
+}
+
+/// ReinMax-CV(τ, K, η). See the [module](self).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ReinMaxCv {
+    form: CvForm,
+    tau: f64,
+    draws: usize,
+    eta: f64,
+}
+
+impl ReinMaxCv {
+    /// In this form, with temperature `tau`, `draws` draws (the paper has 100) and weight `eta` of the control variate.
+    ///
+    /// # Errors
+    /// If `tau` is not a finite number > 0, `draws` not a number from 1 to 10⁶, or `eta` not finite.
+    pub fn new(form: CvForm, tau: f64, draws: usize, eta: f64) -> Result<Self> {
+        Ok(Self { form, tau: temperature(tau)?, draws: self::draws(draws)?, eta: finite("eta", eta)? })
+    }
+}
+
+impl<T: Scalar> SampleEstimator<T> for ReinMaxCv {
+    fn vjp(&self, latent: &Latent<'_, T>, g: &[T], dlogits: &mut [T], work: Work<'_, T>) {
+        let ([log_p, q, row], mut rest) = work.take();
+        let (tau, hot) = (T::of(self.tau), latent.hot());
+        let mut exponentials = latent.exponentials();
+        subtract_half_jacobian(latent, g, dlogits, q); // − ½ J(π) g
+        log_p_row(latent.logits, hot, log_p); // θ_D
+        // The coefficient of J(p) g, and that of the control variate over η.
+        let (outer, inner) = match self.form {
+            CvForm::Shared | CvForm::Coupled => (2.0, 2.0),
+            CvForm::Printed => (1.0, 1.0),
+            CvForm::AuthorCode => (2.0, 1.0),
+        };
+        softmax_row(log_p, T::ONE, q); // p
+        vjp_row(T::of(outer), q, g, dlogits); // J(p) g
+        let rao = Rao { tau: self.tau, draws: self.draws, weight: inner * self.eta };
+        rao.add(log_p, hot, &mut exponentials, g, dlogits, rest.reborrow()); // η GR_{τ,K}(θ_D; D)
+        match self.form {
+            CvForm::Shared | CvForm::Printed => relaxed_row(log_p, latent.gumbel, tau, q),
+            CvForm::Coupled => {
+                exponentials.next(row); // one draw more, independent of Gumbel-Rao's
+                relaxed_given_hot(log_p, hot, row, T::ONE / tau, q);
+            }
+            CvForm::AuthorCode => {
+                relaxed_row(latent.logits, latent.gumbel, tau, row); // s
+                row.iter_mut().zip(&*log_p).for_each(|(s, &log_p)| *s += log_p);
+                softmax_row(row, T::ONE, q);
+            }
+        }
+        vjp_row(T::of(-inner * self.eta) / tau, q, g, dlogits); // − η S
+    }
+
+    fn work_rows(&self) -> usize {
+        3 + Rao::ROWS
+    }
+}

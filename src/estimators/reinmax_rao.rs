@@ -1,0 +1,48 @@
+//! ReinMax-Rao. Wang and Bui (2026), eq. 17.
+//!
+//! ```text
+//! ∂f/∂θ ≈ 2 GR_{τ,K}(θ_D; D) − ½ J(π) g,   θ_D = log((π + D)/2)
+//! ```
+//!
+//! τ temperature and K draws of Gumbel-Rao; π = softmax(θ); D the one-hot sample; g = ∂f/∂D; J(q) g = q ⊙ (g − ⟨q, g⟩).
+//!
+//! Deviation: eq. 17 prints the last term at θ_D and at τ; the paper's text and the published code have θ and temperature 1,
+//! and so has this. Gumbel-Rao's logits are θ_D, so its Z is 1.
+
+use super::gumbel_rao::Rao;
+use super::reinmax::{log_p_row, subtract_half_jacobian};
+use super::{Latent, SampleEstimator, Work, draws, temperature};
+use crate::error::Result;
+use crate::scalar::Scalar;
+
+/// ReinMax-Rao(τ, K). See the [module](self).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ReinMaxRao {
+    tau: f64,
+    draws: usize,
+}
+
+impl ReinMaxRao {
+    /// With temperature `tau` and `draws` draws (the paper has 100).
+    ///
+    /// # Errors
+    /// If `tau` is not a finite number > 0, or `draws` not a number from 1 to 10⁶.
+    pub fn new(tau: f64, draws: usize) -> Result<Self> {
+        Ok(Self { tau: temperature(tau)?, draws: self::draws(draws)? })
+    }
+}
+
+impl<T: Scalar> SampleEstimator<T> for ReinMaxRao {
+    fn vjp(&self, latent: &Latent<'_, T>, g: &[T], dlogits: &mut [T], work: Work<'_, T>) {
+        let ([log_p], rest) = work.take();
+        subtract_half_jacobian(latent, g, dlogits, log_p); // − ½ J(π) g
+        let hot = latent.hot();
+        log_p_row(latent.logits, hot, log_p); // θ_D
+        let rao = Rao { tau: self.tau, draws: self.draws, weight: 2.0 };
+        rao.add(log_p, hot, &mut latent.exponentials(), g, dlogits, rest); // 2 GR_{τ,K}(θ_D; D)
+    }
+
+    fn work_rows(&self) -> usize {
+        1 + Rao::ROWS
+    }
+}

@@ -1,0 +1,75 @@
+//! ReinMax-RK2. Wang and Bui (2026), section 5.2 and eq. 27, in three forms.
+//!
+//! ```text
+//! Eq27        2 [ p ⊙ g − ⟨βπ + (1 − β)D, g⟩ p ] − β J(π) g
+//! AuthorCode  2 [ the same ] − (1 − β) J(π) g
+//! Projected   e − π Σ_k e_k,   with e the estimate of Eq27
+//! ```
+//!
+//! β weight of the far end of the step, ½ is ReinMax at τ = 1; p = (π + D)/2; π = softmax(θ); D the one-hot sample;
+//! g = ∂f/∂D; J(q) g = q ⊙ (g − ⟨q, g⟩).
+//!
+//! Deviations. The paper's theorem 1, that the mean of eq. 27 is eq. 26, holds at β = ½ only: otherwise they differ by π times
+//! C = ½ (2β − 1) Σ_ij π_i π_j ⟨g_i − g_j, I_i − I_j⟩, because the step from (34) to (35) drops a sum. `Projected` takes that
+//! off and has eq. 26 as its mean for every β. `AuthorCode` is the published code, which made figure 2.
+
+use super::{Latent, SampleEstimator, Work, finite};
+use crate::error::Result;
+use crate::kernels::softmax::{softmax_row, vjp_row};
+use crate::scalar::Scalar;
+use serde::{Deserialize, Serialize};
+
+/// Which reading of ReinMax-RK2. See the [module](self).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Rk2Form {
+    /// Eq. 27 as printed.
+    Eq27,
+    /// The published code.
+    AuthorCode,
+    /// Eq. 27 projected so that its mean is eq. 26.
+    Projected,
+}
+
+/// ReinMax-RK2(β). See the [module](self).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ReinMaxRk2 {
+    form: Rk2Form,
+    beta: f64,
+}
+
+impl ReinMaxRk2 {
+    /// In this form, with this `beta` (the paper looks at −0.2 to 1.2).
+    ///
+    /// # Errors
+    /// If `beta` is not finite.
+    pub fn new(form: Rk2Form, beta: f64) -> Result<Self> {
+        Ok(Self { form, beta: finite("beta", beta)? })
+    }
+}
+
+impl<T: Scalar> SampleEstimator<T> for ReinMaxRk2 {
+    fn vjp(&self, latent: &Latent<'_, T>, g: &[T], dlogits: &mut [T], work: Work<'_, T>) {
+        let ([pi, e], _) = work.take();
+        let (beta, hot) = (T::of(self.beta), latent.hot());
+        softmax_row(latent.logits, T::ONE, pi);
+        e.fill(T::ZERO);
+        let last = if self.form == Rk2Form::AuthorCode { T::ONE - beta } else { beta };
+        vjp_row(-last, pi, g, e); // − β J(π) g
+        // ⟨βπ + (1 − β)D, g⟩ with g taken relative to g_D, which changes nothing as both points' numbers sum to 1.
+        let reference = g[hot];
+        let mean = pi.iter().zip(g).map(|(&pi, &g)| beta * pi * (g - reference)).sum::<T>();
+        for (((e, &pi), &d), &g) in e.iter_mut().zip(&*pi).zip(latent.one_hot).zip(g) {
+            *e += (pi + d) * ((g - reference) - mean); // 2 [p ⊙ g − ⟨…⟩ p]
+        }
+        if self.form == Rk2Form::Projected {
+            let total = e.iter().copied().sum::<T>();
+            e.iter_mut().zip(&*pi).for_each(|(e, &pi)| *e -= pi * total); // e − π Σ e
+        }
+        dlogits.iter_mut().zip(&*e).for_each(|(to, &e)| *to += e);
+    }
+
+    fn work_rows(&self) -> usize {
+        2
+    }
+}

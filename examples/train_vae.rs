@@ -12,6 +12,8 @@
 
 #[path = "common/data.rs"]
 mod data;
+#[path = "common/estimator.rs"]
+mod estimator;
 #[path = "common/pictures.rs"]
 mod pictures;
 #[path = "common/progress.rs"]
@@ -21,9 +23,9 @@ mod run_dir;
 
 use clap::Parser;
 use data::DatasetChoice;
+use estimator::EstimatorArgs;
 use hardgrad::data::Dataset;
-use hardgrad::estimators::{EstimatorConfig, EstimatorKind};
-use hardgrad::train::{OptimizerKind, TrainConfig, Trainer};
+use hardgrad::train::{OptimizerKind, Preset, TrainConfig, Trainer};
 use hardgrad::vae::{LatentShape, VaeConfig};
 use progress::{Reporter, clock};
 use run_dir::{RunDir, RunError};
@@ -40,21 +42,17 @@ struct Args {
     /// Directory with MNIST's four files, plain or .gz [also looked for: $MNIST_DIR, data/mnist]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// Gradient estimator: st, stgs or reinmax
-    #[arg(long, default_value = "reinmax")]
-    estimator: EstimatorKind,
+    #[command(flatten)]
+    estimator: EstimatorArgs,
     /// Latent space: categories x variables
     #[arg(long, value_name = "CxL", default_value = "8x4")]
     latent: LatentShape,
-    /// Temperature of the estimator, > 0
-    #[arg(long, value_name = "T", default_value_t = 1.3)]
-    tau: f64,
-    /// Optimiser: adam or radam
-    #[arg(long, default_value = "adam")]
-    optimizer: OptimizerKind,
-    /// Learning rate, > 0
-    #[arg(long, value_name = "F", default_value_t = 5e-4)]
-    lr: f64,
+    /// Optimiser: adam or radam [default: adam]
+    #[arg(long)]
+    optimizer: Option<OptimizerKind>,
+    /// Learning rate, > 0 [default: 5e-4]
+    #[arg(long, value_name = "F")]
+    lr: Option<f64>,
     /// Epochs in all; a resumed run goes on to this number
     #[arg(long, value_name = "N", default_value_t = 20)]
     epochs: usize,
@@ -123,7 +121,7 @@ fn run(args: &Args) -> Result<(), RunError> {
     if !args.quiet {
         eprintln!(
             "{} on {} ({} training images), {} latent, {} parameters, writing to {}",
-            args.estimator,
+            args.estimator.estimator,
             data.name,
             data.train.len(),
             args.latent,
@@ -153,11 +151,16 @@ fn config(args: &Args, data: &Dataset) -> hardgrad::Result<TrainConfig> {
         return Err(hardgrad::Error::argument("epochs", 0, "at least 1"));
     }
     let pixels = data.train.images().pixels_per_image();
+    let preset = match args.estimator.preset {
+        Some(choice) => Some(Preset::from(choice).run(args.estimator.estimator, args.latent)?),
+        None => None,
+    };
     TrainConfig {
         vae: VaeConfig { pixels, ..VaeConfig::paper(args.latent) },
-        estimator: EstimatorConfig { kind: args.estimator, tau: args.tau },
-        optimizer: args.optimizer,
-        lr: args.lr,
+        estimator: args.estimator.config(preset.map(|run| run.estimator))?,
+        tau_schedule: args.estimator.tau_schedule,
+        optimizer: args.optimizer.or(preset.map(|run| run.optimizer)).unwrap_or(OptimizerKind::Adam),
+        lr: args.lr.or(preset.map(|run| run.lr)).unwrap_or(5e-4),
         batch_size: args.batch_size,
         seed: args.seed,
     }

@@ -1,6 +1,7 @@
 //! The discrete VAE of the paper's section 4: an MLP encoder to categorical logits, an MLP decoder from one-hot codes.
 
 use crate::error::{Error, Result};
+use crate::mat::Mat;
 use crate::nn::Mlp;
 use crate::params::ParamStore;
 use crate::scalar::Scalar;
@@ -27,6 +28,37 @@ pub struct LatentShape {
 impl LatentShape {
     /// The largest C·L that is accepted; far above any use, and low enough that no size overflows.
     const LARGEST: usize = 1 << 20;
+
+    /// The most codes that are enumerated.
+    const MOST_CODES: usize = 1 << 14;
+
+    /// Cᴸ, the number of codes, where they are few enough to be enumerated.
+    ///
+    /// # Errors
+    /// If there are more than 16,384.
+    pub fn codes(self) -> Result<usize> {
+        let count = u32::try_from(self.variables).ok().and_then(|l| self.categories.checked_pow(l));
+        count.filter(|&n| n <= Self::MOST_CODES).ok_or_else(|| {
+            let expected = format!("at most {} codes, C^L, to enumerate (8x4 has 4096)", Self::MOST_CODES);
+            Error::argument("latent", self, expected)
+        })
+    }
+
+    /// Every code as a one-hot row, `[Cᴸ, L·C]`; the last variable runs fastest.
+    ///
+    /// # Errors
+    /// As [`codes`](Self::codes).
+    pub fn one_hot_codes<T: Scalar>(self) -> Result<Mat<T>> {
+        let mut rows = Mat::zeros(self.codes()?, self.width());
+        for (i, row) in rows.as_mut_slice().chunks_mut(self.width()).enumerate() {
+            let mut rest = i;
+            for variable in row.rchunks_mut(self.categories) {
+                variable[rest % self.categories] = T::ONE;
+                rest /= self.categories;
+            }
+        }
+        Ok(rows)
+    }
 
     /// C·L, the length of a code.
     pub fn width(self) -> usize {
@@ -168,10 +200,71 @@ impl Vae {
     /// Pixels are grey levels in [0, 1], not binarised. The KL divergence is exact: where published code adds 1e-10 inside a
     /// logarithm, this takes the log-softmax, which changes the loss by less than C·L·1e-10.
     pub fn loss<T: Scalar>(&self, tape: &mut Tape<'_, T>, x: Var, logits: Var, z: Var) -> LossVars {
+        let bce = self.bce(tape, x, z);
+        self.total(tape, bce, logits)
+    }
+
+    /// −log p(x|z) of each image, `[N, 1]`, in nats.
+    pub fn bce<T: Scalar>(&self, tape: &mut Tape<'_, T>, x: Var, z: Var) -> Var {
         let pixels = self.decode(tape, z);
-        let bce = tape.bce_with_logits(pixels, x);
+        tape.bce_with_logits(pixels, x)
+    }
+
+    /// The loss, given each image's cross-entropy, `[N, 1]`.
+    pub fn total<T: Scalar>(&self, tape: &mut Tape<'_, T>, bce: Var, logits: Var) -> LossVars {
         let kl = tape.categorical_kl(logits, self.latent.categories);
         let each = tape.add(bce, kl);
         LossVars { bce, kl, total: tape.mean(each) }
+    }
+
+    /// −log p(x|z) of each image at *every* code, `[N, Cᴸ]`, in nats; codes in the order of [`LatentShape::one_hot_codes`].
+    ///
+    /// The decoder runs once for each code, not for each image: with pixel logits l, the cross-entropy is
+    /// Σ softplus(l) − x·l, a vector plus one matrix product.
+    ///
+    /// # Panics
+    /// If there are too many codes; see [`LatentShape::codes`].
+    pub fn bce_of_every_code<T: Scalar>(&self, tape: &mut Tape<'_, T>, x: Var) -> Var {
+        let codes = self.latent.one_hot_codes().expect("the caller checked the number of codes");
+        let codes = tape.constant(codes.view());
+        let pixels = self.decode(tape, codes);
+        let (count, width) = tape.shape(pixels);
+        let zeros = tape.constant_with(count, width, |t| t.fill(T::ZERO));
+        let softplus = tape.bce_with_logits(pixels, zeros); // at target 0 this is Σ softplus(l)
+        let softplus = tape.reshape(softplus, 1, count);
+        let inner = tape.matmul_transposed(x, pixels);
+        let inner = tape.affine(inner, -T::ONE, T::ZERO);
+        tape.add_bias(inner, softplus)
+    }
+
+    /// E −log p(x|D) over D ~ q(z|x), exactly, `[N, 1]`: eq. 1 by enumeration, whose gradient is eq. 2.
+    ///
+    /// # Panics
+    /// If there are too many codes; see [`LatentShape::codes`].
+    pub fn expected_bce<T: Scalar>(&self, tape: &mut Tape<'_, T>, x: Var, logits: Var) -> Var {
+        let bce = self.bce_of_every_code(tape, x);
+        let codes = self.latent.one_hot_codes().expect("bce_of_every_code checked the number");
+        let codes = tape.constant(codes.view());
+        let log_pi = tape.log_softmax(logits, self.latent.categories);
+        let log_q = tape.matmul_transposed(log_pi, codes); // log q of each code: the sum of its variables'
+        let q = tape.exp(log_q);
+        let weighted = tape.mul(q, bce);
+        tape.row_sum(weighted)
+    }
+
+    /// log p(x) of each image in nats, exactly: log Σ_z p(x|z) C^−L.
+    ///
+    /// # Panics
+    /// If there are too many codes; see [`LatentShape::codes`].
+    pub fn exact_log_likelihood<T: Scalar>(&self, tape: &mut Tape<'_, T>, x: Var) -> Vec<f64> {
+        let bce = self.bce_of_every_code(tape, x);
+        let prior = self.latent.variables as f64 * (self.latent.categories as f64).ln();
+        let bce = tape.value(bce);
+        let of_row = |i: usize| {
+            let least = bce.row(i).iter().fold(f64::INFINITY, |m, &b| m.min(b.to_f64()));
+            let total: f64 = bce.row(i).iter().map(|&b| (least - b.to_f64()).exp()).sum();
+            total.ln() - least - prior
+        };
+        (0..bce.rows).map(of_row).collect()
     }
 }

@@ -1,45 +1,56 @@
 //! An estimator and its hyper-parameters as data: what a command line parses and a checkpoint holds.
 
-use super::{ReinMax, SampleEstimator, StraightThrough, StraightThroughGumbelSoftmax};
+use super::{
+    Blend, CvForm, Gap, GappedStraightThrough, GumbelRao, Rebar, ReinMax, ReinMaxArgmax, ReinMaxCv,
+    ReinMaxRao, ReinMaxRk2, Rk2Form, SampleEstimator, StraightThrough, StraightThroughGumbelSoftmax,
+};
 use crate::error::{Error, Result};
 use crate::scalar::Scalar;
 use serde::{Deserialize, Serialize};
 
-/// Which estimator.
-///
-/// ```
-/// use hardgrad::estimators::EstimatorKind;
-/// assert_eq!("stgs".parse::<EstimatorKind>().unwrap(), EstimatorKind::StraightThroughGumbelSoftmax);
-/// let e = "gumbel".parse::<EstimatorKind>().unwrap_err();
-/// assert_eq!(e.to_string(), "estimator: got gumbel, expected one of st, stgs, reinmax");
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum EstimatorKind {
-    /// `st`: [`StraightThrough`]
-    #[serde(rename = "st")]
-    StraightThrough,
-    /// `stgs`: [`StraightThroughGumbelSoftmax`]
-    #[serde(rename = "stgs")]
-    StraightThroughGumbelSoftmax,
-    /// `reinmax`: [`ReinMax`]
-    #[serde(rename = "reinmax")]
-    ReinMax,
-}
-
-impl EstimatorKind {
-    /// All of them, in the order of the table in the [module](super).
-    pub const ALL: &'static [Self] =
-        &[Self::StraightThrough, Self::StraightThroughGumbelSoftmax, Self::ReinMax];
-
-    /// The short name, as on a command line.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::StraightThrough => "st",
-            Self::StraightThroughGumbelSoftmax => "stgs",
-            Self::ReinMax => "reinmax",
+/// Declares [`EstimatorKind`] with the names of its values.
+macro_rules! kinds {
+    ($($kind:ident $name:literal $type:literal,)*) => {
+        /// Which estimator.
+        ///
+        /// ```
+        /// use hardgrad::estimators::EstimatorKind;
+        /// assert_eq!("stgs".parse::<EstimatorKind>().unwrap(), EstimatorKind::StraightThroughGumbelSoftmax);
+        /// let e = "gumbel".parse::<EstimatorKind>().unwrap_err().to_string();
+        /// assert!(e.starts_with("estimator: got gumbel, expected one of st, stgs, gumbel-rao, gst, reinmax"));
+        /// ```
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum EstimatorKind {
+            $(#[doc = concat!("`", $name, "`: ", $type)] $kind,)*
         }
-    }
+
+        impl EstimatorKind {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$(Self::$kind),*];
+
+            /// The short name, as on a command line.
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$kind => $name),* }
+            }
+        }
+    };
 }
+
+kinds!(
+    StraightThrough "st" "[`StraightThrough`]",
+    StraightThroughGumbelSoftmax "stgs" "[`StraightThroughGumbelSoftmax`]",
+    GumbelRao "gumbel-rao" "[`GumbelRao`](super::GumbelRao)",
+    GappedStraightThrough "gst" "[`GappedStraightThrough`]",
+    ReinMax "reinmax" "[`ReinMax`](super::ReinMax)",
+    ReinMaxArgmax "reinmax-argmax" "[`ReinMaxArgmax`](super::ReinMaxArgmax)",
+    ReinMaxRk2 "reinmax-rk2" "[`ReinMaxRk2`](super::ReinMaxRk2)",
+    ReinMaxRao "reinmax-rao" "[`ReinMaxRao`](super::ReinMaxRao)",
+    ReinMaxCv "reinmax-cv" "[`ReinMaxCv`](super::ReinMaxCv)",
+    ReinMaxBlend "reinmax-blend" "[`Blend`] of [`ReinMax`](super::ReinMax) and [`ReinMaxRao`](super::ReinMaxRao)",
+    Reinforce "reinforce" "[`Reinforce`](super::Reinforce)",
+    Rebar "rebar" "[`Rebar`](super::Rebar)",
+    Exact "exact" "the exact gradient, eq. 2, by enumeration of all codes",
+);
 
 impl std::fmt::Display for EstimatorKind {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -58,13 +69,77 @@ impl std::str::FromStr for EstimatorKind {
     }
 }
 
+/// The baseline of REINFORCE as data; see [`Baseline`](super::Baseline).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BaselineConfig {
+    /// b = 0.
+    None,
+    /// b = an exponential mean of earlier losses, [`RunningMean`](super::RunningMean).
+    RunningMean,
+    /// b = the mean loss of the other samples of the same image.
+    LeaveOneOut {
+        /// Samples of each image, at least 2.
+        samples: usize,
+    },
+}
+
 /// An estimator with its hyper-parameters.
+///
+/// ```
+/// use hardgrad::estimators::EstimatorConfig;
+/// assert!(EstimatorConfig::ReinMax { tau: 1.3 }.build::<f32>().is_ok());
+/// let e = EstimatorConfig::GumbelRao { tau: 0.5, draws: 0 }.build::<f32>().unwrap_err();
+/// assert_eq!(e.to_string(), "draws: got 0, expected a number from 1 to 1000000");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct EstimatorConfig {
-    /// Which one.
-    pub kind: EstimatorKind,
-    /// Temperature τ, > 0.
-    pub tau: f64,
+#[allow(missing_docs)] // the fields are those of the estimators' constructors
+pub enum EstimatorConfig {
+    #[serde(rename = "st")]
+    StraightThrough { tau: f64 },
+    #[serde(rename = "stgs")]
+    StraightThroughGumbelSoftmax { tau: f64 },
+    #[serde(rename = "gumbel-rao")]
+    GumbelRao { tau: f64, draws: usize },
+    #[serde(rename = "gst")]
+    GappedStraightThrough { gap: Gap, tau: f64 },
+    #[serde(rename = "reinmax")]
+    ReinMax { tau: f64 },
+    #[serde(rename = "reinmax-argmax")]
+    ReinMaxArgmax { tau: f64 },
+    #[serde(rename = "reinmax-rk2")]
+    ReinMaxRk2 { form: Rk2Form, beta: f64 },
+    #[serde(rename = "reinmax-rao")]
+    ReinMaxRao { tau: f64, draws: usize },
+    #[serde(rename = "reinmax-cv")]
+    ReinMaxCv { form: CvForm, tau: f64, draws: usize, eta: f64 },
+    #[serde(rename = "reinmax-blend")]
+    ReinMaxBlend { lambda: f64, tau: f64, rao_tau: f64, draws: usize },
+    #[serde(rename = "reinforce")]
+    Reinforce { baseline: BaselineConfig },
+    #[serde(rename = "rebar")]
+    Rebar { tau: f64, eta: f64 },
+    #[serde(rename = "exact")]
+    Exact,
+}
+
+/// An estimator ready for use.
+#[derive(Debug)]
+pub enum Estimator<T> {
+    /// It hooks onto the sample.
+    Sample(Box<dyn SampleEstimator<T>>),
+    /// [`Reinforce`](super::Reinforce), whose baseline may change from step to step.
+    Reinforce(BaselineConfig),
+    /// [`Rebar`](super::Rebar).
+    Rebar(Rebar),
+    /// No sample at all: the expectation itself, by enumeration.
+    Exact,
+}
+
+impl<T: Scalar> Estimator<T> {
+    fn sample(estimator: impl SampleEstimator<T> + 'static) -> Self {
+        Self::Sample(Box::new(estimator))
+    }
 }
 
 impl EstimatorConfig {
@@ -72,13 +147,70 @@ impl EstimatorConfig {
     ///
     /// # Errors
     /// If a hyper-parameter is outside its range.
-    pub fn build<T: Scalar>(&self) -> Result<Box<dyn SampleEstimator<T>>> {
-        Ok(match self.kind {
-            EstimatorKind::StraightThrough => Box::new(StraightThrough::new(self.tau)?),
-            EstimatorKind::StraightThroughGumbelSoftmax => {
-                Box::new(StraightThroughGumbelSoftmax::new(self.tau)?)
+    pub fn build<T: Scalar>(&self) -> Result<Estimator<T>> {
+        Ok(match *self {
+            Self::StraightThrough { tau } => Estimator::sample(StraightThrough::new(tau)?),
+            Self::StraightThroughGumbelSoftmax { tau } => {
+                Estimator::sample(StraightThroughGumbelSoftmax::new(tau)?)
             }
-            EstimatorKind::ReinMax => Box::new(ReinMax::new(self.tau)?),
+            Self::GumbelRao { tau, draws } => Estimator::sample(GumbelRao::new(tau, draws)?),
+            Self::GappedStraightThrough { gap, tau } => {
+                Estimator::sample(GappedStraightThrough::new(gap, tau)?)
+            }
+            Self::ReinMax { tau } => Estimator::sample(ReinMax::new(tau)?),
+            Self::ReinMaxArgmax { tau } => Estimator::sample(ReinMaxArgmax::new(tau)?),
+            Self::ReinMaxRk2 { form, beta } => Estimator::sample(ReinMaxRk2::new(form, beta)?),
+            Self::ReinMaxRao { tau, draws } => Estimator::sample(ReinMaxRao::new(tau, draws)?),
+            Self::ReinMaxCv { form, tau, draws, eta } => {
+                Estimator::sample(ReinMaxCv::new(form, tau, draws, eta)?)
+            }
+            Self::ReinMaxBlend { lambda, tau, rao_tau, draws } => {
+                Estimator::sample(Blend::new(ReinMax::new(tau)?, ReinMaxRao::new(rao_tau, draws)?, lambda)?)
+            }
+            Self::Reinforce { baseline } => {
+                if let BaselineConfig::LeaveOneOut { samples } = baseline {
+                    super::Baseline::leave_one_out(samples)?;
+                }
+                Estimator::Reinforce(baseline)
+            }
+            Self::Rebar { tau, eta } => Estimator::Rebar(Rebar::new(tau, eta)?),
+            Self::Exact => Estimator::Exact,
         })
+    }
+
+    /// Which one it is.
+    pub fn kind(&self) -> EstimatorKind {
+        match self {
+            Self::StraightThrough { .. } => EstimatorKind::StraightThrough,
+            Self::StraightThroughGumbelSoftmax { .. } => EstimatorKind::StraightThroughGumbelSoftmax,
+            Self::GumbelRao { .. } => EstimatorKind::GumbelRao,
+            Self::GappedStraightThrough { .. } => EstimatorKind::GappedStraightThrough,
+            Self::ReinMax { .. } => EstimatorKind::ReinMax,
+            Self::ReinMaxArgmax { .. } => EstimatorKind::ReinMaxArgmax,
+            Self::ReinMaxRk2 { .. } => EstimatorKind::ReinMaxRk2,
+            Self::ReinMaxRao { .. } => EstimatorKind::ReinMaxRao,
+            Self::ReinMaxCv { .. } => EstimatorKind::ReinMaxCv,
+            Self::ReinMaxBlend { .. } => EstimatorKind::ReinMaxBlend,
+            Self::Reinforce { .. } => EstimatorKind::Reinforce,
+            Self::Rebar { .. } => EstimatorKind::Rebar,
+            Self::Exact => EstimatorKind::Exact,
+        }
+    }
+
+    /// The temperature, of those that have one.
+    pub fn tau_mut(&mut self) -> Option<&mut f64> {
+        match self {
+            Self::StraightThrough { tau }
+            | Self::StraightThroughGumbelSoftmax { tau }
+            | Self::GumbelRao { tau, .. }
+            | Self::GappedStraightThrough { tau, .. }
+            | Self::ReinMax { tau }
+            | Self::ReinMaxArgmax { tau }
+            | Self::ReinMaxRao { tau, .. }
+            | Self::ReinMaxCv { tau, .. }
+            | Self::ReinMaxBlend { tau, .. }
+            | Self::Rebar { tau, .. } => Some(tau),
+            Self::ReinMaxRk2 { .. } | Self::Reinforce { .. } | Self::Exact => None,
+        }
     }
 }

@@ -15,9 +15,11 @@ use super::{Latent, SampleEstimator, Work, temperature};
 use crate::error::{Error, Result};
 use crate::kernels::softmax::{max, softmax_row, vjp_row};
 use crate::scalar::Scalar;
+use serde::{Deserialize, Serialize};
 
 /// How far the other logits are kept below the sample's.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Gap {
     /// This far, ≥ 0.
     Fixed(f64),

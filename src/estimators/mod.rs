@@ -12,6 +12,8 @@
 //! | [`ReinMaxRao`] | 2 GR(θ_D; D) − ½ J(π) g | 17 | more than ReinMax, less variance | 1 |
 //! | [`ReinMaxCv`] | 2 (J(p) g − η S + η GR(θ_D; D)) − ½ J(π) g | 18 | by form | 1 |
 //! | [`Blend`] | λ · one + (1 − λ) · another | – | between the two | 1 |
+//! | [`Reinforce`] | (f(D) − b)(D − π) | section 2.5 | none | 1, or one a sample |
+//! | [`Rebar`] | see there | 15 | none | 3 |
 //! | [`GumbelSoftmax`] | the relaxed sample itself and its derivative | – | f sees points inside the simplex | 1 |
 //!
 //! Notation: θ are the logits of one variable with C categories, π = softmax(θ), π_τ = softmax(θ/τ), D ~ π the one-hot
@@ -27,12 +29,16 @@
 
 mod config;
 mod latent;
+mod loss_node;
 mod node;
+mod schedule;
 
 pub mod blend;
 pub mod gapped_straight_through;
 pub mod gumbel_rao;
 pub mod gumbel_softmax;
+pub mod rebar;
+pub mod reinforce;
 pub mod reinmax;
 pub mod reinmax_cv;
 pub mod reinmax_rao;
@@ -41,16 +47,20 @@ pub mod straight_through;
 pub mod straight_through_gumbel_softmax;
 
 pub use blend::Blend;
-pub use config::{EstimatorConfig, EstimatorKind};
+pub use config::{BaselineConfig, Estimator, EstimatorConfig, EstimatorKind};
 pub use gapped_straight_through::{Gap, GappedStraightThrough};
 pub use gumbel_rao::GumbelRao;
 pub use gumbel_softmax::GumbelSoftmax;
 pub use latent::{Conditional, Exponentials, Latent, Work};
+pub use loss_node::LossNode;
 pub use node::{Noise, SampleNode};
+pub use rebar::{GumbelGivenSample, Rebar};
+pub use reinforce::{Baseline, Reinforce, RunningMean};
 pub use reinmax::{ReinMax, ReinMaxArgmax};
 pub use reinmax_cv::{CvForm, ReinMaxCv};
 pub use reinmax_rao::ReinMaxRao;
 pub use reinmax_rk2::{ReinMaxRk2, Rk2Form};
+pub use schedule::{ScheduleShape, TemperatureSchedule};
 pub use straight_through::StraightThrough;
 pub use straight_through_gumbel_softmax::StraightThroughGumbelSoftmax;
 
@@ -73,6 +83,17 @@ pub trait SampleEstimator<T: Scalar>: std::fmt::Debug + Send + Sync {
     fn draw(&self, logits: &[T], gumbel: &[T], sample: &mut [T]) {
         categorical::sample(logits, gumbel, logits.len(), sample);
     }
+}
+
+/// An estimator that needs the loss itself: a score times D − π for the logits, and pathwise gradients of the losses.
+///
+/// Put it into a model with [`LossNode`].
+pub trait LossEstimator<T: Scalar>: std::fmt::Debug + Send + Sync {
+    /// The weight of each loss's own gradient: first f(D)'s, then those of the further losses the estimator asks for.
+    fn weights(&self) -> &[f64];
+
+    /// What multiplies D − π in row `row`. `losses(k)` are all rows of loss k, in the order of the weights.
+    fn score<'f>(&self, losses: &dyn Fn(usize) -> &'f [T], row: usize) -> T;
 }
 
 /// The temperature, if it is one.

@@ -69,7 +69,7 @@ impl<T: Scalar> Noise<T> {
     }
 
     /// The noise for draws given the sample of variable `i`, of `c` categories.
-    fn conditional(&self, i: usize, c: usize) -> Conditional<'_, T> {
+    pub(super) fn conditional(&self, i: usize, c: usize) -> Conditional<'_, T> {
         match &self.exponential {
             Some(values) => Conditional::Given { values, first: i * c, stride: self.gumbel.len() },
             None => Conditional::Key(self.key.wrapping_add(i as u64)),

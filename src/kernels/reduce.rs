@@ -53,3 +53,21 @@ pub fn add_bias_vjp<T: Scalar>(g: &[T], db: &mut [T]) {
         }
     }
 }
+
+/// Each row `times` times in a row: x `[N, M]` → y `[N·times, M]`.
+pub fn repeat_rows<T: Scalar>(x: &[T], cols: usize, times: usize, y: &mut [T]) {
+    let cols = cols.max(1);
+    for (k, y) in y.chunks_exact_mut(cols).enumerate() {
+        y.copy_from_slice(&x[k / times * cols..][..cols]);
+    }
+}
+
+/// dx += the sum of g over the copies of each row, in order.
+pub fn repeat_rows_vjp<T: Scalar>(g: &[T], cols: usize, times: usize, dx: &mut [T]) {
+    let cols = cols.max(1);
+    for (k, g) in g.chunks_exact(cols).enumerate() {
+        for (dx, &g) in dx[k / times * cols..][..cols].iter_mut().zip(g) {
+            *dx += g;
+        }
+    }
+}

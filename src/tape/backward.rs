@@ -100,6 +100,7 @@ impl<T: Scalar> Step<'_, T> {
                 unreachable!("handled by the sweep")
             }
             Op::MatMul(a, b) => self.matmul(a, b, g, grads),
+            Op::MatMulTransposed(a, b) => self.matmul_transposed(a, b, g, grads),
             Op::Linear { x, weight, bias, relu } => {
                 let mut g = g;
                 if relu {
@@ -148,26 +149,29 @@ impl<T: Scalar> Step<'_, T> {
                 });
             }
             Op::Reshape(x) => grads.add(x, |dx| elementwise::axpy(T::ONE, g, dx)),
+            Op::RepeatRows(x, times) => grads.add(x, |dx| reduce::repeat_rows_vjp(g, self.cols, times, dx)),
         }
     }
 
-    /// da += g · bᵀ and db += aᵀ · g, side by side.
+    /// da += g · bᵀ and db += aᵀ · g.
     fn matmul(&self, a: Var, b: Var, g: &[T], grads: &mut Grads<'_, T>) {
         let (av, bv) = (self.values.get(a), self.values.get(b));
         let g = MatRef::new(av.rows, self.cols, g);
-        if a == b {
-            // One gradient for both: the second product is added after the first.
-            for product in [true, false] {
-                if let Some((da, beta)) = grads.multiply_into(a) {
-                    if product { gemm(g, bv.t(), beta, da) } else { gemm(av.t(), g, beta, da) }
-                }
-            }
-            return;
-        }
-        let (da, db) = grads.multiply_into_both(a, b);
-        par::join(
-            || da.map(|(da, beta)| gemm(g, bv.t(), beta, da)),
-            || db.map(|(db, beta)| gemm(av.t(), g, beta, db)),
+        grads.multiply_both(
+            (a, b),
+            |da: MatMut<'_, T>, beta| gemm(g, bv.t(), beta, da),
+            |db: MatMut<'_, T>, beta| gemm(av.t(), g, beta, db),
+        );
+    }
+
+    /// da += g · b and db += gᵀ · a.
+    fn matmul_transposed(&self, a: Var, b: Var, g: &[T], grads: &mut Grads<'_, T>) {
+        let (av, bv) = (self.values.get(a), self.values.get(b));
+        let g = MatRef::new(av.rows, self.cols, g);
+        grads.multiply_both(
+            (a, b),
+            |da: MatMut<'_, T>, beta| gemm(g, bv, beta, da),
+            |db: MatMut<'_, T>, beta| gemm(g.t(), av, beta, db),
         );
     }
 
@@ -201,7 +205,7 @@ pub(super) struct Grads<'a, T> {
 }
 
 /// A gradient to multiply into, and whether to keep (1) or overwrite (0) what it holds.
-type Product<'a, T> = Option<(MatMut<'a, T>, T)>;
+type Product<'a, T> = (MatMut<'a, T>, T);
 
 impl<T: Scalar> Grads<'_, T> {
     /// Lets `rule` add to the gradient of `v`, if `v` needs one.
@@ -221,7 +225,7 @@ impl<T: Scalar> Grads<'_, T> {
     }
 
     /// The gradient of `v` and the `beta` for a product into it.
-    fn multiply_into(&mut self, v: Var) -> Product<'_, T> {
+    fn multiply_into(&mut self, v: Var) -> Option<Product<'_, T>> {
         let node = &self.nodes[v.index as usize];
         if !node.needs_grad {
             return None;
@@ -234,14 +238,23 @@ impl<T: Scalar> Grads<'_, T> {
         Some((MatMut::new(node.rows, node.cols, data), beta))
     }
 
-    /// The same for two different values at once.
-    fn multiply_into_both(&mut self, a: Var, b: Var) -> (Product<'_, T>, Product<'_, T>) {
+    /// Runs a product into the gradient of each value that needs one: side by side, or, where both are one value, one
+    /// after the other.
+    fn multiply_both(
+        &mut self,
+        (a, b): (Var, Var),
+        into_a: impl FnOnce(MatMut<'_, T>, T) + Send,
+        into_b: impl FnOnce(MatMut<'_, T>, T) + Send,
+    ) {
         let (na, nb) = (&self.nodes[a.index as usize], &self.nodes[b.index as usize]);
-        if !na.needs_grad {
-            return (None, self.multiply_into(b));
-        }
-        if !nb.needs_grad {
-            return (self.multiply_into(a), None);
+        if a == b || !na.needs_grad || !nb.needs_grad {
+            if let Some((da, beta)) = self.multiply_into(a) {
+                into_a(da, beta);
+            }
+            if let Some((db, beta)) = self.multiply_into(b) {
+                into_b(db, beta);
+            }
+            return;
         }
         let (beta_a, beta_b) = (self.touch(a), self.touch(b));
         let [da, db] = match (na.op, nb.op) {
@@ -250,8 +263,8 @@ impl<T: Scalar> Grads<'_, T> {
             (_, Op::Param(q)) => [&mut self.arena[na.range()], self.params.slice_mut(q)],
             _ => self.arena.get_disjoint_mut([na.range(), nb.range()]).expect("two nodes never overlap"),
         };
-        let a = (MatMut::new(na.rows, na.cols, da), beta_a);
-        (Some(a), Some((MatMut::new(nb.rows, nb.cols, db), beta_b)))
+        let (da, db) = (MatMut::new(na.rows, na.cols, da), MatMut::new(nb.rows, nb.cols, db));
+        par::join(|| into_a(da, beta_a), || into_b(db, beta_b));
     }
 
     /// Marks `v` as touched: 1 if it was before, else 0.

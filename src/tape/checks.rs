@@ -90,6 +90,10 @@ fn check(kind: OpKind, [n, k, m, group]: [usize; 4]) {
                 tape.matmul(x, v[0])
             });
         }
+        OpKind::MatMulTransposed => {
+            run(&[x.clone(), random(5, m, k, -1.0, 1.0)], &|tape, v| tape.matmul_transposed(v[0], v[1]));
+            run(std::slice::from_ref(&x), &|tape, v| tape.matmul_transposed(v[0], v[0]));
+        }
         OpKind::Linear => {
             run(&[x.clone(), w.clone(), b.clone()], &|tape, v| tape.linear(v[0], v[1], v[2], false));
             // Inputs of one sign and a bias of the other keep the pre-activations away from the kink, on both sides of it.
@@ -124,6 +128,7 @@ fn check(kind: OpKind, [n, k, m, group]: [usize; 4]) {
         }
         OpKind::CategoricalKl => run(&[x], &|tape, v| tape.categorical_kl(v[0], group)),
         OpKind::Reshape => run(&[x], &|tape, v| tape.reshape(v[0], k, n)),
+        OpKind::RepeatRows => run(&[x], &|tape, v| tape.repeat_rows(v[0], 3)),
         OpKind::Custom => run(&[x], &|tape, v| tape.custom(&Cube, &[v[0]])),
     }
 }

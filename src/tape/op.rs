@@ -22,6 +22,7 @@ op_kinds!(
     Leaf,
     Param,
     MatMul,
+    MatMulTransposed,
     Linear,
     AddBias,
     Add,
@@ -39,6 +40,7 @@ op_kinds!(
     BceWithLogits,
     CategoricalKl,
     Reshape,
+    RepeatRows,
     Custom,
 );
 
@@ -53,6 +55,8 @@ pub(crate) enum Op<T> {
     Param(ParamId),
     /// a · b
     MatMul(Var, Var),
+    /// a · bᵀ
+    MatMulTransposed(Var, Var),
     /// x · weight + bias, then max(·, 0) where `relu`
     Linear { x: Var, weight: Var, bias: Var, relu: bool },
     /// x + bias in every row
@@ -87,6 +91,8 @@ pub(crate) enum Op<T> {
     CategoricalKl(Var, usize),
     /// the same numbers in another shape
     Reshape(Var),
+    /// each row so many times
+    RepeatRows(Var, usize),
     /// the caller's operation `index`, with `count` inputs from `first` on
     Custom { index: usize, first: usize, count: usize },
 }
@@ -99,6 +105,7 @@ impl<T> Op<T> {
             Op::Leaf => OpKind::Leaf,
             Op::Param(_) => OpKind::Param,
             Op::MatMul(..) => OpKind::MatMul,
+            Op::MatMulTransposed(..) => OpKind::MatMulTransposed,
             Op::Linear { .. } => OpKind::Linear,
             Op::AddBias(..) => OpKind::AddBias,
             Op::Add(..) => OpKind::Add,
@@ -116,6 +123,7 @@ impl<T> Op<T> {
             Op::BceWithLogits { .. } => OpKind::BceWithLogits,
             Op::CategoricalKl(..) => OpKind::CategoricalKl,
             Op::Reshape(_) => OpKind::Reshape,
+            Op::RepeatRows(..) => OpKind::RepeatRows,
             Op::Custom { .. } => OpKind::Custom,
         }
     }

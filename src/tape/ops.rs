@@ -21,6 +21,19 @@ impl<T: Scalar> Tape<'_, T> {
         })
     }
 
+    /// a · bᵀ. Shapes: `[N, K] · [M, K]ᵀ → [N, M]`.
+    ///
+    /// # Panics
+    /// If the inner sizes differ.
+    #[track_caller]
+    pub fn matmul_transposed(&mut self, a: Var, b: Var) -> Var {
+        let ((n, k), (m, k2)) = (self.shape(a), self.shape(b));
+        assert!(k == k2, "matmul_transposed: [{n}, {k}] · [{m}, {k2}]ᵀ: the inner sizes differ");
+        self.push(Op::MatMulTransposed(a, b), (n, m), self.any(&[a, b]), |v, out, _| {
+            gemm(v.get(a), v.get(b).t(), T::ZERO, MatMut::new(n, m, out));
+        })
+    }
+
     /// x · weight + bias in one node, and max(·, 0) of that where `relu`. Shapes: `[N, K] · [K, M] + [1, M] → [N, M]`.
     ///
     /// # Panics
@@ -196,6 +209,15 @@ impl<T: Scalar> Tape<'_, T> {
         );
         self.push(Op::Reshape(x), (rows, cols), self.any(&[x]), |v, out, _| {
             out.copy_from_slice(v.get(x).data)
+        })
+    }
+
+    /// Each row `times` times in a row. Shape: `[N, M] → [N·times, M]`.
+    #[track_caller]
+    pub fn repeat_rows(&mut self, x: Var, times: usize) -> Var {
+        let (n, m) = self.shape(x);
+        self.push(Op::RepeatRows(x, times), (n * times, m), self.any(&[x]), |v, out, _| {
+            reduce::repeat_rows(v.get(x).data, m, times, out);
         })
     }
 

@@ -13,6 +13,7 @@
 use super::config::TrainConfig;
 use super::record::EpochRecord;
 use crate::error::{Error, Result};
+use crate::estimators::RunningMean;
 use crate::optim::Moments;
 use bincode::Options;
 use serde::{Deserialize, Serialize};
@@ -38,6 +39,8 @@ pub struct Checkpoint {
     pub moments: Moments<f32>,
     /// The epochs done.
     pub history: Vec<EpochRecord>,
+    /// REINFORCE's running mean.
+    pub baseline: RunningMean,
 }
 
 /// The one encoding used: fixed-size little-endian integers, nothing after the end.

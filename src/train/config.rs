@@ -1,7 +1,7 @@
 //! What determines a run's numbers.
 
 use crate::error::{Error, Result};
-use crate::estimators::{EstimatorConfig, EstimatorKind};
+use crate::estimators::{EstimatorConfig, TemperatureSchedule};
 use crate::optim::{Adam, AdamConfig, Optimizer, RAdam};
 use crate::scalar::Scalar;
 use crate::vae::{LatentShape, VaeConfig};
@@ -52,6 +52,8 @@ pub struct TrainConfig {
     pub vae: VaeConfig,
     /// The gradient estimator.
     pub estimator: EstimatorConfig,
+    /// How the temperature changes from epoch to epoch; `None`: it does not.
+    pub tau_schedule: Option<TemperatureSchedule>,
     /// The optimiser.
     pub optimizer: OptimizerKind,
     /// Learning rate.
@@ -67,7 +69,8 @@ impl Default for TrainConfig {
     fn default() -> Self {
         Self {
             vae: VaeConfig::paper(LatentShape { categories: 8, variables: 4 }),
-            estimator: EstimatorConfig { kind: EstimatorKind::ReinMax, tau: 1.3 },
+            estimator: EstimatorConfig::ReinMax { tau: 1.3 },
+            tau_schedule: None,
             optimizer: OptimizerKind::Adam,
             lr: 5e-4,
             batch_size: 100,
@@ -92,8 +95,23 @@ impl TrainConfig {
             return Err(Error::argument("layer size", 0, "at least 1"));
         }
         self.estimator.build::<f32>()?;
+        if self.estimator == EstimatorConfig::Exact {
+            self.vae.latent.codes()?;
+        }
+        if let Some(schedule) = &self.tau_schedule {
+            schedule.validated()?;
+        }
         self.build_optimizer::<f32>()?;
         Ok(self)
+    }
+
+    /// The estimator as it is in this epoch, from 1.
+    pub fn estimator_at(&self, epoch: usize) -> EstimatorConfig {
+        let mut estimator = self.estimator;
+        if let (Some(schedule), Some(tau)) = (&self.tau_schedule, estimator.tau_mut()) {
+            *tau = schedule.at(*tau, epoch.saturating_sub(1));
+        }
+        estimator
     }
 
     /// The optimiser, before its first update.

@@ -4,10 +4,13 @@
 
 mod checkpoint;
 mod config;
+mod objective;
+mod preset;
 mod record;
 mod trainer;
 
 pub use checkpoint::{Checkpoint, write_atomically};
 pub use config::{OptimizerKind, TrainConfig};
+pub use preset::{Preset, PresetRun, TABLE_LATENTS};
 pub use record::{EpochRecord, Loss};
 pub use trainer::{Progress, Trainer};

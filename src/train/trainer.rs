@@ -2,16 +2,20 @@
 
 use super::checkpoint::Checkpoint;
 use super::config::TrainConfig;
+use super::objective::Objective;
 use super::record::{EpochRecord, Loss, LossSum};
-use crate::data::{Batches, Dataset, Images};
+use crate::data::{Batches, Dataset};
 use crate::error::{Error, Result};
-use crate::estimators::{Noise, SampleEstimator, SampleNode};
+use crate::estimators::{
+    Baseline, BaselineConfig, Estimator, GumbelGivenSample, LossNode, Noise, Reinforce, RunningMean,
+    SampleNode, StraightThrough,
+};
 use crate::mat::Mat;
 use crate::optim::Optimizer;
 use crate::params::{ParamGrads, ParamStore};
 use crate::rng::{Purpose, Streams, below};
-use crate::tape::{Tape, Workspace};
-use crate::vae::{LossVars, Vae};
+use crate::tape::Workspace;
+use crate::vae::Vae;
 
 /// Images to a batch when nothing is learned. Part of the promise of stable values: each batch has its own noise.
 const TEST_BATCH: usize = 500;
@@ -52,7 +56,10 @@ pub struct Trainer<'d> {
     data_crc32: u32,
     streams: Streams,
     vae: Vae,
-    estimator: Box<dyn SampleEstimator<f32>>,
+    estimator: Estimator<f32>,
+    /// Draws where the estimator itself does not; every estimator draws alike.
+    sampler: StraightThrough,
+    baseline: RunningMean,
     optimizer: Box<dyn Optimizer<f32>>,
     params: ParamStore<f32>,
     history: Vec<EpochRecord>,
@@ -90,6 +97,8 @@ impl<'d> Trainer<'d> {
             streams,
             vae,
             estimator: config.estimator.build()?,
+            sampler: StraightThrough::new(1.0)?,
+            baseline: RunningMean::default(),
             optimizer: config.build_optimizer()?,
             grads: ParamGrads::zeros(&params),
             params,
@@ -130,6 +139,7 @@ impl<'d> Trainer<'d> {
         trainer.params.flat_mut().copy_from_slice(&checkpoint.params);
         *trainer.optimizer.moments_mut() = checkpoint.moments;
         trainer.history = checkpoint.history;
+        trainer.baseline = checkpoint.baseline;
         Ok(trainer)
     }
 
@@ -141,6 +151,7 @@ impl<'d> Trainer<'d> {
             params: self.params.flat().to_vec(),
             moments: self.optimizer.moments().clone(),
             history: self.history.clone(),
+            baseline: self.baseline,
         }
     }
 
@@ -165,6 +176,7 @@ impl<'d> Trainer<'d> {
     /// [`Error::NotFinite`] if a loss is not finite. The run cannot go on then; the caller's last checkpoint is good.
     pub fn epoch(&mut self, observe: &mut dyn FnMut(Progress)) -> Result<EpochRecord> {
         let epoch = self.history.len() + 1;
+        self.estimator = self.config.estimator_at(epoch).build()?;
         self.train_batches.reshuffle(&mut self.streams.rng(Purpose::Shuffle, epoch as u64, 0));
         let mut sum = LossSum::default();
         let steps = self.train_batches.len();
@@ -184,16 +196,40 @@ impl<'d> Trainer<'d> {
     /// One update from batch `step` (from 1) of this epoch's order.
     fn update(&mut self, epoch: usize, step: usize, sum: &mut LossSum) -> Result<()> {
         let batch = self.train_batches.get(step - 1).expect("step counts the batches");
-        let latent = self.vae.latent();
+        let (width, c) = (self.vae.latent().width(), self.vae.latent().categories);
+        let samples = match self.estimator {
+            Estimator::Reinforce(BaselineConfig::LeaveOneOut { samples }) => samples,
+            _ => 1,
+        };
         let mut rng = self.streams.rng(Purpose::Train, epoch as u64, step as u64);
-        self.noise.draw(&mut rng, batch.len() * latent.width());
-        let node = SampleNode::new(&*self.estimator, &self.noise, latent.categories);
+        self.noise.draw(&mut rng, batch.len() * width * samples);
+        // The nodes borrow what they need and are made before the tape, which borrows them.
+        let reinforce = Reinforce::new(match samples {
+            1 => Baseline::Constant(self.baseline.get()),
+            _ => Baseline::leave_one_out(samples)?,
+        });
+        let sample = SampleNode::new(&self.sampler, &self.noise, c);
+        let objective = match &self.estimator {
+            Estimator::Sample(estimator) => Objective::Sample(SampleNode::new(&**estimator, &self.noise, c)),
+            Estimator::Reinforce(_) => {
+                Objective::Score { sample, loss: LossNode::new(&reinforce, c), samples }
+            }
+            Estimator::Rebar(rebar) => {
+                let given = GumbelGivenSample::new(&self.noise, c);
+                Objective::Rebar { sample, loss: LossNode::new(rebar, c), rebar, given }
+            }
+            Estimator::Exact => Objective::Exact,
+        };
         let mut tape = self.workspace.tape(&self.params);
-        let loss = record_loss(&mut tape, &self.vae, self.data.train.images(), batch, &node);
+        let loss = objective.record(&mut tape, &self.vae, self.data.train.images(), batch);
         if !tape.scalar(loss.total).is_finite() {
             return Err(Error::NotFinite { what: "the loss".into(), epoch, step });
         }
-        sum.add(tape.value(loss.bce).data, tape.value(loss.kl).data);
+        let bce = tape.value(loss.bce).data;
+        sum.add(bce, tape.value(loss.kl).data);
+        if let Estimator::Reinforce(BaselineConfig::RunningMean) = self.estimator {
+            self.baseline.add(bce.iter().map(|&b| f64::from(b)).sum::<f64>() / bce.len() as f64);
+        }
         tape.backward(loss.total, &mut self.grads);
         self.optimizer.step(&mut self.params, &self.grads);
         Ok(())
@@ -206,9 +242,10 @@ impl<'d> Trainer<'d> {
         for (step, batch) in self.test_batches.iter().enumerate() {
             let mut rng = self.streams.rng(Purpose::Test, epoch as u64, step as u64);
             self.noise.draw(&mut rng, batch.len() * latent.width());
-            let node = SampleNode::new(&*self.estimator, &self.noise, latent.categories);
+            let node = SampleNode::new(&self.sampler, &self.noise, latent.categories);
+            let objective = Objective::Sample(node);
             let mut tape = self.workspace.tape(&self.params);
-            let loss = record_loss(&mut tape, &self.vae, self.data.test.images(), batch, &node);
+            let loss = objective.record(&mut tape, &self.vae, self.data.test.images(), batch);
             if !tape.scalar(loss.total).is_finite() {
                 return Err(Error::NotFinite { what: "the test loss".into(), epoch, step: step + 1 });
             }
@@ -228,7 +265,7 @@ impl<'d> Trainer<'d> {
         // The noise of the last test pass, so that these are the codes it measured.
         let mut rng = self.streams.rng(Purpose::Test, self.history.len() as u64, 0);
         self.noise.draw(&mut rng, indices.len() * latent.width());
-        let node = SampleNode::new(&*self.estimator, &self.noise, latent.categories);
+        let node = SampleNode::new(&self.sampler, &self.noise, latent.categories);
         let mut tape = self.workspace.tape(&self.params);
         let x = tape.constant(inputs.view());
         let logits = self.vae.encode(&mut tape, x);
@@ -253,18 +290,4 @@ impl<'d> Trainer<'d> {
         let probs = tape.sigmoid(pixels);
         tape.value(probs).to_mat()
     }
-}
-
-/// Encodes a batch of images, samples a code for each and records its loss.
-fn record_loss<'t>(
-    tape: &mut Tape<'t, f32>,
-    vae: &Vae,
-    images: &Images,
-    batch: &[u32],
-    node: &'t SampleNode<'_, f32>,
-) -> LossVars {
-    let x = tape.constant_with(batch.len(), images.pixels_per_image(), |x| images.fill(batch, x));
-    let logits = vae.encode(tape, x);
-    let z = tape.custom(node, &[logits]);
-    vae.loss(tape, x, logits, z)
 }

@@ -53,7 +53,7 @@ fn a_run_leaves_its_files_and_resumes() {
 
     let other = train_vae(dir.path(), "--dataset digits --out parts --seed 1 --tau 1");
     assert_eq!(other.status.code(), Some(2));
-    for difference in ["estimator.tau: 1.3 there, 1.0 here", "seed: 0 there, 1 here"] {
+    for difference in ["estimator.reinmax.tau: 1.3 there, 1.0 here", "seed: 0 there, 1 here"] {
         assert!(stderr(&other).contains(difference), "{}", stderr(&other));
     }
 
@@ -68,7 +68,19 @@ fn wrong_arguments_exit_2_and_say_what_would_be_right() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("file"), "").unwrap();
     for (args, expected) in [
-        ("--estimator gumbel", "expected one of st, stgs, reinmax"),
+        ("--estimator gumbel", "expected one of st, stgs, gumbel-rao"),
+        (
+            "--estimator reinmax-cv --form eq27 --dataset digits",
+            "one of shared, printed, coupled, author-code",
+        ),
+        ("--estimator gumbel-rao --draws 0 --dataset digits", "draws: got 0, expected a number from 1 to"),
+        ("--estimator gst --gap -1 --dataset digits", "--gap"),
+        ("--estimator gst --gap=-1 --dataset digits", "gap: got -1, expected a finite number >= 0"),
+        ("--estimator reinmax-rk2 --beta nan --dataset digits", "beta: got NaN"),
+        ("--estimator exact --latent 8x5 --dataset digits", "at most 16384 codes"),
+        ("--estimator exact --preset as-run --dataset digits", "with --preset"),
+        ("--estimator st --preset table4 --latent 8x5 --dataset digits", "8x4, 4x24"),
+        ("--tau-schedule linear:0:5 --dataset digits", "tau: got 0, expected a finite number > 0"),
         ("--latent 8", "CxL"),
         ("--latent 0x4", "CxL"),
         ("--tau 0 --dataset digits", "tau: got 0, expected a finite number > 0"),

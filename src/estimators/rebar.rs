@@ -1,0 +1,137 @@
+//! REBAR. Tucker, Mnih, Maddison, Lawson and Sohl-Dickstein (2017); Wang and Bui (2026), eq. 15.
+//!
+//! ```text
+//! ∂ E f/∂θ ≈ [f(D) − η f(s(Y))] (D − π) + η ∇_θ f(s(θ+G)) − η ∇_θ f(s(Y)),   s(·) = softmax(·/τ)
+//!     Y ~ θ + G given D, eq. 7, differentiated with its noise held fixed
+//! ```
+//!
+//! τ temperature; η weight of the control variate; π = softmax(θ); D = onehot(argmax(θ+G)); f(D) the loss.
+//!
+//! Unbiased for every τ and η. It needs f, and its gradient, at two relaxed points: three decoder passes. Here, unlike in
+//! Gumbel-Rao, the gradient does flow through the conditional draw: without it the control variate's mean would not be 0. The
+//! decoder's own parameters get the gradients of f(D), and η times those of the difference of the relaxed passes, whose mean
+//! is 0 as both relaxed points have one law.
+
+use super::{Latent, LossEstimator, Noise, Result, finite, temperature};
+use crate::kernels::elementwise::sigmoid_of;
+use crate::mat::MatMut;
+use crate::scalar::Scalar;
+use crate::tape::{CustomOp, InputGrads, Inputs, Recorded, Tape, Var};
+
+/// REBAR(τ, η). See the [module](self).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rebar {
+    tau: f64,
+    weights: [f64; 3],
+}
+
+impl Rebar {
+    /// With temperature `tau` of the relaxation and weight `eta` of the control variate (1 is the usual start).
+    ///
+    /// # Errors
+    /// If `tau` is not a finite number > 0, or `eta` not finite.
+    pub fn new(tau: f64, eta: f64) -> Result<Self> {
+        let eta = finite("eta", eta)?;
+        Ok(Self { tau: temperature(tau)?, weights: [1.0, eta, -eta] })
+    }
+
+    /// Records both relaxed samples, softmax((θ+G)/τ) and softmax(Y/τ), for the decoder. `given` holds the noise. Shapes:
+    /// logits, sample and results `[N, L·C]`.
+    pub fn relaxed<'t, T: Scalar>(
+        &self,
+        tape: &mut Tape<'t, T>,
+        logits: Var,
+        sample: Var,
+        given: &'t GumbelGivenSample<'_, T>,
+    ) -> [Var; 2] {
+        let (rows, cols) = tape.shape(logits);
+        let (c, inv_tau) = (given.categories, T::of(1.0 / self.tau));
+        let log_pi = tape.log_softmax(logits, c);
+        let gumbel = tape.constant_with(rows, cols, |g| g.copy_from_slice(given.noise.gumbel()));
+        let z = tape.add(log_pi, gumbel);
+        let y = tape.custom(given, &[log_pi, sample]);
+        [z, y].map(|scores| {
+            let scaled = tape.affine(scores, inv_tau, T::ZERO);
+            tape.softmax(scaled, c)
+        })
+    }
+}
+
+impl<T: Scalar> LossEstimator<T> for Rebar {
+    /// Of f(D), f(s(θ+G)) and f(s(Y)).
+    fn weights(&self) -> &[f64] {
+        &self.weights
+    }
+
+    fn score<'f>(&self, losses: &dyn Fn(usize) -> &'f [T], row: usize) -> T {
+        losses(0)[row] - T::of(self.weights[1]) * losses(2)[row]
+    }
+}
+
+/// θ + G given D, eq. 7, as a node that is differentiated with its exponential noise held fixed. Inputs: log π `[N, L·C]` and the
+/// sample D of that shape; value: Y with Z = 1, Y_j = −log(E_j e^{−log π_j} + E_D), Y_D = −log E_D.
+#[derive(Clone, Copy, Debug)]
+pub struct GumbelGivenSample<'a, T> {
+    noise: &'a Noise<T>,
+    categories: usize,
+}
+
+impl<'a, T: Scalar> GumbelGivenSample<'a, T> {
+    /// With this noise, for variables of `categories` categories.
+    pub fn new(noise: &'a Noise<T>, categories: usize) -> Self {
+        Self { noise, categories }
+    }
+
+    /// Writes E of variable `i` to `e` and returns the index of its D.
+    fn draw(&self, sample: &[T], i: usize, e: &mut [T]) -> usize {
+        let c = self.categories;
+        let one_hot = &sample[i * c..(i + 1) * c];
+        let conditional = self.noise.conditional(i, c);
+        let latent = Latent { logits: one_hot, one_hot, gumbel: one_hot, conditional };
+        latent.exponentials().next(e);
+        latent.hot()
+    }
+}
+
+impl<T: Scalar> CustomOp<T> for GumbelGivenSample<'_, T> {
+    fn name(&self) -> &str {
+        "gumbel given sample"
+    }
+
+    fn shape(&self, inputs: &Inputs<'_, T>) -> (usize, usize) {
+        (inputs.get(0).rows, inputs.get(0).cols)
+    }
+
+    fn forward(&self, inputs: &Inputs<'_, T>, out: MatMut<'_, T>) {
+        let (log_pi, c) = (inputs.get(0).data, self.categories);
+        for (i, y) in out.data.chunks_mut(c).enumerate() {
+            let hot = self.draw(inputs.get(1).data, i, y); // y holds E until Y replaces it
+            let log_hot = y[hot].ln();
+            for (y, &log_pi) in y.iter_mut().zip(&log_pi[i * c..]) {
+                let t = y.ln() - log_pi - log_hot;
+                *y = -log_hot - (t.max(T::ZERO) + (-t.abs()).exp().ln_1p()); // −log(E_j/π_j + E_D)
+            }
+            y[hot] = -log_hot;
+        }
+    }
+
+    fn scratch_len(&self, _: &Inputs<'_, T>) -> usize {
+        self.categories
+    }
+
+    /// ∂Y_j/∂log π_j = σ(log E_j − log π_j − log E_D) for j ≠ D; Y_D is constant.
+    fn vjp(&self, node: &Recorded<'_, T>, grads: &mut InputGrads<'_, '_, T>, scratch: &mut [T]) {
+        let Some(dlog_pi) = grads.get(0) else { return };
+        let (log_pi, c) = (node.inputs.get(0).data, self.categories);
+        let e = &mut scratch[..c];
+        for i in 0..log_pi.len() / c {
+            let hot = self.draw(node.inputs.get(1).data, i, e);
+            let log_hot = e[hot].ln();
+            for j in (0..c).filter(|&j| j != hot) {
+                let at = i * c + j;
+                let slope = sigmoid_of(e[j].ln() - log_pi[at] - log_hot);
+                dlog_pi.data[at] += slope * node.g.data[at];
+            }
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! REINFORCE, the score-function estimator. Williams, "Simple Statistical Gradient-Following Algorithms" (1992); Wang and Bui
+//! (2026), section 2.5. Leave-one-out: Kool, van Hoof and Welling, "Buy 4 REINFORCE Samples, Get a Baseline for Free!" (2019).
+//!
+//! ```text
+//! ∂ E f/∂θ ≈ (f(D) − b)(D − π)
+//! ```
+//!
+//! π = softmax(θ); D the one-hot sample; f(D) the loss, which need not be differentiable; b the baseline.
+//!
+//! Unbiased for every b that does not depend on D: E (D − π) = 0. The baseline takes off variance, not bias.
+
+use super::{Error, LossEstimator, Result};
+use crate::scalar::Scalar;
+use serde::{Deserialize, Serialize};
+
+/// What is taken off the loss.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Baseline {
+    /// A number that does not depend on this sample: 0 for none, or a [`RunningMean`] of earlier losses.
+    Constant(f64),
+    /// The mean loss of the other samples of the same example. Rows are examples, each repeated `samples` times in a row.
+    LeaveOneOut {
+        /// Samples of each example, at least 2.
+        samples: usize,
+    },
+}
+
+impl Baseline {
+    /// Leave-one-out over so many samples.
+    ///
+    /// # Errors
+    /// If there are fewer than 2.
+    pub fn leave_one_out(samples: usize) -> Result<Self> {
+        if samples < 2 {
+            return Err(Error::argument("draws", samples, "at least 2 samples to leave one out"));
+        }
+        Ok(Self::LeaveOneOut { samples })
+    }
+}
+
+/// REINFORCE. See the [module](self).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Reinforce {
+    baseline: Baseline,
+}
+
+impl Reinforce {
+    /// With this baseline.
+    pub fn new(baseline: Baseline) -> Self {
+        Self { baseline }
+    }
+}
+
+impl<T: Scalar> LossEstimator<T> for Reinforce {
+    fn weights(&self) -> &[f64] {
+        &[1.0] // f's own gradient: the decoder's
+    }
+
+    fn score<'f>(&self, losses: &dyn Fn(usize) -> &'f [T], row: usize) -> T {
+        let f = losses(0);
+        match self.baseline {
+            Baseline::Constant(b) => f[row] - T::of(b),
+            Baseline::LeaveOneOut { samples } => {
+                let first = row / samples * samples;
+                let others = f[first..first + samples].iter().enumerate().filter(|&(k, _)| first + k != row);
+                f[row] - others.map(|(_, &f)| f).sum::<T>() / T::of((samples - 1) as f64)
+            }
+        }
+    }
+}
+
+/// An exponential mean of losses seen before: a baseline that does not depend on the present sample.
+///
+/// ```
+/// use hardgrad::estimators::RunningMean;
+/// let mut mean = RunningMean::default();
+/// assert_eq!(mean.get(), 0.0);
+/// mean.add(8.0);
+/// assert!((mean.get() - 8.0).abs() < 1e-12); // corrected for its start at 0
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct RunningMean {
+    sum: f64,
+    weight: f64,
+}
+
+impl RunningMean {
+    /// What one step keeps of the past: about the last hundred steps count.
+    const DECAY: f64 = 0.99;
+
+    /// The mean so far; 0 before the first.
+    pub fn get(&self) -> f64 {
+        if self.weight > 0.0 { self.sum / self.weight } else { 0.0 }
+    }
+
+    /// Takes one more into the mean.
+    pub fn add(&mut self, value: f64) {
+        self.sum = Self::DECAY * self.sum + (1.0 - Self::DECAY) * value;
+        self.weight = Self::DECAY * self.weight + (1.0 - Self::DECAY);
+    }
+}

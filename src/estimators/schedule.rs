@@ -1,0 +1,54 @@
+//! Temperatures that change while training.
+
+use super::temperature;
+use crate::error::{Error, Result};
+use serde::{Deserialize, Serialize};
+
+/// How a temperature goes from where it starts to where it ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ScheduleShape {
+    /// By equal differences.
+    Linear,
+    /// By equal ratios.
+    Exponential,
+}
+
+/// From an estimator's own temperature to `to` within `over` epochs (or steps: whatever the caller counts), then constant.
+///
+/// ```
+/// use hardgrad::estimators::{ScheduleShape, TemperatureSchedule};
+/// let schedule = TemperatureSchedule { shape: ScheduleShape::Exponential, to: 0.25, over: 10 };
+/// assert_eq!(schedule.at(1.0, 0), 1.0);
+/// assert_eq!(schedule.at(1.0, 5), 0.5);
+/// assert_eq!(schedule.at(1.0, 99), 0.25);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TemperatureSchedule {
+    /// The way.
+    pub shape: ScheduleShape,
+    /// The last temperature, > 0.
+    pub to: f64,
+    /// After how many, at least 1.
+    pub over: usize,
+}
+
+impl TemperatureSchedule {
+    /// Itself, if everything is in its range.
+    ///
+    /// # Errors
+    /// If `to` is not a finite number > 0 or `over` is 0.
+    pub fn validated(self) -> Result<Self> {
+        temperature(self.to)?;
+        if self.over == 0 { Err(Error::argument("over", 0, "at least 1")) } else { Ok(self) }
+    }
+
+    /// The temperature after `done` epochs, having started at `from`.
+    pub fn at(&self, from: f64, done: usize) -> f64 {
+        let part = (done as f64 / self.over as f64).min(1.0);
+        match self.shape {
+            ScheduleShape::Linear => from + part * (self.to - from),
+            ScheduleShape::Exponential => from * (self.to / from).powf(part),
+        }
+    }
+}

@@ -51,7 +51,7 @@ struct Args {
     #[arg(long)]
     optimizer: Option<OptimizerKind>,
     /// Learning rate, > 0 [default: 5e-4]
-    #[arg(long, value_name = "F")]
+    #[arg(long, value_name = "F", allow_negative_numbers = true)]
     lr: Option<f64>,
     /// Epochs in all; a resumed run goes on to this number
     #[arg(long, value_name = "N", default_value_t = 20)]

@@ -37,13 +37,13 @@ pub struct EstimatorArgs {
     #[arg(long, value_enum)]
     pub preset: Option<PresetChoice>,
     /// Temperature, > 0 [default: 1.3]
-    #[arg(long, value_name = "T")]
+    #[arg(long, value_name = "T", allow_negative_numbers = true)]
     tau: Option<f64>,
     /// Conditional draws of Gumbel-Rao terms [default: 100], or samples of leave-one-out [default: 4]
     #[arg(long, value_name = "K")]
     draws: Option<usize>,
     /// Gap of gst: a number >= 0, or `probability` [default: 1]
-    #[arg(long, value_name = "F|probability", value_parser = parse_gap)]
+    #[arg(long, value_name = "F|probability", value_parser = parse_gap, allow_negative_numbers = true)]
     gap: Option<Gap>,
     /// Beta of reinmax-rk2 [default: 0.5]
     #[arg(long, value_name = "F", allow_negative_numbers = true)]
@@ -55,7 +55,7 @@ pub struct EstimatorArgs {
     #[arg(long, value_name = "F", allow_negative_numbers = true)]
     lambda: Option<f64>,
     /// Temperature of ReinMax-Rao in reinmax-blend [default: 1]
-    #[arg(long, value_name = "T")]
+    #[arg(long, value_name = "T", allow_negative_numbers = true)]
     rao_tau: Option<f64>,
     /// reinmax-cv: shared, printed, coupled or author-code (the default); reinmax-rk2: eq27 (the default), author-code or
     /// projected; reinforce: none, running-mean (the default) or leave-one-out

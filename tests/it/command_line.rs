@@ -74,7 +74,7 @@ fn wrong_arguments_exit_2_and_say_what_would_be_right() {
             "one of shared, printed, coupled, author-code",
         ),
         ("--estimator gumbel-rao --draws 0 --dataset digits", "draws: got 0, expected a number from 1 to"),
-        ("--estimator gst --gap -1 --dataset digits", "--gap"),
+        ("--tau -1 --dataset digits", "tau: got -1"),
         ("--estimator gst --gap=-1 --dataset digits", "gap: got -1, expected a finite number >= 0"),
         ("--estimator reinmax-rk2 --beta nan --dataset digits", "beta: got NaN"),
         ("--estimator exact --latent 8x5 --dataset digits", "at most 16384 codes"),

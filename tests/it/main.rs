@@ -9,3 +9,4 @@ mod goldens;
 mod idx;
 mod optimizers;
 mod tiny_vae;
+mod unbiased;

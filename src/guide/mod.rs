@@ -1,0 +1,4 @@
+//! Pages to read.
+
+#[doc = include_str!("errata.md")]
+pub mod errata {}

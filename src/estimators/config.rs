@@ -130,7 +130,7 @@ pub enum Estimator<T> {
     Sample(Box<dyn SampleEstimator<T>>),
     /// [`Reinforce`](super::Reinforce), whose baseline may change from step to step.
     Reinforce(BaselineConfig),
-    /// [`Rebar`](super::Rebar).
+    /// [`Rebar`], with three decoder passes.
     Rebar(Rebar),
     /// No sample at all: the expectation itself, by enumeration.
     Exact,

@@ -56,6 +56,22 @@ impl<T: Sync> Split for &[T] {
     }
 }
 
+/// A slice of `times` numbers for each number of the slices beside it.
+pub(crate) struct Wide<'a, T> {
+    pub(crate) slice: &'a mut [T],
+    pub(crate) times: usize,
+}
+
+impl<T: Send> Split for Wide<'_, T> {
+    fn length(&self) -> usize {
+        self.slice.len() / self.times
+    }
+    fn split(self, at: usize) -> (Self, Self) {
+        let (left, right) = self.slice.split_at_mut(at * self.times);
+        (Self { slice: left, times: self.times }, Self { slice: right, times: self.times })
+    }
+}
+
 impl<A: Split, B: Split> Split for (A, B) {
     fn length(&self) -> usize {
         debug_assert_eq!(self.0.length(), self.1.length());

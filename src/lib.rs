@@ -37,6 +37,7 @@
 //! | [`params`], [`tape`], [`gradcheck`] | parameters; the engine: record, then one reverse sweep; checks for it and for yours |
 //! | [`nn`], [`optim`] | linear layers and MLPs; Adam and RAdam |
 //! | [`categorical`], [`estimators`] | sampling by the Gumbel-max trick; the estimators and the nodes they live in |
+//! | [`exact`], [`certify`] | the oracle by enumeration; bias and variance of any estimator against it |
 //! | [`vae`], [`data`], [`train`] | the paper's discrete VAE; MNIST and built-in digits; a trainer that resumes to the same bits |
 //!
 //! # From the paper to the code
@@ -55,6 +56,7 @@
 //! | 17, ReinMax-Rao | [`estimators::ReinMaxRao`] | `src/estimators/reinmax_rao.rs` | `tests/it/goldens.rs` |
 //! | 18, ReinMax-CV | [`estimators::ReinMaxCv`] | `src/estimators/reinmax_cv.rs` | `tests/it/goldens.rs` |
 //! | 27, ReinMax-RK2 | [`estimators::ReinMaxRk2`] | `src/estimators/reinmax_rk2.rs` | `tests/it/goldens.rs` |
+//! | 1, 2, 9, 11, 26 | [`exact::Problem`] | `src/exact.rs` | `tests/it/identities.rs` |
 //! | 2, the VAE's exact gradient | [`vae::Vae::expected_bce`] | `src/vae.rs` | `tests/it/unbiased.rs` |
 //! | 21, the VAE's loss | [`vae::Vae::loss`] | `src/vae.rs` | `tests/it/tiny_vae.rs` |
 //!
@@ -74,9 +76,11 @@
 //! thread and no compression crate.
 
 pub mod categorical;
+pub mod certify;
 pub mod data;
 pub mod error;
 pub mod estimators;
+pub mod exact;
 pub mod gemm;
 pub mod gradcheck;
 pub mod guide;

@@ -206,7 +206,11 @@ fn picture(args: &Args, series: Vec<Series>, path: &Path) -> std::io::Result<()>
     let lowest = series.iter().flat_map(|s| &s.points).map(|p| p.1).filter(|&y| y > 0.0);
     let floor = lowest.fold(1.0, f64::min).max(1e-8);
     let chart = LogChart {
-        title: format!("E|D − {}|^{} over {LATENTS} binary variables", args.c, args.p),
+        title: format!(
+            "E|D − {}|<tspan dy=\"-6\" font-size=\"11\">{}</tspan>\
+             <tspan dy=\"6\"> over {LATENTS} binary variables</tspan>",
+            args.c, args.p
+        ),
         x_label: "step".into(),
         y_label: "expected loss above the optimum".into(),
         floor,

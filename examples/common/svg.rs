@@ -14,7 +14,7 @@ pub struct Series {
 /// A chart whose y axis is logarithmic.
 #[derive(Debug)]
 pub struct LogChart {
-    /// Above the plot.
+    /// Above the plot. May hold SVG markup, as may all texts.
     pub title: String,
     /// Below the x axis.
     pub x_label: String,
@@ -31,7 +31,7 @@ const HEIGHT: f64 = 540.0;
 /// The plot's left, top, right and bottom edge.
 const PLOT: [f64; 4] = [84.0, 56.0, 690.0, 474.0];
 /// Seven colours that stay apart for colour-blind readers (Okabe and Ito); the next seven lines have the same, dashed.
-const COLOURS: [&str; 7] = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"];
+const COLOURS: [&str; 7] = ["#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"];
 const DASHES: [&str; 3] = ["none", "7 4", "2 3"];
 
 impl LogChart {

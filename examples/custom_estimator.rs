@@ -39,14 +39,14 @@ fn check(estimator: &dyn SampleEstimator<f64>) -> ([f64; 3], [f64; 3]) {
     let mean_f: f64 = (0..3).map(|j| pi[j] * (A[j] + B[j])).sum();
     let exact = std::array::from_fn(|j| pi[j] * (A[j] + B[j] - mean_f));
     let (mut mean, mut memory) = ([0.0; 3], vec![0.0; 3 * estimator.work_rows()]);
-    for hot in 0..3 {
+    for (hot, pi_d) in pi.into_iter().enumerate() {
         let d = std::array::from_fn::<_, 3, _>(|j| if j == hot { 1.0 } else { 0.0 });
         let g = std::array::from_fn::<_, 3, _>(|j| A[j] + 2.0 * B[j] * d[j]);
         let conditional = Conditional::Key(0);
         let latent = Latent { logits: &THETA, one_hot: &d, gumbel: &[0.0; 3], conditional };
         let mut estimate = [0.0; 3];
         estimator.vjp(&latent, &g, &mut estimate, Work::new(&mut memory, 3));
-        mean.iter_mut().zip(estimate).for_each(|(mean, e)| *mean += pi[hot] * e);
+        mean.iter_mut().zip(estimate).for_each(|(mean, e)| *mean += pi_d * e);
     }
     (mean, exact)
 }

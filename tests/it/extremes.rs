@@ -225,6 +225,50 @@ fn finite_and_balanced_in_f64() {
     check::<f64>();
 }
 
+/// The same batch in both number types: f32 keeps its digits near the corners of the simplex, where a small gradient must not be
+/// the difference of two large numbers.
+///
+/// Logits lie within ±25 and the noise within (−3, 17), so an exponent is at most 140 (at τ = ½) and a few roundings of it cost
+/// 140 · 3 · 6e-8 = 2.5e-5. Each row is compared relative to its largest entry.
+#[test]
+fn digits_near_the_corners() {
+    let (c, mut rng) = (4, from_key(3));
+    let (mut narrow, mut wide) = (Batch::<f32>::default(), Batch::<f64>::default());
+    let mut exponentials = vec![Vec::new(); DRAWS + 1];
+    for row in 0..400 {
+        narrow.logits.extend((0..c).map(|_| 50.0 * (uniform::<f32>(&mut rng) - 0.5)));
+        narrow.gumbel.extend((0..c).map(|_| -(-uniform::<f32>(&mut rng).ln()).ln()));
+        narrow.g.extend((0..c).map(|_| 2.0 * uniform::<f32>(&mut rng)));
+        exponentials.iter_mut().for_each(|e| e.extend((0..c).map(|_| -uniform::<f32>(&mut rng).ln())));
+        // Every category in turn, the nearly impossible ones too.
+        narrow.sample.extend((0..c).map(|j| f32::from(u8::from(j == row % c))));
+    }
+    let widen = |x: &[f32]| x.iter().map(|&x| f64::from(x)).collect::<Vec<_>>();
+    (wide.logits, wide.gumbel, wide.g) = (widen(&narrow.logits), widen(&narrow.gumbel), widen(&narrow.g));
+    wide.sample = widen(&narrow.sample);
+    wide.exponentials = exponentials.iter().map(|e| widen(e)).collect();
+    narrow.exponentials = exponentials;
+    let narrow_noise = narrow.noise().with_sample(narrow.sample.clone());
+    let wide_noise = wide.noise().with_sample(wide.sample.clone());
+    for tau in [0.5, 1.0, 3.0] {
+        for (a, b) in subjects::<f32>(tau).iter().zip(&subjects::<f64>(tau)) {
+            if a.name.ends_with("Printed") {
+                continue; // at D = the corner, J(p) g and ½ J(π) g are both about π_j/2 · (g_j − g_D)
+            }
+            let [_, got] = run(&narrow, &narrow_noise, &*a.estimator, c);
+            let [_, want] = run(&wide, &wide_noise, &*b.estimator, c);
+            for (row, (got, want)) in got.chunks(c).zip(want.chunks(c)).enumerate() {
+                let largest = want.iter().fold(0.0_f64, |m, x| m.max(x.abs()));
+                for (got, want) in got.iter().zip(want) {
+                    let error = (f64::from(*got) - want).abs();
+                    let near = error <= 1e-4 * largest + f64::from(f32::MIN_POSITIVE);
+                    assert!(near, "{} at τ = {tau}, row {row}: {got} for {want}", a.name);
+                }
+            }
+        }
+    }
+}
+
 /// What the estimators draw themselves, and conditional noise that is streamed.
 fn check_draws<T: Scalar>() {
     for c in [1, 2, 17] {

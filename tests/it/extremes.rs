@@ -228,15 +228,15 @@ fn finite_and_balanced_in_f64() {
 /// The same batch in both number types: f32 keeps its digits near the corners of the simplex, where a small gradient must not be
 /// the difference of two large numbers.
 ///
-/// Logits lie within ±25 and the noise within (−3, 17), so an exponent is at most 140 (at τ = ½) and a few roundings of it cost
-/// 140 · 3 · 6e-8 = 2.5e-5. Each row is compared relative to its largest entry.
+/// Logits lie within ±50 and the noise within (−3, 17), so an exponent is at most 240 (at τ = ½) and a few roundings of it cost
+/// 240 · 3 · 6e-8 = 4.3e-5; ten times that, as an estimator's terms may partly cancel. Each row is compared relative to its largest entry.
 #[test]
 fn digits_near_the_corners() {
     let (c, mut rng) = (4, from_key(3));
     let (mut narrow, mut wide) = (Batch::<f32>::default(), Batch::<f64>::default());
     let mut exponentials = vec![Vec::new(); DRAWS + 1];
     for row in 0..400 {
-        narrow.logits.extend((0..c).map(|_| 50.0 * (uniform::<f32>(&mut rng) - 0.5)));
+        narrow.logits.extend((0..c).map(|_| 100.0 * (uniform::<f32>(&mut rng) - 0.5)));
         narrow.gumbel.extend((0..c).map(|_| -(-uniform::<f32>(&mut rng).ln()).ln()));
         narrow.g.extend((0..c).map(|_| 2.0 * uniform::<f32>(&mut rng)));
         exponentials.iter_mut().for_each(|e| e.extend((0..c).map(|_| -uniform::<f32>(&mut rng).ln())));
@@ -250,7 +250,7 @@ fn digits_near_the_corners() {
     narrow.exponentials = exponentials;
     let narrow_noise = narrow.noise().with_sample(narrow.sample.clone());
     let wide_noise = wide.noise().with_sample(wide.sample.clone());
-    for tau in [0.5, 1.0, 3.0] {
+    for tau in [0.5, 1.0, 1e3] {
         for (a, b) in subjects::<f32>(tau).iter().zip(&subjects::<f64>(tau)) {
             if a.name.ends_with("Printed") {
                 continue; // at D = the corner, J(p) g and ½ J(π) g are both about π_j/2 · (g_j − g_D)
@@ -261,7 +261,7 @@ fn digits_near_the_corners() {
                 let largest = want.iter().fold(0.0_f64, |m, x| m.max(x.abs()));
                 for (got, want) in got.iter().zip(want) {
                     let error = (f64::from(*got) - want).abs();
-                    let near = error <= 1e-4 * largest + f64::from(f32::MIN_POSITIVE);
+                    let near = error <= 5e-4 * largest + f64::from(f32::MIN_POSITIVE);
                     assert!(near, "{} at τ = {tau}, row {row}: {got} for {want}", a.name);
                 }
             }
@@ -345,5 +345,21 @@ fn invalid_coefficients_are_refused() {
     for gap in [-1.0, f64::NAN, f64::INFINITY] {
         let st = GappedStraightThrough::new(Gap::Fixed(gap), 1.0);
         refused(st, gap, ["gap", "a finite number >= 0"]);
+    }
+}
+
+/// Numbers that `f32` does not have would come out as NaN gradients.
+#[test]
+fn hyper_parameters_that_f32_does_not_have_are_refused() {
+    refused(StraightThrough::new(1e-50), "1e-50", ["tau", "at least 1e-30"]);
+    let (form, range) = (CvForm::Shared, "a number from -1e30 to 1e30");
+    refused(ReinMaxCv::new(form, 1.0, 1, 1e39), "1e39", ["eta", range]);
+    refused(ReinMaxRk2::new(Rk2Form::Eq27, -1e39), "-1e39", ["beta", range]);
+    let smallest = subjects::<f32>(1e-30);
+    let batch = Batch::<f32>::new(3, 1);
+    let noise = batch.noise().with_sample(batch.sample.clone());
+    for subject in &smallest {
+        let [_, grad] = run(&batch, &noise, &*subject.estimator, 3);
+        assert!(grad.iter().all(|x| x.is_finite()), "{}", subject.name);
     }
 }

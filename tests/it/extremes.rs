@@ -252,8 +252,10 @@ fn digits_near_the_corners() {
     let wide_noise = wide.noise().with_sample(wide.sample.clone());
     for tau in [0.5, 1.0, 1e3] {
         for (a, b) in subjects::<f32>(tau).iter().zip(&subjects::<f64>(tau)) {
-            if a.name.ends_with("Printed") {
-                continue; // at D = the corner, J(p) g and ½ J(π) g are both about π_j/2 · (g_j − g_D)
+            // Where the terms themselves cancel. `Printed` at D = the corner: J(p) g and ½ J(π) g are both about
+            // π_j/2 · (g_j − g_D). Every control variate at a large τ: both of its relaxed points are nearly the centre.
+            if a.name.ends_with("Printed") || (a.name.contains("CV") && tau > 1.0) {
+                continue;
             }
             let [_, got] = run(&narrow, &narrow_noise, &*a.estimator, c);
             let [_, want] = run(&wide, &wide_noise, &*b.estimator, c);

@@ -208,7 +208,7 @@ fn picture(args: &Args, series: Vec<Series>, path: &Path) -> std::io::Result<()>
     let chart = LogChart {
         title: format!(
             "E|D − {}|<tspan dy=\"-6\" font-size=\"11\">{}</tspan>\
-             <tspan dy=\"6\">&#160;over {LATENTS} binary variables</tspan>",
+             <tspan dx=\"6\" dy=\"6\">over {LATENTS} binary variables</tspan>",
             args.c, args.p
         ),
         x_label: "step".into(),

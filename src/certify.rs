@@ -62,14 +62,14 @@ fn norm(v: &[f64]) -> f64 {
 ///
 /// ```
 /// use hardgrad::certify::certify;
-/// use hardgrad::estimators::{ReinMax, StraightThrough};
+/// use hardgrad::estimators::{ReinMax, SampleEstimator, StraightThrough};
 /// use hardgrad::{exact::Problem, rng};
 /// let f = |code: &[f64], g: &mut [f64]| { // (x₁ − 0.45)², quadratic in the code
 ///     g.copy_from_slice(&[0.0, 2.0 * (code[1] - 0.45)]);
 ///     (code[1] - 0.45).powi(2)
 /// };
 /// let problem = Problem::new(&[0.3, -0.2], 2, &f)?;
-/// let certificate = |estimator| certify(estimator, &problem, 1, &mut rng::from_key(0));
+/// let certificate = |estimator: &dyn SampleEstimator<f64>| certify(estimator, &problem, 1, &mut rng::from_key(0));
 /// assert!(certificate(&ReinMax::new(1.0)?)?.bias_norm() < 1e-15); // exact for quadratic f
 /// assert!(certificate(&StraightThrough::new(1.0)?)?.bias_norm() > 0.05);
 /// # Ok::<(), hardgrad::Error>(())

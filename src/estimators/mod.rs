@@ -96,13 +96,15 @@ pub trait LossEstimator<T: Scalar>: std::fmt::Debug + Send + Sync {
     fn score<'f>(&self, losses: &dyn Fn(usize) -> &'f [T], row: usize) -> T;
 }
 
-/// The temperature, if it is one.
+/// The temperature, if it is one whose reciprocal is a number in `f32` too.
 fn temperature(tau: f64) -> Result<f64> {
-    if tau > 0.0 && tau.is_finite() {
-        Ok(tau)
-    } else {
-        Err(Error::argument("tau", tau, "a finite number > 0"))
+    if !(tau > 0.0 && tau.is_finite()) {
+        return Err(Error::argument("tau", tau, "a finite number > 0"));
     }
+    if tau < 1e-30 {
+        return Err(Error::argument("tau", format!("{tau:e}"), "at least 1e-30"));
+    }
+    Ok(tau)
 }
 
 /// The number of conditional draws, if it is one.
@@ -114,7 +116,13 @@ fn draws(draws: usize) -> Result<usize> {
     }
 }
 
-/// A coefficient, if it is one.
+/// A coefficient, if it is one, and a number in `f32` too.
 fn finite(name: &'static str, value: f64) -> Result<f64> {
-    if value.is_finite() { Ok(value) } else { Err(Error::argument(name, value, "a finite number")) }
+    if !value.is_finite() {
+        return Err(Error::argument(name, value, "a finite number"));
+    }
+    if value.abs() > 1e30 {
+        return Err(Error::argument(name, format!("{value:e}"), "a number from -1e30 to 1e30"));
+    }
+    Ok(value)
 }

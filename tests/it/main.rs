@@ -3,7 +3,9 @@
 
 mod bits;
 mod command_line;
+mod composition;
 mod damage;
+mod extremes;
 mod gemm;
 mod goldens;
 mod idx;

@@ -138,7 +138,8 @@ impl Problem {
         self.runge_kutta(0.0)
     }
 
-    /// Eq. 11, the mean of ReinMax at τ = 1: the trapezoidal rule in place of the difference. Exact for quadratic f of one variable.
+    /// Eq. 11, the mean of ReinMax at τ = 1: the trapezoidal rule in place of the difference. Exact for
+    /// quadratic f.
     pub fn second_order(&self) -> Vec<f64> {
         self.runge_kutta(0.5)
     }

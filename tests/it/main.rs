@@ -8,6 +8,7 @@ mod damage;
 mod extremes;
 mod gemm;
 mod goldens;
+mod identities;
 mod idx;
 mod optimizers;
 mod tiny_vae;

@@ -17,6 +17,7 @@ const REINMAX: EstimatorConfig = EstimatorConfig::ReinMax { tau: 0.9 };
 
 /// One of each kind: a hook on the sample without and with conditional draws, at the loss with and without a state, three
 /// decoder passes, and no sample at all.
+#[cfg(feature = "rayon")]
 const KINDS: [EstimatorConfig; 7] = [
     EstimatorConfig::StraightThroughGumbelSoftmax { tau: 0.9 },
     REINMAX,

@@ -37,17 +37,23 @@
 //! | [`params`], [`tape`], [`gradcheck`] | parameters; the engine: record, then one reverse sweep; checks for it and for yours |
 //! | [`nn`], [`optim`] | linear layers and MLPs; Adam and RAdam |
 //! | [`categorical`], [`estimators`] | sampling by the Gumbel-max trick; the estimators and the nodes they live in |
+//! | [`exact`], [`certify`] | small problems by enumeration of all codes; an estimator's bias and variance on them |
 //! | [`vae`], [`data`], [`train`] | the paper's discrete VAE; MNIST and built-in digits; a trainer that resumes to the same bits |
 //!
 //! # From the paper to the code
 //!
 //! | equation | type | file | test |
 //! |---|---|---|---|
+//! | 2, exact gradient | [`exact::Problem::gradient`] | `src/exact.rs` | `tests/it/identities.rs` |
 //! | 3, ST | [`estimators::StraightThrough`] | `src/estimators/straight_through.rs` | `tests/it/goldens.rs` |
 //! | 4, Gumbel-max | [`categorical::sample`] | `src/categorical.rs` | `tests/it/goldens.rs` |
 //! | 5, STGS | [`estimators::StraightThroughGumbelSoftmax`] | `src/estimators/straight_through_gumbel_softmax.rs` | `tests/it/goldens.rs` |
+//! | 7, noise given D | [`certify::gumbel_given`] | `src/certify.rs` | `tests/it/identities.rs` |
+//! | 9, 11, first and second order | [`exact::Problem::first_order`], [`exact::Problem::second_order`] | `src/exact.rs` | `tests/it/identities.rs` |
 //! | 12, ReinMax | [`estimators::ReinMax`] | `src/estimators/reinmax.rs` | `tests/it/goldens.rs` |
 //! | 21, the VAE's loss | [`vae::Vae::loss`] | `src/vae.rs` | `tests/it/tiny_vae.rs` |
+//! | 26, Runge–Kutta | [`exact::Problem::rk2`] | `src/exact.rs` | `tests/it/identities.rs` |
+//! | bias and variance of an estimator | [`certify::certify`] | `src/certify.rs` | `tests/it/identities.rs` |
 //!
 //! # Promises
 //!
@@ -62,9 +68,11 @@
 //! thread and no compression crate.
 
 pub mod categorical;
+pub mod certify;
 pub mod data;
 pub mod error;
 pub mod estimators;
+pub mod exact;
 pub mod gemm;
 pub mod gradcheck;
 pub mod kernels;

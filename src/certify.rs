@@ -1,0 +1,242 @@
+//! Certificates: bias and variance of an estimator on a small problem, against the exact gradient.
+//!
+//! The sample D is enumerated, so its part of mean and variance has no sampling error. What is random given D is drawn: the
+//! Gumbel noise by [`gumbel_given`], and a key of its own for the estimator's draws given D. With n draws e for each D, m_D and
+//! v_D their mean and unbiased variance,
+//!
+//! ```text
+//! mean             m = Σ_D π(D) m_D
+//! standard error   s² = Σ_D π(D)² v_D / n
+//! variance         Σ_D π(D) (m_D − m)²  +  (1 − 1/n) Σ_D π(D) v_D  +  s²
+//! ```
+//!
+//! by component. The variance is unbiased: the first term's mean is the variance between the D plus Σ π v/n − Σ π² v/n, the noise
+//! of the m_D less that of m, and the others complete Σ π v, the mean of the variance given D. An estimator that is determined by
+//! D has v = 0 to the bit, and mean and variance are then exact.
+
+use crate::error::{Error, Result};
+use crate::estimators::{Conditional, Latent, SampleEstimator, Work};
+use crate::exact::{Code, Problem};
+use crate::kernels::softmax::log_softmax_row;
+use crate::rng::uniform;
+
+/// What [`certify`] found.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Certificate {
+    /// The estimator's mean, `[L, C]`.
+    pub mean: Vec<f64>,
+    /// The exact gradient, eq. 2, `[L, C]`.
+    pub exact: Vec<f64>,
+    /// mean − exact, `[L, C]`.
+    pub bias: Vec<f64>,
+    /// Standard error of the mean, and so of the bias, `[L, C]`: 0 for an estimator that is determined by D.
+    pub standard_error: Vec<f64>,
+    /// Trace of the covariance of one estimate, over D and all noise: ‖std‖₂².
+    pub covariance_trace: f64,
+    /// ‖std‖₂ / ‖mean‖₂, which the paper plots as variance. Not finite if the mean is 0.
+    pub relative_sd: f64,
+    /// Cosine between mean and exact gradient. NaN if one of them is 0.
+    pub cosine: f64,
+    /// Number of codes enumerated.
+    pub codes: usize,
+    /// Number of draws for each code.
+    pub draws: usize,
+}
+
+impl Certificate {
+    /// ‖bias‖₂
+    pub fn bias_norm(&self) -> f64 {
+        dot(&self.bias, &self.bias).sqrt()
+    }
+}
+
+/// Bias and variance of `estimator` on `problem`, with `draws` draws of what is random given D. Two are enough for an estimator
+/// that is determined by D, as [`StraightThrough`](crate::estimators::StraightThrough) and
+/// [`ReinMax`](crate::estimators::ReinMax) are. Codes whose probability underflows to 0 are left out.
+///
+/// ```
+/// use hardgrad::{certify::certify, estimators::{ReinMax, StraightThrough}, exact::Problem, rng};
+/// let f = (
+///     |d: &[f64]| d[1] * d[1],
+///     |d: &[f64], g: &mut [f64]| g.copy_from_slice(&[0.0, 2.0 * d[1]]),
+/// );
+/// let logits = [0.0, 3.0_f64.ln()]; // π = (¼, ¾)
+/// let problem = Problem::new(&logits, 2, &f)?;
+/// let rng = &mut rng::from_key(1);
+/// // f is quadratic, so ReinMax at τ = 1 is unbiased; the mean of ST is ¾ J(π) g with g = (0, 2), half as much again.
+/// assert!(certify(&ReinMax::new(1.0)?, &problem, 2, rng)?.bias_norm() < 1e-15);
+/// let st = certify(&StraightThrough::new(1.0)?, &problem, 2, rng)?;
+/// assert!((st.bias[1] - 0.5 * st.exact[1]).abs() < 1e-15);
+/// assert!((st.cosine - 1.0).abs() < 1e-15);
+/// # Ok::<(), hardgrad::Error>(())
+/// ```
+///
+/// # Errors
+/// If `draws` is less than 2, or the estimator's sample is not one-hot, so that there are no codes to enumerate.
+pub fn certify(
+    estimator: &dyn SampleEstimator<f64>,
+    problem: &Problem<'_>,
+    draws: usize,
+    rng: &mut impl rand::Rng,
+) -> Result<Certificate> {
+    if draws < 2 {
+        return Err(Error::argument("draws", draws, "at least 2, as a variance is estimated from them"));
+    }
+    let mut g = vec![0.0; problem.logits().len()];
+    let mut total = Total::new(g.len());
+    for code in problem.codes().filter(|code| code.probability > 0.0) {
+        problem.objective().gradient(&code.one_hot, &mut g);
+        let given = draw_given(estimator, problem, &code, &g, draws, rng)?;
+        total.add(code.probability, &given);
+    }
+    Ok(total.certificate(problem.gradient(), draws))
+}
+
+/// Gumbel noise G given that argmax(θ + G) is `hot`, from standard exponential numbers E: eq. 7 less θ. Shapes: all `[C]`.
+///
+/// ```text
+/// G_D = −log E_D + log Z − θ_D = −log E_D − log π_D
+/// G_j = −log(E_j / e^{θ_j} + E_D / Z) − θ_j = −log(E_j + π_j E_D)
+/// ```
+///
+/// ```
+/// use hardgrad::certify::gumbel_given;
+/// let mut g = [0.0; 2];
+/// gumbel_given(&[0.0, 3.0_f64.ln()], 0, &[1.0, 0.25], &mut g); // π = (¼, ¾)
+/// assert!((g[0] - 4.0_f64.ln()).abs() < 1e-15 && g[1].abs() < 1e-15);
+/// ```
+///
+/// # Panics
+/// If `hot` is not below C.
+pub fn gumbel_given(logits: &[f64], hot: usize, exponential: &[f64], gumbel: &mut [f64]) {
+    log_softmax_row(logits, 1.0, gumbel);
+    let top = exponential[hot];
+    for (j, (gumbel, &e)) in gumbel.iter_mut().zip(exponential).enumerate() {
+        let log_pi = *gumbel;
+        *gumbel = if j == hot { -top.ln() - log_pi } else { -(e + log_pi.exp() * top).ln() };
+    }
+}
+
+/// Running mean and sum of squared deviations by component, with weights (West 1979).
+struct Moments {
+    weight: f64,
+    mean: Vec<f64>,
+    squares: Vec<f64>,
+}
+
+impl Moments {
+    fn new(len: usize) -> Self {
+        Self { weight: 0.0, mean: vec![0.0; len], squares: vec![0.0; len] }
+    }
+
+    /// A value that has not changed leaves the squares at 0 to the bit.
+    fn add(&mut self, weight: f64, value: &[f64]) {
+        self.weight += weight;
+        let part = weight / self.weight;
+        for ((mean, squares), &x) in self.mean.iter_mut().zip(&mut self.squares).zip(value) {
+            let delta = x - *mean;
+            *mean += part * delta;
+            *squares += weight * delta * (x - *mean);
+        }
+    }
+}
+
+/// The moments of `draws` estimates given this code, with g = ∂f/∂D there.
+fn draw_given(
+    estimator: &dyn SampleEstimator<f64>,
+    problem: &Problem<'_>,
+    code: &Code,
+    g: &[f64],
+    draws: usize,
+    rng: &mut impl rand::Rng,
+) -> Result<Moments> {
+    let c = problem.categories();
+    let mut moments = Moments::new(g.len());
+    let (mut estimate, mut gumbel, mut exponential) = (vec![0.0; g.len()], vec![0.0; c], vec![0.0; c]);
+    let mut memory = vec![0.0; estimator.work_rows() * c];
+    for _ in 0..draws {
+        estimate.fill(0.0);
+        for (l, &hot) in code.categories.iter().enumerate() {
+            let row = l * c..(l + 1) * c;
+            let (logits, one_hot) = (&problem.logits()[row.clone()], &code.one_hot[row.clone()]);
+            exponential.fill_with(|| -uniform::<f64>(rng).ln());
+            gumbel_given(logits, hot, &exponential, &mut gumbel);
+            check_one_hot(estimator, logits, &gumbel, &mut exponential)?;
+            let conditional = Conditional::Key(rng.next_u64());
+            let latent = Latent { logits, one_hot, gumbel: &gumbel, conditional };
+            estimator.vjp(&latent, &g[row.clone()], &mut estimate[row], Work::new(&mut memory, c));
+        }
+        moments.add(1.0, &estimate);
+    }
+    Ok(moments)
+}
+
+/// An error if the estimator's own sample is not one-hot.
+fn check_one_hot(
+    estimator: &dyn SampleEstimator<f64>,
+    logits: &[f64],
+    gumbel: &[f64],
+    sample: &mut [f64],
+) -> Result<()> {
+    estimator.draw(logits, gumbel, sample);
+    if sample.iter().all(|&x| x == 0.0 || x == 1.0) {
+        return Ok(());
+    }
+    let expected = "one whose sample is one-hot, so that it can be enumerated";
+    Err(Error::argument("estimator", format!("{estimator:?}"), expected))
+}
+
+/// Sums over the codes.
+struct Total {
+    /// Of the conditional means, weighted by π(D).
+    means: Moments,
+    /// Σ π(D) v_D
+    within: Vec<f64>,
+    /// Σ π(D)² v_D
+    within_squared: Vec<f64>,
+    codes: usize,
+}
+
+impl Total {
+    fn new(len: usize) -> Self {
+        Self { means: Moments::new(len), within: vec![0.0; len], within_squared: vec![0.0; len], codes: 0 }
+    }
+
+    fn add(&mut self, probability: f64, given: &Moments) {
+        self.means.add(probability, &given.mean);
+        let sums = self.within.iter_mut().zip(&mut self.within_squared);
+        for ((within, within_squared), &squares) in sums.zip(&given.squares) {
+            let v = squares / (given.weight - 1.0);
+            *within += probability * v;
+            *within_squared += probability * probability * v;
+        }
+        self.codes += 1;
+    }
+
+    fn certificate(self, exact: Vec<f64>, draws: usize) -> Certificate {
+        let n = draws as f64;
+        let mean = self.means.mean;
+        let bias: Vec<f64> = mean.iter().zip(&exact).map(|(m, e)| m - e).collect();
+        let standard_error: Vec<f64> = self.within_squared.iter().map(|v| (v / n).sqrt()).collect();
+        let between = self.means.squares.iter().sum::<f64>();
+        let within = self.within.iter().sum::<f64>();
+        let covariance_trace = between + (1.0 - 1.0 / n) * within + dot(&standard_error, &standard_error);
+        let norm = dot(&mean, &mean).sqrt();
+        Certificate {
+            relative_sd: covariance_trace.sqrt() / norm,
+            cosine: dot(&mean, &exact) / (norm * dot(&exact, &exact).sqrt()),
+            mean,
+            exact,
+            bias,
+            standard_error,
+            covariance_trace,
+            codes: self.codes,
+            draws,
+        }
+    }
+}
+
+/// ⟨a, b⟩
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}

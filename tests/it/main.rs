@@ -6,6 +6,7 @@ mod command_line;
 mod damage;
 mod gemm;
 mod goldens;
+mod identities;
 mod idx;
 mod optimizers;
 mod tiny_vae;

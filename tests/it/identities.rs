@@ -1,0 +1,478 @@
+//! The identities behind the estimators, on 64 random problems whose codes are enumerated.
+//!
+//! Rounding: every enumerated quantity is a sum of at most a few thousand terms with weights that sum to at most 16, so its error
+//! is below 16 · √1000 · 2⁻⁵² ≈ 1e-13 of the largest f or g; the tests allow 1e-12 of it. Where noise is left, the limit is five
+//! standard errors, and the seeds are fixed. Unbiasedness of REINFORCE is not here: it needs f itself, not a hook on the sample.
+
+use hardgrad::categorical::{gumbel, sample};
+use hardgrad::certify::{Certificate, certify, gumbel_given};
+use hardgrad::estimators::{
+    Conditional, CvForm, GumbelRao, GumbelSoftmax, Latent, ReinMax, ReinMaxCv, ReinMaxRao, ReinMaxRk2,
+    Rk2Form, SampleEstimator, StraightThrough, StraightThroughGumbelSoftmax, Work,
+};
+use hardgrad::exact::{MAX_CODES, Objective, Problem};
+use hardgrad::rng::{Pcg64, from_key, uniform};
+
+const ROUNDING: f64 = 1e-12;
+
+/// Σ_h v_h φ(⟨w_h, D⟩).
+struct Function {
+    phi: Phi,
+    w: Vec<Vec<f64>>,
+    v: Vec<f64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Phi {
+    Linear,
+    Quadratic,
+    Cubic,
+    Tanh,
+}
+
+impl Phi {
+    /// φ(t) and φ'(t).
+    fn at(self, t: f64) -> (f64, f64) {
+        match self {
+            Self::Linear => (t, 1.0),
+            Self::Quadratic => (t * t + t, 2.0 * t + 1.0),
+            Self::Cubic => (t * t * t - t, 3.0 * t * t - 1.0),
+            Self::Tanh => (t.tanh(), 1.0 - t.tanh().powi(2)),
+        }
+    }
+}
+
+impl Objective for Function {
+    fn value(&self, code: &[f64]) -> f64 {
+        self.w.iter().zip(&self.v).map(|(w, v)| v * self.phi.at(dot(w, code)).0).sum()
+    }
+
+    fn gradient(&self, code: &[f64], out: &mut [f64]) {
+        out.fill(0.0);
+        for (w, v) in self.w.iter().zip(&self.v) {
+            let slope = v * self.phi.at(dot(w, code)).1;
+            out.iter_mut().zip(w).for_each(|(out, w)| *out += slope * w);
+        }
+    }
+}
+
+struct Case {
+    f: Function,
+    logits: Vec<f64>,
+    categories: usize,
+}
+
+impl Case {
+    fn problem(&self) -> Problem<'_> {
+        Problem::new(&self.logits, self.categories, &self.f).unwrap()
+    }
+
+    /// The largest |f| or |g| over the codes.
+    fn scale(&self) -> f64 {
+        let mut g = vec![0.0; self.logits.len()];
+        let largest = |code: hardgrad::exact::Code| {
+            self.f.gradient(&code.one_hot, &mut g);
+            g.iter().fold(self.f.value(&code.one_hot).abs(), |m, g| m.max(g.abs()))
+        };
+        self.problem().codes().map(largest).fold(0.0, f64::max)
+    }
+}
+
+/// Two problems for each of four functions and eight shapes, of up to 27 codes.
+fn cases() -> Vec<Case> {
+    let shapes = [(1, 2), (1, 3), (1, 5), (1, 8), (2, 3), (3, 2), (2, 4), (3, 3)];
+    let rng = &mut from_key(1);
+    let mut cases = Vec::new();
+    for (latents, categories) in shapes {
+        for phi in [Phi::Linear, Phi::Quadratic, Phi::Cubic, Phi::Tanh] {
+            for _ in 0..2 {
+                let n = latents * categories;
+                let w = (0..5).map(|_| numbers(rng, n, 1.5)).collect();
+                let f = Function { phi, w, v: numbers(rng, 5, 1.0) };
+                cases.push(Case { f, logits: numbers(rng, n, 2.0), categories });
+            }
+        }
+    }
+    cases
+}
+
+/// Uniform in (−size, size).
+fn numbers(rng: &mut Pcg64, count: usize, size: f64) -> Vec<f64> {
+    (0..count).map(|_| size * (2.0 * uniform::<f64>(rng) - 1.0)).collect()
+}
+
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
+fn distance(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).fold(0.0, |m, (a, b)| m.max((a - b).abs()))
+}
+
+/// The mean of an estimator that is determined by D.
+fn exact_mean(estimator: &dyn SampleEstimator<f64>, problem: &Problem<'_>) -> Vec<f64> {
+    let certificate = certify(estimator, problem, 2, &mut from_key(2)).unwrap();
+    assert!(certificate.standard_error.iter().all(|&s| s == 0.0), "{estimator:?} is not determined by D");
+    certificate.mean
+}
+
+/// Panics where a mean is more than five standard errors from `want`, or where no noise was seen at all.
+fn assert_within_5_se(certificate: &Certificate, want: &[f64], want_se: &[f64], name: &str) {
+    assert!(certificate.standard_error.iter().any(|&s| s > 0.0), "{name}: no noise");
+    let means = certificate.mean.iter().zip(want);
+    for ((mean, want), (se, want_se)) in means.zip(certificate.standard_error.iter().zip(want_se)) {
+        let se = se.hypot(*want_se);
+        assert!((mean - want).abs() <= 5.0 * se + 1e-13, "{name}: {mean} for {want}, standard error {se}");
+    }
+}
+
+/// J(π) g of each variable, for a constant g.
+fn jacobian(problem: &Problem<'_>, g: &[f64]) -> Vec<f64> {
+    let c = problem.categories();
+    let rows = problem.pi().chunks(c).zip(g.chunks(c));
+    rows.flat_map(|(pi, g)| pi.iter().zip(g).map(|(p, x)| p * (x - dot(pi, g))).collect::<Vec<_>>()).collect()
+}
+
+/// Calls `visit(π_j · probability of the others, l, i, j, g_i, g_j)` for every code, variable l and category i: the double sums of
+/// the paper to the letter, with g of variable l alone.
+fn for_each_pair(case: &Case, mut visit: impl FnMut(f64, usize, usize, usize, &[f64], &[f64])) {
+    let (problem, c) = (case.problem(), case.categories);
+    let (mut g_i, mut g_j) = (vec![0.0; case.logits.len()], vec![0.0; case.logits.len()]);
+    for code in problem.codes() {
+        case.f.gradient(&code.one_hot, &mut g_j);
+        for (l, &j) in code.categories.iter().enumerate() {
+            for i in 0..c {
+                let mut moved = code.one_hot.clone();
+                moved[l * c + j] = 0.0;
+                moved[l * c + i] = 1.0;
+                case.f.gradient(&moved, &mut g_i);
+                visit(code.probability, l, i, j, &g_i[l * c..(l + 1) * c], &g_j[l * c..(l + 1) * c]);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_oracle_agrees_with_the_formulas_to_the_letter() {
+    let mut worst = 0.0_f64;
+    for case in cases() {
+        let (problem, c, scale) = (case.problem(), case.categories, case.scale());
+        assert!((problem.codes().map(|code| code.probability).sum::<f64>() - 1.0).abs() < 1e-14);
+        for beta in [-0.2, 0.0, 0.5, 0.6, 1.0, 1.2] {
+            let mut sum = vec![0.0; case.logits.len()];
+            for_each_pair(&case, |weight, l, i, j, g_i, g_j| {
+                let slope = |g: &[f64]| g[i] - g[j]; // ⟨g, I_i − I_j⟩
+                let weight = weight * ((1.0 - beta) * slope(g_j) + beta * slope(g_i));
+                let pi = &problem.pi()[l * c..];
+                for k in 0..c {
+                    sum[l * c + k] += weight * pi[i] * (f64::from(u8::from(i == k)) - pi[k]);
+                }
+            });
+            let error = distance(&problem.rk2(beta), &sum) / scale;
+            worst = worst.max(error);
+            assert!(error < ROUNDING, "rk2({beta}): {error:e}");
+        }
+    }
+    println!("eq. 26 against the double sum: {worst:.1e}");
+}
+
+/// Central differences with h = 1e-5: truncation h² f‴/6 and rounding 2⁻⁵²/h are both below 1e-9 of the scale.
+#[test]
+fn the_exact_gradient_is_the_derivative_of_the_expectation() {
+    for case in cases() {
+        let (gradient, h) = (case.problem().gradient(), 1e-5);
+        for k in 0..case.logits.len() {
+            let at = |step: f64| {
+                let mut logits = case.logits.clone();
+                logits[k] += step;
+                Problem::new(&logits, case.categories, &case.f).unwrap().expectation()
+            };
+            let error = ((at(h) - at(-h)) / (2.0 * h) - gradient[k]).abs() / case.scale();
+            assert!(error < 1e-9, "{error:e}");
+        }
+    }
+}
+
+#[test]
+fn straight_through_is_first_order_and_reinmax_second() {
+    let (st, reinmax) = (StraightThrough::new(1.0).unwrap(), ReinMax::new(1.0).unwrap());
+    let mut worst = [0.0_f64; 3];
+    let mut separated = 0;
+    for case in cases() {
+        let (problem, scale) = (case.problem(), case.scale());
+        let mean = exact_mean(&reinmax, &problem);
+        let gap = distance(&mean, &problem.gradient()) / scale;
+        let polynomial = matches!(case.f.phi, Phi::Linear | Phi::Quadratic);
+        let errors = [
+            distance(&exact_mean(&st, &problem), &problem.first_order()) / scale,
+            distance(&mean, &problem.second_order()) / scale,
+            if polynomial { gap } else { 0.0 },
+        ];
+        for (worst, error) in worst.iter_mut().zip(errors) {
+            assert!(error < ROUNDING, "{:?}: {errors:?}", case.f.phi);
+            *worst = worst.max(error);
+        }
+        separated += usize::from(!polynomial && gap > 1e-6);
+    }
+    assert!(
+        separated > 20,
+        "ReinMax is biased where f is neither linear nor quadratic; seen {separated} times of 32"
+    );
+    println!("ST, ReinMax, ReinMax for quadratic f: {worst:.1e?}, bias seen in {separated} of 32");
+}
+
+#[test]
+fn a_constant_cotangent_gives_the_softmax_gradient() {
+    let cv = |form, eta| ReinMaxCv::new(form, 0.7, 3, eta).unwrap();
+    let mut worst = 0.0_f64;
+    for case in cases().iter().filter(|case| case.f.phi == Phi::Linear) {
+        let (problem, scale) = (case.problem(), case.scale());
+        let mut g = vec![0.0; case.logits.len()];
+        case.f.gradient(&case.logits, &mut g); // the same everywhere
+        let whole = jacobian(&problem, &g);
+        let quarter: Vec<f64> = whole.iter().map(|x| x / 4.0).collect();
+        let mut check = |estimator: &dyn SampleEstimator<f64>, want: &[f64]| {
+            let error = distance(&exact_mean(estimator, &problem), want) / scale;
+            assert!(error < ROUNDING, "{estimator:?}: {error:e}");
+            worst = worst.max(error);
+        };
+        check(&ReinMax::new(1.0).unwrap(), &whole);
+        [CvForm::Shared, CvForm::Coupled, CvForm::AuthorCode].map(|form| check(&cv(form, 0.0), &whole));
+        check(&cv(CvForm::Printed, 0.0), &quarter);
+        let coupled = certify(&cv(CvForm::Coupled, 1.0), &problem, 1000, &mut from_key(3)).unwrap();
+        assert_within_5_se(&coupled, &whole, &vec![0.0; g.len()], "coupled");
+    }
+    println!("means for a constant g: {worst:.1e}");
+}
+
+#[test]
+fn theorem_1_holds_at_one_half_only_and_the_projection_repairs_it() {
+    let mut worst = [0.0_f64; 2];
+    let mut broken = [0; 2];
+    for case in cases() {
+        let (problem, c, scale) = (case.problem(), case.categories, case.scale());
+        for beta in (-4..=24).map(|i| f64::from(i) / 20.0) {
+            let mean = |form| exact_mean(&ReinMaxRk2::new(form, beta).unwrap(), &problem);
+            let rk2 = problem.rk2(beta);
+            let mut want = rk2.clone(); // + π C, C = ½(2β − 1) Σ_ij π_i π_j ⟨g_i − g_j, I_i − I_j⟩
+            for_each_pair(&case, |weight, l, i, j, g_i, g_j| {
+                let pi = &problem.pi()[l * c..(l + 1) * c];
+                let term =
+                    0.5 * (2.0 * beta - 1.0) * weight * pi[i] * ((g_i[i] - g_j[i]) - (g_i[j] - g_j[j]));
+                want[l * c..(l + 1) * c].iter_mut().zip(pi).for_each(|(want, pi)| *want += pi * term);
+            });
+            let (printed, author) = (mean(Rk2Form::Eq27), mean(Rk2Form::AuthorCode));
+            let errors = [distance(&printed, &want), distance(&mean(Rk2Form::Projected), &rk2)];
+            for (worst, error) in worst.iter_mut().zip(errors.map(|e| e / scale)) {
+                assert!(error < ROUNDING, "beta {beta}: {error:e}");
+                *worst = worst.max(error);
+            }
+            let [printed, author] = [printed, author].map(|mean| distance(&mean, &rk2) / scale > 1e-6);
+            assert!(beta != 0.5 || !(printed || author), "at one half all forms are ReinMax");
+            broken[0] += usize::from(printed);
+            broken[1] += usize::from(author);
+        }
+    }
+    // For linear f, 16 of 64, C is 0. One of the 29 values of β is ½.
+    assert!(broken[0] == 48 * 28 && broken[1] == 64 * 28, "{broken:?} of {}", 64 * 28);
+    println!("eq. 27 less π C, projected: {worst:.1e?}; unequal means of eq. 27 and the code: {broken:?}");
+}
+
+/// Draws of an estimator for each code, with ReinMax's value there: `visit(π(D), ReinMax, mean given D, variance given D)`, one
+/// component a call.
+fn given_each_code(case: &Case, cv: &ReinMaxCv, rng: &mut Pcg64, mut visit: impl FnMut(f64, f64, f64, f64)) {
+    const DRAWS: usize = 400;
+    let (c, n) = (case.categories, DRAWS as f64);
+    let reinmax = ReinMax::new(1.0).unwrap();
+    let mut g = vec![0.0; case.logits.len()];
+    for code in case.problem().codes() {
+        case.f.gradient(&code.one_hot, &mut g);
+        for (l, (logits, one_hot)) in case.logits.chunks(c).zip(code.one_hot.chunks(c)).enumerate() {
+            let gumbel = vec![f64::NAN; c]; // neither may look at it
+            let mut vjp = |estimator: &dyn SampleEstimator<f64>| {
+                let latent =
+                    Latent { logits, one_hot, gumbel: &gumbel, conditional: Conditional::Key(rand_key(rng)) };
+                run(estimator, &latent, &g[l * c..(l + 1) * c])
+            };
+            let fixed = vjp(&reinmax);
+            let rows: Vec<Vec<f64>> = (0..DRAWS).map(|_| vjp(cv)).collect();
+            for k in 0..c {
+                let mean = rows.iter().map(|row| row[k]).sum::<f64>() / n;
+                let squares = rows.iter().map(|row| (row[k] - mean).powi(2)).sum::<f64>();
+                visit(code.probability, fixed[k], mean, squares / (n - 1.0));
+                assert!((mean - fixed[k]).abs() <= 5.0 * (squares / (n - 1.0) / n).sqrt() + 1e-13);
+            }
+        }
+    }
+}
+
+fn rand_key(rng: &mut Pcg64) -> u64 {
+    rand::Rng::next_u64(rng)
+}
+
+fn run(estimator: &dyn SampleEstimator<f64>, latent: &Latent<'_, f64>, g: &[f64]) -> Vec<f64> {
+    let mut out = vec![0.0; g.len()];
+    let mut memory = vec![0.0; estimator.work_rows() * g.len()];
+    estimator.vjp(latent, g, &mut out, Work::new(&mut memory, g.len()));
+    out
+}
+
+/// Var = Var_D(mean given D) + E_D(variance given D). If the mean given D is ReinMax's value, which is tested within five standard
+/// errors for every code and component, the first term is ReinMax's whole variance, and the second, an estimate that cannot be
+/// negative, is what `coupled` adds.
+#[test]
+fn a_control_variate_drawn_given_the_sample_only_adds_variance() {
+    let coupled = ReinMaxCv::new(CvForm::Coupled, 1.0, 10, 1.0).unwrap();
+    let rng = &mut from_key(4);
+    let (mut least, mut sums) = (f64::INFINITY, [0.0; 2]);
+    for case in cases() {
+        let mut within = 0.0;
+        given_each_code(&case, &coupled, rng, |weight, _, _, variance| within += weight * variance);
+        let reinmax = certify(&ReinMax::new(1.0).unwrap(), &case.problem(), 2, rng).unwrap();
+        least = least.min(within / reinmax.covariance_trace);
+        assert!(within > 0.0);
+        // The certificate's own estimate, over all problems.
+        let whole = certify(&coupled, &case.problem(), 400, rng).unwrap();
+        sums[0] += whole.covariance_trace / (reinmax.covariance_trace + within);
+        sums[1] += 1.0;
+    }
+    let ratio = sums[0] / sums[1];
+    assert!((ratio - 1.0).abs() < 0.02, "certificates against the sum of the two parts: {ratio}");
+    println!("coupled: variance added {:.3} of ReinMax's at least; certificate ratio {ratio:.4}", least);
+}
+
+#[test]
+fn reinmax_rao_has_less_variance_on_average() {
+    let (mut ratios, mut below) = (0.0, 0);
+    for case in cases() {
+        let problem = case.problem();
+        let reinmax = certify(&ReinMax::new(1.0).unwrap(), &problem, 2, &mut from_key(5)).unwrap();
+        let rao = certify(&ReinMaxRao::new(1.0, 10).unwrap(), &problem, 200, &mut from_key(6)).unwrap();
+        let ratio = rao.covariance_trace / reinmax.covariance_trace;
+        ratios += ratio / 64.0;
+        below += usize::from(ratio < 1.0);
+    }
+    println!("ReinMax-Rao's variance over ReinMax's: mean {ratios:.3}, below 1 in {below} of 64");
+    assert!(ratios < 1.0);
+}
+
+#[test]
+fn gumbel_rao_has_the_mean_of_stgs() {
+    for tau in [0.5, 1.0] {
+        let stgs = StraightThroughGumbelSoftmax::new(tau).unwrap();
+        let rao = GumbelRao::new(tau, 5).unwrap();
+        for case in cases() {
+            let problem = case.problem();
+            let stgs = certify(&stgs, &problem, 1000, &mut from_key(7)).unwrap();
+            let rao = certify(&rao, &problem, 300, &mut from_key(8)).unwrap();
+            assert_within_5_se(&rao, &stgs.mean, &stgs.standard_error, "Gumbel-Rao");
+        }
+    }
+}
+
+/// The E that eq. 7 turns into the Y = θ + G that drew D: E_D = Z e^{−Y_D}, E_j = e^{θ_j} (e^{−Y_j} − e^{−Y_D}).
+fn exponentials_of(logits: &[f64], gumbel: &[f64], hot: usize) -> Vec<f64> {
+    let y = |j: usize| (-logits[j] - gumbel[j]).exp();
+    let z = logits.iter().map(|t| t.exp()).sum::<f64>();
+    (0..logits.len()).map(|j| if j == hot { z * y(hot) } else { logits[j].exp() * (y(j) - y(hot)) }).collect()
+}
+
+#[test]
+fn one_draw_of_gumbel_rao_is_stgs() {
+    let rng = &mut from_key(9);
+    for _ in 0..1000 {
+        let (logits, g) = (numbers(rng, 5, 2.0), numbers(rng, 5, 1.0));
+        let (mut noise, mut one_hot, mut back) = ([0.0; 5], [0.0; 5], [0.0; 5]);
+        gumbel(rng, &mut noise);
+        sample(&logits, &noise, 5, &mut one_hot);
+        let hot = one_hot.iter().position(|&d| d == 1.0).unwrap();
+        let values = exponentials_of(&logits, &noise, hot);
+        gumbel_given(&logits, hot, &values, &mut back);
+        assert!(distance(&noise, &back) < 1e-12, "{noise:?} {back:?}");
+        let conditional = Conditional::Given { values: &values, first: 0, stride: 5 };
+        let latent = Latent { logits: &logits, one_hot: &one_hot, gumbel: &noise, conditional };
+        let rao = run(&GumbelRao::new(0.7, 1).unwrap(), &latent, &g);
+        let stgs = run(&StraightThroughGumbelSoftmax::new(0.7).unwrap(), &latent, &g);
+        assert!(distance(&rao, &stgs) < 1e-12, "{rao:?} {stgs:?}");
+    }
+}
+
+/// The largest distance between the two empirical distribution functions.
+fn kolmogorov_smirnov(mut a: Vec<f64>, mut b: Vec<f64>) -> f64 {
+    a.sort_by(f64::total_cmp);
+    b.sort_by(f64::total_cmp);
+    let (mut i, mut j, mut largest) = (0, 0, 0.0_f64);
+    while i < a.len() && j < b.len() {
+        if a[i] <= b[j] {
+            i += 1;
+        } else {
+            j += 1;
+        }
+        largest = largest.max((i as f64 / a.len() as f64 - j as f64 / b.len() as f64).abs());
+    }
+    largest
+}
+
+/// Noise by eq. 7 against noise drawn until its argmax is D, and Gumbel-Rao's one draw against STGS of the latter, by component.
+///
+/// The limit is that of the two-sample test at level 1e-6: √(ln(2/1e-6)/2) √(2/n) = 0.038. 112 comparisons are made.
+#[test]
+fn conditional_noise_has_the_law_of_rejection_sampling() {
+    const N: usize = 10_000;
+    let limit = (2e6_f64.ln() / 2.0).sqrt() * (2.0 / N as f64).sqrt();
+    let (stgs, rao) = (StraightThroughGumbelSoftmax::new(0.7).unwrap(), GumbelRao::new(0.7, 1).unwrap());
+    let (rng, mut worst, mut comparisons) = (&mut from_key(10), 0.0_f64, 0);
+    let thetas: [&[f64]; 4] =
+        [&[0.0; 4], &[3.0, 1.0, 2.0, 1.5], &[-1.0, 1.0], &[0.5, 2.0, 0.0, -0.5, 1.0, 0.9]];
+    for theta in thetas {
+        let (c, g) = (theta.len(), numbers(rng, theta.len(), 1.0));
+        for hot in 0..c {
+            let (mut drawn, mut noise) = (vec![0.0; c], vec![0.0; c]);
+            let mut given = [const { Vec::new() }; 2];
+            let mut rejected = [const { Vec::new() }; 2];
+            for _ in 0..N {
+                noise.fill_with(|| -uniform::<f64>(rng).ln());
+                gumbel_given(theta, hot, &noise, &mut drawn);
+                while {
+                    gumbel(rng, &mut noise);
+                    hardgrad::categorical::argmax(theta.iter().zip(&noise).map(|(t, g)| t + g)) != hot
+                } {}
+                let mut one_hot = vec![0.0; c];
+                one_hot[hot] = 1.0;
+                let conditional = Conditional::Key(rand_key(rng));
+                let latent = Latent { logits: theta, one_hot: &one_hot, gumbel: &noise, conditional };
+                given[1].push(run(&rao, &latent, &g));
+                rejected[1].push(run(&stgs, &latent, &g));
+                given[0].push(drawn.clone());
+                rejected[0].push(noise.clone());
+            }
+            for (given, rejected) in given.iter().zip(&rejected) {
+                for k in 0..c {
+                    let column = |rows: &[Vec<f64>]| rows.iter().map(|row| row[k]).collect();
+                    let found = kolmogorov_smirnov(column(given), column(rejected));
+                    assert!(found < limit, "{theta:?}, D = {hot}, component {k}: {found} ≥ {limit}");
+                    worst = worst.max(found);
+                    comparisons += 1;
+                }
+            }
+        }
+    }
+    println!("Kolmogorov–Smirnov: largest {worst:.4} of {limit:.4} in {comparisons}");
+}
+
+#[test]
+fn problems_and_certificates_refuse_what_they_cannot_do() {
+    let f = (|_: &[f64]| 0.0, |_: &[f64], g: &mut [f64]| g.fill(0.0));
+    let message = |logits: &[f64], c| Problem::new(logits, c, &f).unwrap_err().to_string();
+    assert!(message(&[], 2).starts_with("categories: got 2"));
+    assert!(message(&[0.0; 5], 2).starts_with("categories: got 2"));
+    assert!(message(&[0.0; 5], 0).starts_with("categories: got 0"));
+    assert!(message(&[0.0, f64::NAN], 2).starts_with("logits: got NaN"));
+    assert!(message(&[0.0; 42], 2).starts_with("problem: got 2^21 codes"));
+    assert!(message(&[0.0; 4000], 2).starts_with("problem: got 2^2000 codes"));
+    assert_eq!(Problem::new(&[0.0; 40], 2, &f).unwrap().codes().len(), MAX_CODES);
+    let (logits, rng) = ([0.0; 2], &mut from_key(11));
+    let problem = Problem::new(&logits, 2, &f).unwrap();
+    let error = certify(&ReinMax::new(1.0).unwrap(), &problem, 1, rng).unwrap_err().to_string();
+    assert!(error.starts_with("draws: got 1"), "{error}");
+}

@@ -48,7 +48,7 @@
 //! | 3, ST | [`estimators::StraightThrough`] | `src/estimators/straight_through.rs` | `tests/it/goldens.rs` |
 //! | 4, Gumbel-max | [`categorical::sample`] | `src/categorical.rs` | `tests/it/goldens.rs` |
 //! | 5, STGS | [`estimators::StraightThroughGumbelSoftmax`] | `src/estimators/straight_through_gumbel_softmax.rs` | `tests/it/goldens.rs` |
-//! | 7, noise given D | [`certify::gumbel_given`] | `src/certify.rs` | `tests/it/identities.rs` |
+//! | 7, noise given D | [`certify::gumbel_given`] | `src/certify.rs` | `tests/it/identities/sampling.rs` |
 //! | 9, 11, first and second order | [`exact::Problem::first_order`], [`exact::Problem::second_order`] | `src/exact.rs` | `tests/it/identities.rs` |
 //! | 12, ReinMax | [`estimators::ReinMax`] | `src/estimators/reinmax.rs` | `tests/it/goldens.rs` |
 //! | 21, the VAE's loss | [`vae::Vae::loss`] | `src/vae.rs` | `tests/it/tiny_vae.rs` |

@@ -396,3 +396,51 @@ fn problems_and_certificates_refuse_what_they_cannot_do() {
     let error = certify(&GumbelSoftmax::new(1.0).unwrap(), &problem, 2, rng).unwrap_err().to_string();
     assert!(error.starts_with("estimator: got GumbelSoftmax"), "{error}");
 }
+
+/// Mean and standard error of the mean.
+fn mean_and_se(values: &[f64]) -> (f64, f64) {
+    let n = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    (mean, (values.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / (n - 1.0) / n).sqrt())
+}
+
+/// With two draws only, where the corrections are largest: the average of many certificates' variances against that of plain
+/// sampling, and the spread of their means against the standard errors that they state.
+#[test]
+fn certificates_are_unbiased() {
+    let stgs = StraightThroughGumbelSoftmax::new(0.7).unwrap();
+    let (case, rng) = (cases().swap_remove(38), &mut from_key(14));
+    let (problem, n, c) = (case.problem(), case.logits.len(), case.categories);
+    assert!(n == 2 * c && case.f.phi == Phi::Tanh);
+    let mean = certify(&stgs, &problem, 20_000, rng).unwrap().mean;
+    let (mut one_hot, mut noise, mut g) = (vec![0.0; n], vec![0.0; n], vec![0.0; n]);
+    let mut estimate = |k: usize| {
+        if k == 0 {
+            hardgrad::categorical::gumbel(rng, &mut noise);
+            hardgrad::categorical::sample(&case.logits, &noise, c, &mut one_hot);
+            case.f.gradient(&one_hot, &mut g);
+        }
+        let row = k..k + c;
+        let (logits, one_hot) = (&case.logits[row.clone()], &one_hot[row.clone()]);
+        let latent =
+            Latent { logits, one_hot, gumbel: &noise[row.clone()], conditional: Conditional::Key(0) };
+        run(&stgs, &latent, &g[row])
+    };
+    let plain: Vec<f64> =
+        (0..200_000).map(|_| [estimate(0), estimate(c)].concat()).map(|e| square(&e, &mean)).collect();
+    let short: Vec<Certificate> = (0..4000).map(|_| certify(&stgs, &problem, 2, rng).unwrap()).collect();
+    let traces: Vec<f64> = short.iter().map(|s| s.covariance_trace).collect();
+    let excess: Vec<f64> =
+        short.iter().map(|s| square(&s.mean, &mean) - dot(&s.standard_error, &s.standard_error)).collect();
+    let ((plain, a), (trace, b), (excess, c)) =
+        (mean_and_se(&plain), mean_and_se(&traces), mean_and_se(&excess));
+    println!(
+        "variance {trace:.5} ± {b:.5}, by sampling {plain:.5} ± {a:.5}; spread of means less s²: {excess:.1e} ± {c:.1e}"
+    );
+    assert!((trace - plain).abs() < 5.0 * a.hypot(b) && excess.abs() < 5.0 * c);
+}
+
+/// ‖a − b‖²
+fn square(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum()
+}

@@ -1,170 +1,242 @@
-//! Certificates: bias and variance of an estimator on a small problem, measured against the exact gradient.
+//! Certificates: bias and variance of an estimator on a small problem, against the exact gradient.
+//!
+//! The sample D is enumerated, so its part of mean and variance has no sampling error. What is random given D is drawn: the
+//! Gumbel noise by [`gumbel_given`], and a key of its own for the estimator's draws given D. With n draws e for each D, m_D and
+//! v_D their mean and unbiased variance,
+//!
+//! ```text
+//! mean             m = Σ_D π(D) m_D
+//! standard error   s² = Σ_D π(D)² v_D / n
+//! variance         Σ_D π(D) (m_D − m)²  +  (1 − 1/n) Σ_D π(D) v_D  +  s²
+//! ```
+//!
+//! by component. The variance is unbiased: the first term's mean is the variance between the D plus Σ π v/n − Σ π² v/n, the noise
+//! of the m_D less that of m, and the others complete Σ π v, the mean of the variance given D. An estimator that is determined by
+//! D has v = 0 to the bit, and mean and variance are then exact.
 
-use crate::categorical;
 use crate::error::{Error, Result};
 use crate::estimators::{Conditional, Latent, SampleEstimator, Work};
-use crate::exact::Problem;
+use crate::exact::{Code, Problem};
 use crate::kernels::softmax::log_softmax_row;
 use crate::rng::uniform;
 
-/// What [`certify`] found. Vectors have L·C numbers.
+/// What [`certify`] found.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Certificate {
-    /// Mean of the estimate: exact over D, a mean of draws over what noise remains given D.
+    /// The estimator's mean, `[L, C]`.
     pub mean: Vec<f64>,
-    /// Standard error of each number of `mean`; 0 where D is the only noise.
-    pub standard_error: Vec<f64>,
-    /// The exact gradient, eq. 2.
+    /// The exact gradient, eq. 2, `[L, C]`.
     pub exact: Vec<f64>,
-    /// Trace of the covariance of one estimate.
+    /// mean − exact, `[L, C]`.
+    pub bias: Vec<f64>,
+    /// Standard error of the mean, and so of the bias, `[L, C]`: 0 for an estimator that is determined by D.
+    pub standard_error: Vec<f64>,
+    /// Trace of the covariance of one estimate, over D and all noise: ‖std‖₂².
     pub covariance_trace: f64,
-    /// The part of that trace that remains given D.
-    pub given_sample_trace: f64,
-    /// Draws given each code.
+    /// ‖std‖₂ / ‖mean‖₂, which the paper plots as variance. Not finite if the mean is 0.
+    pub relative_sd: f64,
+    /// Cosine between mean and exact gradient. NaN if one of them is 0.
+    pub cosine: f64,
+    /// Number of codes enumerated.
+    pub codes: usize,
+    /// Number of draws for each code.
     pub draws: usize,
 }
 
 impl Certificate {
-    /// mean − exact.
-    pub fn bias(&self) -> Vec<f64> {
-        self.mean.iter().zip(&self.exact).map(|(m, e)| m - e).collect()
-    }
-
-    /// ‖mean − exact‖₂.
+    /// ‖bias‖₂
     pub fn bias_norm(&self) -> f64 {
-        norm(&self.bias())
-    }
-
-    /// ‖std‖₂ / ‖mean‖₂, what the paper's figure 1 plots as the variance.
-    pub fn relative_sd(&self) -> f64 {
-        self.covariance_trace.max(0.0).sqrt() / norm(&self.mean)
-    }
-
-    /// Cosine between mean and exact gradient, the figure's measure of bias; NaN if one of them is 0.
-    pub fn cosine(&self) -> f64 {
-        let dot: f64 = self.mean.iter().zip(&self.exact).map(|(m, e)| m * e).sum();
-        dot / (norm(&self.mean) * norm(&self.exact))
-    }
-
-    /// The largest |bias| in standard errors: infinite where a number is off and has none.
-    pub fn largest_deviation(&self) -> f64 {
-        let parts = self.bias().into_iter().zip(&self.standard_error);
-        parts.map(|(bias, se)| if bias == 0.0 { 0.0 } else { bias.abs() / se }).fold(0.0, f64::max)
+        dot(&self.bias, &self.bias).sqrt()
     }
 }
 
-fn norm(v: &[f64]) -> f64 {
-    v.iter().map(|x| x * x).sum::<f64>().sqrt()
-}
-
-/// Measures an estimator: enumerates the sample D and, given each D, draws the remaining noise (the Gumbel numbers given D,
-/// eq. 7, and the key of the conditional draws) `draws` times.
+/// Bias and variance of `estimator` on `problem`, with `draws` draws of what is random given D. Two are enough for an estimator
+/// that is determined by D, as [`StraightThrough`](crate::estimators::StraightThrough) and
+/// [`ReinMax`](crate::estimators::ReinMax) are. Codes whose probability underflows to 0 are left out.
 ///
 /// ```
-/// use hardgrad::certify::certify;
-/// use hardgrad::estimators::{ReinMax, SampleEstimator, StraightThrough};
-/// use hardgrad::{exact::Problem, rng};
-/// let f = |code: &[f64], g: &mut [f64]| { // (x₁ − 0.45)², quadratic in the code
-///     g.copy_from_slice(&[0.0, 2.0 * (code[1] - 0.45)]);
-///     (code[1] - 0.45).powi(2)
-/// };
-/// let problem = Problem::new(&[0.3, -0.2], 2, &f)?;
-/// let certificate = |estimator: &dyn SampleEstimator<f64>| certify(estimator, &problem, 1, &mut rng::from_key(0));
-/// assert!(certificate(&ReinMax::new(1.0)?)?.bias_norm() < 1e-15); // exact for quadratic f
-/// assert!(certificate(&StraightThrough::new(1.0)?)?.bias_norm() > 0.05);
+/// use hardgrad::{certify::certify, estimators::{ReinMax, StraightThrough}, exact::Problem, rng};
+/// let f = (
+///     |d: &[f64]| d[1] * d[1],
+///     |d: &[f64], g: &mut [f64]| g.copy_from_slice(&[0.0, 2.0 * d[1]]),
+/// );
+/// let logits = [0.0, 3.0_f64.ln()]; // π = (¼, ¾)
+/// let problem = Problem::new(&logits, 2, &f)?;
+/// let rng = &mut rng::from_key(1);
+/// // f is quadratic, so ReinMax at τ = 1 is unbiased; the mean of ST is ¾ J(π) g with g = (0, 2), half as much again.
+/// assert!(certify(&ReinMax::new(1.0)?, &problem, 2, rng)?.bias_norm() < 1e-15);
+/// let st = certify(&StraightThrough::new(1.0)?, &problem, 2, rng)?;
+/// assert!((st.bias[1] - 0.5 * st.exact[1]).abs() < 1e-15);
+/// assert!((st.cosine - 1.0).abs() < 1e-15);
 /// # Ok::<(), hardgrad::Error>(())
 /// ```
 ///
 /// # Errors
-/// If `draws` is 0.
+/// If `draws` is less than 2, or the estimator's sample is not one-hot, so that there are no codes to enumerate.
 pub fn certify(
     estimator: &dyn SampleEstimator<f64>,
-    problem: &Problem,
+    problem: &Problem<'_>,
     draws: usize,
     rng: &mut impl rand::Rng,
 ) -> Result<Certificate> {
-    if draws == 0 {
-        return Err(Error::argument("draws", 0, "at least 1"));
+    if draws < 2 {
+        return Err(Error::argument("draws", draws, "at least 2, as a variance is estimated from them"));
     }
-    let width = problem.logits().len();
-    let n = draws as f64;
-    let (mut mean, mut variance_of_mean) = (vec![0.0; width], vec![0.0; width]);
-    let (mut square, mut given_sample_trace) = (0.0, 0.0);
-    let mut estimate = Estimate::new(estimator, problem);
-    for code in problem.codes() {
-        let (mut sum, mut squares) = (vec![0.0; width], vec![0.0; width]);
-        for _ in 0..draws {
-            let e = estimate.draw(&code.one_hot, &code.gradient, rng);
-            for ((sum, squares), e) in sum.iter_mut().zip(&mut squares).zip(e) {
-                *sum += e;
-                *squares += e * e;
-            }
-        }
-        for k in 0..width {
-            let m = sum[k] / n;
-            // Unbiased variance given D; rounding may leave a negative zero.
-            let spread = if draws > 1 { ((squares[k] - n * m * m) / (n - 1.0)).max(0.0) } else { 0.0 };
-            mean[k] += code.prob * m;
-            variance_of_mean[k] += code.prob * code.prob * spread / n;
-            square += code.prob * squares[k] / n;
-            given_sample_trace += code.prob * spread;
-        }
+    let mut g = vec![0.0; problem.logits().len()];
+    let mut total = Total::new(g.len());
+    for code in problem.codes().filter(|code| code.probability > 0.0) {
+        problem.objective().gradient(&code.one_hot, &mut g);
+        let given = draw_given(estimator, problem, &code, &g, draws, rng)?;
+        total.add(code.probability, &given);
     }
-    // E‖e‖² − ‖E e‖², where ‖mean‖² is too large by the variance of the mean.
-    let excess: f64 = variance_of_mean.iter().sum();
-    let covariance_trace = square - mean.iter().map(|m| m * m).sum::<f64>() + excess;
-    let standard_error = variance_of_mean.iter().map(|v| v.sqrt()).collect();
-    let exact = problem.gradient();
-    Ok(Certificate { mean, standard_error, exact, covariance_trace, given_sample_trace, draws })
+    Ok(total.certificate(problem.gradient(), draws))
 }
 
-/// Single estimates, with their memory.
-struct Estimate<'a> {
-    estimator: &'a dyn SampleEstimator<f64>,
-    problem: &'a Problem,
-    log_pi: Vec<f64>,
-    gumbel: Vec<f64>,
-    work: Vec<f64>,
-    estimate: Vec<f64>,
+/// Gumbel noise G given that argmax(θ + G) is `hot`, from standard exponential numbers E: eq. 7 less θ. Shapes: all `[C]`.
+///
+/// ```text
+/// G_D = −log E_D + log Z − θ_D = −log E_D − log π_D
+/// G_j = −log(E_j / e^{θ_j} + E_D / Z) − θ_j = −log(E_j + π_j E_D)
+/// ```
+///
+/// ```
+/// use hardgrad::certify::gumbel_given;
+/// let mut g = [0.0; 2];
+/// gumbel_given(&[0.0, 3.0_f64.ln()], 0, &[1.0, 0.25], &mut g); // π = (¼, ¾)
+/// assert!((g[0] - 4.0_f64.ln()).abs() < 1e-15 && g[1].abs() < 1e-15);
+/// ```
+///
+/// # Panics
+/// If `hot` is not below C.
+pub fn gumbel_given(logits: &[f64], hot: usize, exponential: &[f64], gumbel: &mut [f64]) {
+    log_softmax_row(logits, 1.0, gumbel);
+    let top = exponential[hot];
+    for (j, (gumbel, &e)) in gumbel.iter_mut().zip(exponential).enumerate() {
+        let log_pi = *gumbel;
+        *gumbel = if j == hot { -top.ln() - log_pi } else { -(e + log_pi.exp() * top).ln() };
+    }
 }
 
-impl<'a> Estimate<'a> {
-    fn new(estimator: &'a dyn SampleEstimator<f64>, problem: &'a Problem) -> Self {
-        let (width, c) = (problem.logits().len(), problem.categories());
-        let mut log_pi = vec![0.0; width];
-        for (logits, log_pi) in problem.logits().chunks(c).zip(log_pi.chunks_mut(c)) {
-            log_softmax_row(logits, 1.0, log_pi);
-        }
-        let work = vec![0.0; estimator.work_rows() * c];
-        Self { estimator, problem, log_pi, gumbel: vec![0.0; c], work, estimate: vec![0.0; width] }
+/// Running mean and sum of squared deviations by component, with weights (West 1979).
+struct Moments {
+    weight: f64,
+    mean: Vec<f64>,
+    squares: Vec<f64>,
+}
+
+impl Moments {
+    fn new(len: usize) -> Self {
+        Self { weight: 0.0, mean: vec![0.0; len], squares: vec![0.0; len] }
     }
 
-    /// One estimate at the code D = `one_hot`, where the objective's gradient is `g`.
-    fn draw(&mut self, one_hot: &[f64], g: &[f64], rng: &mut impl rand::Rng) -> &[f64] {
-        let c = self.problem.categories();
-        self.estimate.fill(0.0);
-        for (l, estimate) in self.estimate.chunks_mut(c).enumerate() {
+    /// A value that has not changed leaves the squares at 0 to the bit.
+    fn add(&mut self, weight: f64, value: &[f64]) {
+        self.weight += weight;
+        let part = weight / self.weight;
+        for ((mean, squares), &x) in self.mean.iter_mut().zip(&mut self.squares).zip(value) {
+            let delta = x - *mean;
+            *mean += part * delta;
+            *squares += weight * delta * (x - *mean);
+        }
+    }
+}
+
+/// The moments of `draws` estimates given this code, with g = ∂f/∂D there.
+fn draw_given(
+    estimator: &dyn SampleEstimator<f64>,
+    problem: &Problem<'_>,
+    code: &Code,
+    g: &[f64],
+    draws: usize,
+    rng: &mut impl rand::Rng,
+) -> Result<Moments> {
+    let c = problem.categories();
+    let mut moments = Moments::new(g.len());
+    let (mut estimate, mut gumbel, mut exponential) = (vec![0.0; g.len()], vec![0.0; c], vec![0.0; c]);
+    let mut memory = vec![0.0; estimator.work_rows() * c];
+    for _ in 0..draws {
+        estimate.fill(0.0);
+        for (l, &hot) in code.categories.iter().enumerate() {
             let row = l * c..(l + 1) * c;
-            let hot = categorical::argmax(one_hot[row.clone()].iter().copied());
-            gumbel_given_sample(&self.log_pi[row.clone()], hot, rng, &mut self.gumbel);
-            let latent = Latent {
-                logits: &self.problem.logits()[row.clone()],
-                one_hot: &one_hot[row.clone()],
-                gumbel: &self.gumbel,
-                conditional: Conditional::Key(rng.next_u64()),
-            };
-            self.estimator.vjp(&latent, &g[row], estimate, Work::new(&mut self.work, c));
+            let (logits, one_hot) = (&problem.logits()[row.clone()], &code.one_hot[row.clone()]);
+            exponential.fill_with(|| -uniform::<f64>(rng).ln());
+            gumbel_given(logits, hot, &exponential, &mut gumbel);
+            check_one_hot(estimator, logits, &gumbel, &mut exponential)?;
+            let conditional = Conditional::Key(rng.next_u64());
+            let latent = Latent { logits, one_hot, gumbel: &gumbel, conditional };
+            estimator.vjp(&latent, &g[row.clone()], &mut estimate[row], Work::new(&mut memory, c));
         }
-        &self.estimate
+        moments.add(1.0, &estimate);
+    }
+    Ok(moments)
+}
+
+/// An error if the estimator's own sample is not one-hot.
+fn check_one_hot(
+    estimator: &dyn SampleEstimator<f64>,
+    logits: &[f64],
+    gumbel: &[f64],
+    sample: &mut [f64],
+) -> Result<()> {
+    estimator.draw(logits, gumbel, sample);
+    if sample.iter().all(|&x| x == 0.0 || x == 1.0) {
+        return Ok(());
+    }
+    let expected = "one whose sample is one-hot, so that it can be enumerated";
+    Err(Error::argument("estimator", format!("{estimator:?}"), expected))
+}
+
+/// Sums over the codes.
+struct Total {
+    /// Of the conditional means, weighted by π(D).
+    means: Moments,
+    /// Σ π(D) v_D
+    within: Vec<f64>,
+    /// Σ π(D)² v_D
+    within_squared: Vec<f64>,
+    codes: usize,
+}
+
+impl Total {
+    fn new(len: usize) -> Self {
+        Self { means: Moments::new(len), within: vec![0.0; len], within_squared: vec![0.0; len], codes: 0 }
+    }
+
+    fn add(&mut self, probability: f64, given: &Moments) {
+        self.means.add(probability, &given.mean);
+        let sums = self.within.iter_mut().zip(&mut self.within_squared);
+        for ((within, within_squared), &squares) in sums.zip(&given.squares) {
+            let v = squares / (given.weight - 1.0);
+            *within += probability * v;
+            *within_squared += probability * probability * v;
+        }
+        self.codes += 1;
+    }
+
+    fn certificate(self, exact: Vec<f64>, draws: usize) -> Certificate {
+        let n = draws as f64;
+        let mean = self.means.mean;
+        let bias: Vec<f64> = mean.iter().zip(&exact).map(|(m, e)| m - e).collect();
+        let standard_error: Vec<f64> = self.within_squared.iter().map(|v| (v / n).sqrt()).collect();
+        let between = self.means.squares.iter().sum::<f64>();
+        let within = self.within.iter().sum::<f64>();
+        let covariance_trace = between + (1.0 - 1.0 / n) * within + dot(&standard_error, &standard_error);
+        let norm = dot(&mean, &mean).sqrt();
+        Certificate {
+            relative_sd: covariance_trace.sqrt() / norm,
+            cosine: dot(&mean, &exact) / (norm * dot(&exact, &exact).sqrt()),
+            mean,
+            exact,
+            bias,
+            standard_error,
+            covariance_trace,
+            codes: self.codes,
+            draws,
+        }
     }
 }
 
-/// Gumbel noise given that category `hot` was drawn, eq. 7 less the logits: G = Y − θ.
-pub fn gumbel_given_sample(log_pi: &[f64], hot: usize, rng: &mut impl rand::Rng, gumbel: &mut [f64]) {
-    gumbel.iter_mut().for_each(|e| *e = -uniform::<f64>(rng).ln());
-    let e_hot = gumbel[hot];
-    for (j, (g, &log_pi)) in gumbel.iter_mut().zip(log_pi).enumerate() {
-        let y = if j == hot { -e_hot.ln() } else { -(*g * (-log_pi).exp() + e_hot).ln() };
-        *g = y - log_pi;
-    }
+/// ⟨a, b⟩
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
 }

@@ -1,178 +1,260 @@
-//! The oracle: everything that can be had by enumerating all codes, in f64.
+//! The oracle: expectations and gradients of small problems by enumeration of all C^L codes, in f64.
 //!
-//! For L variables of C categories with logits θ and an objective f of the one-hot code, this gives E f, its exact gradient (eq. 2)
-//! and the approximations that estimators have as their means: first order (eq. 9), second order (eq. 11) and Runge-Kutta with any
-//! β (eq. 26).
+//! A [`Problem`] is L variables of C categories with logits θ `[L, C]` and a function f of the one-hot code `[L·C]`. With
+//! D ~ softmax(θ), each variable by itself,
+//!
+//! | method | value | equation |
+//! |---|---|---|
+//! | [`expectation`](Problem::expectation) | E f(D) | – |
+//! | [`gradient`](Problem::gradient) | ∂/∂θ E f(D) = Σ_D f(D) ∂π(D)/∂θ | 2 |
+//! | [`first_order`](Problem::first_order) | Σ_ij π_j ⟨g_j, I_i − I_j⟩ dπ_i/dθ | 9 |
+//! | [`second_order`](Problem::second_order) | Σ_ij π_j ½⟨g_j + g_i, I_i − I_j⟩ dπ_i/dθ | 11 |
+//! | [`rk2`](Problem::rk2) | Σ_ij π_j ⟨(1 − β) g_j + β g_i, I_i − I_j⟩ dπ_i/dθ | 26 |
+//!
+//! where g_i = ∂f/∂D at D = I_i. The paper prints equations 9, 11 and 26 for one variable. With several, those of variable l are
+//! the sums over the pairs i, j of *its* categories while the other variables are held fixed, averaged over the codes of the
+//! others: g_i and g_j are then taken at codes that differ in variable l alone.
 
 use crate::error::{Error, Result};
 use crate::kernels::softmax::softmax_row;
+use std::fmt;
 
-/// A function of a one-hot code, with its gradient.
+/// The most codes a problem may have. More would take minutes, and certificates hours.
+pub const MAX_CODES: usize = 1 << 20;
+
+/// A function f of a code, with its derivative.
+///
+/// A pair of closures (value, gradient) is one:
+///
+/// ```
+/// use hardgrad::exact::Objective;
+/// let square = (|d: &[f64]| d[0] * d[0], |d: &[f64], g: &mut [f64]| g[0] = 2.0 * d[0]);
+/// assert_eq!(square.value(&[3.0]), 9.0);
+/// ```
 pub trait Objective {
-    /// f(code); writes ∂f/∂code. Shapes: both `[L·C]`.
-    fn evaluate(&self, code: &[f64], gradient: &mut [f64]) -> f64;
+    /// f at this code, `[L·C]`.
+    fn value(&self, code: &[f64]) -> f64;
+
+    /// Overwrites `out` with ∂f/∂code at this code. Shapes: both `[L·C]`.
+    fn gradient(&self, code: &[f64], out: &mut [f64]);
 }
 
-impl<F: Fn(&[f64], &mut [f64]) -> f64> Objective for F {
-    fn evaluate(&self, code: &[f64], gradient: &mut [f64]) -> f64 {
-        self(code, gradient)
+impl<V, G> Objective for (V, G)
+where
+    V: Fn(&[f64]) -> f64,
+    G: Fn(&[f64], &mut [f64]),
+{
+    fn value(&self, code: &[f64]) -> f64 {
+        self.0(code)
+    }
+
+    fn gradient(&self, code: &[f64], out: &mut [f64]) {
+        self.1(code, out);
     }
 }
 
-/// A small problem, with its objective evaluated at every code.
+/// Logits and a function of the code that they draw. See the [module](self).
 ///
 /// ```
 /// use hardgrad::exact::Problem;
-/// // One variable, π = (¼, ¾), f = 5 at the first category and 1 at the second.
-/// let f = |code: &[f64], g: &mut [f64]| {
-///     g.copy_from_slice(&[5.0, 1.0]);
-///     5.0 * code[0] + code[1]
-/// };
-/// let problem = Problem::new(&[0.0, 3.0_f64.ln()], 2, &f)?;
-/// assert!((problem.expectation() - 2.0).abs() < 1e-15);
-/// assert!((problem.gradient()[0] - 0.25 * (5.0 - 2.0)).abs() < 1e-15); // π₀ (f₀ − E f)
+/// // f = (D_1)², which is D_1 on codes, with π = (¼, ¾)
+/// let f = (
+///     |d: &[f64]| d[1] * d[1],
+///     |d: &[f64], g: &mut [f64]| g.copy_from_slice(&[0.0, 2.0 * d[1]]),
+/// );
+/// let logits = [0.0, 3.0_f64.ln()];
+/// let problem = Problem::new(&logits, 2, &f)?;
+/// assert!((problem.expectation() - 0.75).abs() < 1e-15);
+/// let exact = 0.25 * 0.75; // π_0 π_1
+/// assert!((problem.gradient()[1] - exact).abs() < 1e-15);
+/// assert!((problem.second_order()[1] - exact).abs() < 1e-15); // exact for quadratic f
+/// assert!((problem.first_order()[1] - 1.5 * exact).abs() < 1e-15); // g is 2 at D_1 = 1, which has probability ¾
 /// # Ok::<(), hardgrad::Error>(())
 /// ```
-#[derive(Clone, Debug)]
-pub struct Problem {
-    logits: Vec<f64>,
+#[derive(Clone)]
+pub struct Problem<'a> {
+    logits: &'a [f64],
+    pi: Vec<f64>,
     categories: usize,
-    /// π, `[L·C]`
-    probs: Vec<f64>,
-    /// π(D), f(D) and ∂f/∂D of every code.
-    codes: Vec<Code>,
+    count: usize,
+    objective: &'a dyn Objective,
 }
 
-/// One code D.
-#[derive(Clone, Debug)]
-pub struct Code {
-    /// D, `[L·C]`
-    pub one_hot: Vec<f64>,
-    /// π(D)
-    pub prob: f64,
-    /// f(D)
-    pub value: f64,
-    /// ∂f/∂D, `[L·C]`
-    pub gradient: Vec<f64>,
-}
-
-/// The most codes that are enumerated.
-const MOST_CODES: usize = 1 << 16;
-
-impl Problem {
-    /// Evaluates `objective` at every code. Shapes: logits `[L·C]`.
+impl<'a> Problem<'a> {
+    /// With logits `[L, C]`, row-major, C = `categories`.
     ///
     /// # Errors
-    /// If the logits do not divide into variables of `categories`, or there are more than 65,536 codes.
-    pub fn new(logits: &[f64], categories: usize, objective: &dyn Objective) -> Result<Self> {
-        if categories == 0 || logits.is_empty() || !logits.len().is_multiple_of(categories) {
-            let expected = format!("a positive multiple of {categories} categories, which is at least 1");
-            return Err(Error::argument("logits", logits.len(), expected));
+    /// If the logits are not one row or more of `categories` finite numbers, or there are more than [`MAX_CODES`] codes.
+    pub fn new(logits: &'a [f64], categories: usize, objective: &'a dyn Objective) -> Result<Self> {
+        if logits.is_empty() || logits.len().checked_rem(categories) != Some(0) {
+            let expected =
+                format!("a divisor of the number of logits, which is {} and must not be 0", logits.len());
+            return Err(Error::argument("categories", categories, expected));
         }
-        let variables = logits.len() / categories;
-        let count = u32::try_from(variables).ok().and_then(|l| categories.checked_pow(l));
-        let Some(count) = count.filter(|&n| n <= MOST_CODES) else {
-            let given = format!("{categories}^{variables} codes");
-            return Err(Error::argument("codes", given, format!("at most {MOST_CODES} to enumerate")));
-        };
-        let mut probs = vec![0.0; logits.len()];
-        for (logits, probs) in logits.chunks(categories).zip(probs.chunks_mut(categories)) {
-            softmax_row(logits, 1.0, probs);
+        if let Some(bad) = logits.iter().find(|x| !x.is_finite()) {
+            return Err(Error::argument("logits", bad, "finite numbers"));
         }
-        let code = |index: usize| {
-            let (mut rest, mut prob) = (index, 1.0);
-            let mut one_hot = vec![0.0; logits.len()];
-            for (d, pi) in one_hot.rchunks_mut(categories).zip(probs.rchunks(categories)) {
-                d[rest % categories] = 1.0;
-                prob *= pi[rest % categories];
-                rest /= categories;
-            }
-            let mut gradient = vec![0.0; logits.len()];
-            let value = objective.evaluate(&one_hot, &mut gradient);
-            Code { one_hot, prob, value, gradient }
+        let latents = logits.len() / categories;
+        let times = |n: usize, _| n.checked_mul(categories).filter(|&n| n <= MAX_CODES);
+        let Some(count) = (0..latents).try_fold(1, times) else {
+            let codes = format!("{categories}^{latents} codes");
+            return Err(Error::argument("problem", codes, format!("at most {MAX_CODES} codes")));
         };
-        let codes = (0..count).map(code).collect();
-        Ok(Self { logits: logits.to_vec(), categories, probs, codes })
+        let mut pi = vec![0.0; logits.len()];
+        for (logits, pi) in logits.chunks(categories).zip(pi.chunks_mut(categories)) {
+            softmax_row(logits, 1.0, pi);
+        }
+        Ok(Self { logits, pi, categories, count, objective })
     }
 
-    /// θ, `[L·C]`.
-    pub fn logits(&self) -> &[f64] {
-        &self.logits
+    /// θ, `[L, C]`.
+    pub fn logits(&self) -> &'a [f64] {
+        self.logits
     }
 
-    /// π, `[L·C]`.
-    pub fn probs(&self) -> &[f64] {
-        &self.probs
+    /// π = softmax(θ) of each variable, `[L, C]`.
+    pub fn pi(&self) -> &[f64] {
+        &self.pi
     }
 
-    /// C.
+    /// C, the number of categories of a variable.
     pub fn categories(&self) -> usize {
         self.categories
     }
 
-    /// Every code; the last variable runs fastest.
-    pub fn codes(&self) -> &[Code] {
-        &self.codes
+    /// f.
+    pub fn objective(&self) -> &'a dyn Objective {
+        self.objective
     }
 
-    /// E f(D), eq. 1.
+    /// All C^L codes with their probabilities.
+    pub fn codes(&self) -> Codes<'_> {
+        Codes { pi: &self.pi, categories: self.categories, next: 0, count: self.count }
+    }
+
+    /// E f(D).
     pub fn expectation(&self) -> f64 {
-        self.codes.iter().map(|code| code.prob * code.value).sum()
+        self.codes().map(|code| code.probability * self.objective.value(&code.one_hot)).sum()
     }
 
-    /// ∂ E f(D)/∂θ, eq. 2, as Σ_D π(D) (f(D) − E f)(D − π): taking off E f changes nothing but the rounding.
+    /// The exact gradient ∂/∂θ E f(D), eq. 2, `[L, C]`.
+    ///
+    /// Taking E f off every f(D) changes nothing, as Σ_D ∂π(D)/∂θ = 0, and keeps the digits where f has a large mean.
     pub fn gradient(&self) -> Vec<f64> {
-        let mean = self.expectation();
-        let mut total = vec![0.0; self.logits.len()];
-        for code in &self.codes {
-            let weight = code.prob * (code.value - mean);
-            for ((t, d), pi) in total.iter_mut().zip(&code.one_hot).zip(&self.probs) {
-                *t += weight * (d - pi);
+        let baseline = self.expectation();
+        let mut sum = vec![0.0; self.pi.len()];
+        for code in self.codes() {
+            let weight = code.probability * (self.objective.value(&code.one_hot) - baseline);
+            for ((sum, &d), &pi) in sum.iter_mut().zip(&code.one_hot).zip(&self.pi) {
+                *sum += weight * (d - pi); // f(D) ∂π(D)/∂θ, with ∂π(D)/∂θ = π(D) (D − π)
             }
         }
-        total
+        sum
     }
 
-    /// Eq. 9, the mean of ST at τ = 1: f(I_i) − f(I_j) replaced by ⟨∂f(I_j), I_i − I_j⟩.
+    /// The first-order approximation of the gradient, eq. 9, `[L, C]`: eq. 26 at β = 0.
     pub fn first_order(&self) -> Vec<f64> {
-        self.runge_kutta(0.0)
+        self.rk2(0.0)
     }
 
-    /// Eq. 11, the mean of ReinMax at τ = 1: the trapezoidal rule in place of the difference. Exact for
-    /// quadratic f.
+    /// The second-order approximation of the gradient, eq. 11, `[L, C]`: eq. 26 at β = ½. Exact if f is quadratic in each
+    /// variable.
     pub fn second_order(&self) -> Vec<f64> {
-        self.runge_kutta(0.5)
+        self.rk2(0.5)
     }
 
-    /// Eq. 26:
-    ///
-    /// ```text
-    /// Σ_i Σ_j π_j ⟨(1 − β) ∂f(I_j) + β ∂f(I_i), I_i − I_j⟩ dπ_i/dθ
-    /// ```
-    ///
-    /// for each variable, averaged over the codes of the others.
-    pub fn runge_kutta(&self, beta: f64) -> Vec<f64> {
+    /// The Runge–Kutta approximation of the gradient with weight `beta` at the far end, eq. 26, `[L, C]`.
+    pub fn rk2(&self, beta: f64) -> Vec<f64> {
         let c = self.categories;
-        let variables = self.logits.len() / c;
-        // a_i = Σ_j π_j ⟨…⟩ of each variable.
-        let mut a = vec![0.0; self.logits.len()];
-        for (index, at_j) in self.codes.iter().enumerate() {
-            for l in 0..variables {
-                let stride = c.pow((variables - 1 - l) as u32);
-                let (j, first) = (index / stride % c, l * c);
-                for i in 0..c {
-                    let at_i = &self.codes[index - j * stride + i * stride];
-                    let slope = |g: &[f64]| g[first + i] - g[first + j]; // ⟨g, I_i − I_j⟩
-                    let step = (1.0 - beta) * slope(&at_j.gradient) + beta * slope(&at_i.gradient);
-                    a[first + i] += at_j.prob * step;
-                }
+        let (mut sum, mut g) = (vec![0.0; self.pi.len()], vec![0.0; self.pi.len()]);
+        for code in self.codes() {
+            self.objective.gradient(&code.one_hot, &mut g);
+            for (l, &hot) in code.categories.iter().enumerate() {
+                let row = l * c..(l + 1) * c;
+                let others = self.probability_of_others(&code, l);
+                add_terms(beta, others, hot, &self.pi[row.clone()], &g[row.clone()], &mut sum[row]);
             }
         }
-        // Σ_i a_i dπ_i/dθ_k = π_k (a_k − Σ_i π_i a_i)
-        for (a, pi) in a.chunks_mut(c).zip(self.probs.chunks(c)) {
-            let mean: f64 = a.iter().zip(pi).map(|(a, pi)| a * pi).sum();
-            a.iter_mut().zip(pi).for_each(|(a, pi)| *a = pi * (*a - mean));
-        }
-        a
+        sum
+    }
+
+    /// The probability of this code's categories in all variables but one. A product: dividing by π would fail where it is 0.
+    fn probability_of_others(&self, code: &Code, variable: usize) -> f64 {
+        let factors = code.categories.iter().zip(self.pi.chunks(self.categories)).enumerate();
+        factors.filter(|&(l, _)| l != variable).map(|(_, (&hot, pi))| pi[hot]).product()
     }
 }
+
+impl fmt::Debug for Problem<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Problem")
+            .field("logits", &self.logits)
+            .field("categories", &self.categories)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Adds, for one variable, the terms of eq. 26 that hold the gradient g at the code whose category is `hot`: those where it is
+/// g_j, and those where it is g_i. So each code's gradient is needed once, and no table of them.
+fn add_terms(beta: f64, weight: f64, hot: usize, pi: &[f64], g: &[f64], sum: &mut [f64]) {
+    for other in 0..pi.len() {
+        // j = hot, i = other: π_j (1 − β) ⟨g_j, I_i − I_j⟩ dπ_i/dθ
+        add_dpi(weight * pi[hot] * (1.0 - beta) * (g[other] - g[hot]), other, pi, sum);
+        // i = hot, j = other: π_j β ⟨g_i, I_i − I_j⟩ dπ_i/dθ
+        add_dpi(weight * pi[other] * beta * (g[hot] - g[other]), hot, pi, sum);
+    }
+}
+
+/// sum += weight · dπ_i/dθ = weight · π_i (I_i − π)
+fn add_dpi(weight: f64, i: usize, pi: &[f64], sum: &mut [f64]) {
+    let weight = weight * pi[i];
+    sum.iter_mut().zip(pi).for_each(|(sum, &pi)| *sum -= weight * pi);
+    sum[i] += weight;
+}
+
+/// One code.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Code {
+    /// The category of each variable, `[L]`.
+    pub categories: Vec<usize>,
+    /// The same as one-hot rows, `[L, C]`.
+    pub one_hot: Vec<f64>,
+    /// π(D), the product over the variables.
+    pub probability: f64,
+}
+
+/// All codes of a problem, the first variable running fastest. From [`Problem::codes`].
+#[derive(Clone, Debug)]
+pub struct Codes<'a> {
+    pi: &'a [f64],
+    categories: usize,
+    next: usize,
+    count: usize,
+}
+
+impl Iterator for Codes<'_> {
+    type Item = Code;
+
+    fn next(&mut self) -> Option<Code> {
+        if self.next == self.count {
+            return None;
+        }
+        let mut code = Code { categories: Vec::new(), one_hot: vec![0.0; self.pi.len()], probability: 1.0 };
+        let mut rest = self.next;
+        for (d, pi) in code.one_hot.chunks_mut(self.categories).zip(self.pi.chunks(self.categories)) {
+            let hot = rest % self.categories;
+            rest /= self.categories;
+            d[hot] = 1.0;
+            code.categories.push(hot);
+            code.probability *= pi[hot];
+        }
+        self.next += 1;
+        Some(code)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.count - self.next, Some(self.count - self.next))
+    }
+}
+
+impl ExactSizeIterator for Codes<'_> {}

@@ -44,11 +44,14 @@
 //!
 //! | equation | type | file | test |
 //! |---|---|---|---|
+//! | 2, exact gradient | [`exact::Problem::gradient`] | `src/exact.rs` | `tests/it/identities.rs` |
 //! | 3, ST | [`estimators::StraightThrough`] | `src/estimators/straight_through.rs` | `tests/it/goldens.rs` |
 //! | 4, Gumbel-max | [`categorical::sample`] | `src/categorical.rs` | `tests/it/goldens.rs` |
 //! | 5, STGS | [`estimators::StraightThroughGumbelSoftmax`] | `src/estimators/straight_through_gumbel_softmax.rs` | `tests/it/goldens.rs` |
 //! | 6, 7, Gumbel-Rao | [`estimators::GumbelRao`] | `src/estimators/gumbel_rao.rs` | `tests/it/goldens.rs` |
 //! | Fan et al. (2022), GST | [`estimators::GappedStraightThrough`] | `src/estimators/gapped_straight_through.rs` | `tests/it/goldens.rs` |
+//! | 7, noise given D | [`certify::gumbel_given`] | `src/certify.rs` | `tests/it/identities/sampling.rs` |
+//! | 9, 11, first and second order | [`exact::Problem::first_order`], [`exact::Problem::second_order`] | `src/exact.rs` | `tests/it/identities.rs` |
 //! | 12, ReinMax | [`estimators::ReinMax`] | `src/estimators/reinmax.rs` | `tests/it/goldens.rs` |
 //! | table 1, ReinMax-Argmax | [`estimators::ReinMaxArgmax`] | `src/estimators/reinmax.rs` | `tests/it/goldens.rs` |
 //! | section 2.5, REINFORCE | [`estimators::Reinforce`] | `src/estimators/reinforce.rs` | `tests/it/unbiased.rs` |
@@ -56,9 +59,10 @@
 //! | 17, ReinMax-Rao | [`estimators::ReinMaxRao`] | `src/estimators/reinmax_rao.rs` | `tests/it/goldens.rs` |
 //! | 18, ReinMax-CV | [`estimators::ReinMaxCv`] | `src/estimators/reinmax_cv.rs` | `tests/it/goldens.rs` |
 //! | 27, ReinMax-RK2 | [`estimators::ReinMaxRk2`] | `src/estimators/reinmax_rk2.rs` | `tests/it/goldens.rs` |
-//! | 1, 2, 9, 11, 26 | [`exact::Problem`] | `src/exact.rs` | `tests/it/identities.rs` |
 //! | 2, the VAE's exact gradient | [`vae::Vae::expected_bce`] | `src/vae.rs` | `tests/it/unbiased.rs` |
 //! | 21, the VAE's loss | [`vae::Vae::loss`] | `src/vae.rs` | `tests/it/tiny_vae.rs` |
+//! | 26, Runge–Kutta | [`exact::Problem::rk2`] | `src/exact.rs` | `tests/it/identities.rs` |
+//! | bias and variance of an estimator | [`certify::certify`] | `src/certify.rs` | `tests/it/identities.rs` |
 //!
 //! Several formulas of the paper have misprints, and its numbers come from code that differs from them in places: see
 //! [the errata](guide::errata).

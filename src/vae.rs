@@ -225,8 +225,17 @@ impl Vae {
     /// # Panics
     /// If there are too many codes; see [`LatentShape::codes`].
     pub fn bce_of_every_code<T: Scalar>(&self, tape: &mut Tape<'_, T>, x: Var) -> Var {
+        let codes = self.every_code(tape);
+        self.bce_of_codes(tape, x, codes)
+    }
+
+    /// All codes as a constant, `[Cᴸ, L·C]`.
+    fn every_code<T: Scalar>(&self, tape: &mut Tape<'_, T>) -> Var {
         let codes = self.latent.one_hot_codes().expect("the caller checked the number of codes");
-        let codes = tape.constant(codes.view());
+        tape.constant(codes.view())
+    }
+
+    fn bce_of_codes<T: Scalar>(&self, tape: &mut Tape<'_, T>, x: Var, codes: Var) -> Var {
         let pixels = self.decode(tape, codes);
         let (count, width) = tape.shape(pixels);
         let zeros = tape.constant_with(count, width, |t| t.fill(T::ZERO));
@@ -242,9 +251,8 @@ impl Vae {
     /// # Panics
     /// If there are too many codes; see [`LatentShape::codes`].
     pub fn expected_bce<T: Scalar>(&self, tape: &mut Tape<'_, T>, x: Var, logits: Var) -> Var {
-        let bce = self.bce_of_every_code(tape, x);
-        let codes = self.latent.one_hot_codes().expect("bce_of_every_code checked the number");
-        let codes = tape.constant(codes.view());
+        let codes = self.every_code(tape);
+        let bce = self.bce_of_codes(tape, x, codes);
         let log_pi = tape.log_softmax(logits, self.latent.categories);
         let log_q = tape.matmul_transposed(log_pi, codes); // log q of each code: the sum of its variables'
         let q = tape.exp(log_q);

@@ -17,6 +17,7 @@
 
 use super::{Exponentials, Latent, SampleEstimator, Work, draws, temperature};
 use crate::error::Result;
+use crate::kernels::elementwise::softplus_of;
 use crate::kernels::softmax::log_softmax_row;
 use crate::scalar::Scalar;
 use crate::simd::vectorized;
@@ -95,8 +96,7 @@ vectorized! {
         let log_hot = e[hot].ln();
         for ((q, &log_pi), &e) in q.iter_mut().zip(log_pi).zip(e) {
             let t = e.ln() - log_hot - log_pi;
-            let softplus = t.max(T::ZERO) + (-t.abs()).exp().ln_1p();
-            *q = (-softplus * inv_tau).exp();
+            *q = (-softplus_of(t) * inv_tau).exp();
         }
         q[hot] = T::ONE;
         let total = T::ONE / crate::simd::sum(q);

@@ -13,7 +13,7 @@
 //! is 0 as both relaxed points have one law.
 
 use super::{Latent, LossEstimator, Noise, Result, finite, temperature};
-use crate::kernels::elementwise::sigmoid_of;
+use crate::kernels::elementwise::{sigmoid_of, softplus_of};
 use crate::mat::MatMut;
 use crate::scalar::Scalar;
 use crate::tape::{CustomOp, InputGrads, Inputs, Recorded, Tape, Var};
@@ -109,7 +109,7 @@ impl<T: Scalar> CustomOp<T> for GumbelGivenSample<'_, T> {
             let log_hot = y[hot].ln();
             for (y, &log_pi) in y.iter_mut().zip(&log_pi[i * c..]) {
                 let t = y.ln() - log_pi - log_hot;
-                *y = -log_hot - (t.max(T::ZERO) + (-t.abs()).exp().ln_1p()); // −log(E_j/π_j + E_D)
+                *y = -log_hot - softplus_of(t); // −log(E_j/π_j + E_D)
             }
             y[hot] = -log_hot;
         }

@@ -66,6 +66,12 @@ pub fn relu_vjp<T: Scalar>(y: &[T], g: &[T], dx: &mut [T]) {
     map_vjp(y, g, dx, |y, g| if y > T::ZERO { g } else { T::ZERO });
 }
 
+/// ln(1 + eˣ) = max(x, 0) + ln(1 + e^−|x|), finite for every finite x.
+#[inline(always)]
+pub fn softplus_of<T: Scalar>(x: T) -> T {
+    x.max(T::ZERO) + (-x.abs()).exp().ln_1p()
+}
+
 /// 1 / (1 + e⁻ˣ), through e^−|x| so that neither branch overflows.
 #[inline(always)]
 pub fn sigmoid_of<T: Scalar>(x: T) -> T {

@@ -36,10 +36,10 @@ const LATENTS: usize = 128;
 #[derive(Clone, Debug, Parser)]
 struct Args {
     /// The target, in (0, 1)
-    #[arg(long, default_value_t = 0.45)]
+    #[arg(long, default_value_t = 0.45, value_parser = target)]
     c: f64,
     /// The power, > 1
-    #[arg(long, default_value_t = 2.0)]
+    #[arg(long, default_value_t = 2.0, value_parser = power)]
     p: f64,
     /// Updates
     #[arg(long, default_value_t = 800, value_parser = clap::value_parser!(u32).range(1..))]
@@ -59,6 +59,17 @@ struct Args {
     /// Few steps, and a check that ReinMax comes within 10% of the way from the start to the optimum
     #[arg(long)]
     smoke: bool,
+}
+
+fn target(s: &str) -> Result<f64, String> {
+    s.parse().ok().filter(|&c| c > 0.0 && c < 1.0).ok_or_else(|| "expected a number in (0, 1)".into())
+}
+
+fn power(s: &str) -> Result<f64, String> {
+    s.parse()
+        .ok()
+        .filter(|&p: &f64| p > 1.0 && p.is_finite())
+        .ok_or_else(|| "expected a finite number > 1".into())
 }
 
 /// |x − c|^p of category 1's coordinate x, averaged over batch and variables: `[N, L·2] → [1, 1]`.
@@ -172,12 +183,6 @@ fn main() -> ExitCode {
 
 fn run(args: &Args) -> Result<(), String> {
     let text = |e: Error| e.to_string();
-    if !(args.c > 0.0 && args.c < 1.0) {
-        return Err(text(Error::argument("c", args.c, "a number in (0, 1)")));
-    }
-    if !(args.p > 1.0 && args.p.is_finite()) {
-        return Err(text(Error::argument("p", args.p, "a finite number > 1")));
-    }
     let optimum = args.c.min(1.0 - args.c).powf(args.p);
     println!("{:26} {:>10} {:>10} {:>8}", "estimator", "final loss", "excess", "seconds");
     let mut series = Vec::new();

@@ -24,7 +24,7 @@ impl<A, B> Blend<A, B> {
     /// With weight `lambda` on `a` and 1 − `lambda` on `b`.
     ///
     /// # Errors
-    /// If `lambda` is not finite.
+    /// If `lambda` is not a number from −1e30 to 1e30.
     pub fn new(a: A, b: B, lambda: f64) -> Result<Self> {
         Ok(Self { a, b, lambda: finite("lambda", lambda)? })
     }

@@ -27,7 +27,7 @@ impl GumbelSoftmax {
     /// One temperature for both passes.
     ///
     /// # Errors
-    /// If `tau` is not a finite number > 0.
+    /// If `tau` is not a finite number ≥ 1e-30.
     pub fn new(tau: f64) -> Result<Self> {
         Self::decoupled(tau, tau)
     }
@@ -35,7 +35,7 @@ impl GumbelSoftmax {
     /// A temperature for the sample and one for its derivative.
     ///
     /// # Errors
-    /// If either is not a finite number > 0.
+    /// If either is not a finite number ≥ 1e-30.
     pub fn decoupled(forward: f64, backward: f64) -> Result<Self> {
         Ok(Self { forward: temperature(forward)?, backward: temperature(backward)? })
     }

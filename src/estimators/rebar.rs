@@ -29,7 +29,7 @@ impl Rebar {
     /// With temperature `tau` of the relaxation and weight `eta` of the control variate (1 is the usual start).
     ///
     /// # Errors
-    /// If `tau` is not a finite number > 0, or `eta` not finite.
+    /// If `tau` is not a finite number ≥ 1e-30, or `eta` not one from −1e30 to 1e30.
     pub fn new(tau: f64, eta: f64) -> Result<Self> {
         let eta = finite("eta", eta)?;
         Ok(Self { tau: temperature(tau)?, weights: [1.0, eta, -eta] })

@@ -26,7 +26,7 @@ impl ReinMax {
     /// With temperature `tau`.
     ///
     /// # Errors
-    /// If `tau` is not a finite number > 0.
+    /// If `tau` is not a finite number ≥ 1e-30.
     pub fn new(tau: f64) -> Result<Self> {
         Ok(Self { tau: temperature(tau)? })
     }
@@ -55,7 +55,7 @@ impl ReinMaxArgmax {
     /// With temperature `tau`.
     ///
     /// # Errors
-    /// If `tau` is not a finite number > 0.
+    /// If `tau` is not a finite number ≥ 1e-30.
     pub fn new(tau: f64) -> Result<Self> {
         Ok(Self { tau: temperature(tau)? })
     }

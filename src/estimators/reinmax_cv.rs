@@ -52,7 +52,7 @@ impl ReinMaxCv {
     /// In this form, with temperature `tau`, `draws` draws (the paper has 100) and weight `eta` of the control variate.
     ///
     /// # Errors
-    /// If `tau` is not a finite number > 0, `draws` not a number from 1 to 10⁶, or `eta` not finite.
+    /// If `tau` is not a finite number ≥ 1e-30, `draws` not a number from 1 to 10⁶, or `eta` not one from −1e30 to 1e30.
     pub fn new(form: CvForm, tau: f64, draws: usize, eta: f64) -> Result<Self> {
         Ok(Self { form, tau: temperature(tau)?, draws: self::draws(draws)?, eta: finite("eta", eta)? })
     }

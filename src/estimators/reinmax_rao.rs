@@ -26,7 +26,7 @@ impl ReinMaxRao {
     /// With temperature `tau` and `draws` draws (the paper has 100).
     ///
     /// # Errors
-    /// If `tau` is not a finite number > 0, or `draws` not a number from 1 to 10⁶.
+    /// If `tau` is not a finite number ≥ 1e-30, or `draws` not a number from 1 to 10⁶.
     pub fn new(tau: f64, draws: usize) -> Result<Self> {
         Ok(Self { tau: temperature(tau)?, draws: self::draws(draws)? })
     }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! Eq27        2 [ p ⊙ g − ⟨βπ + (1 − β)D, g⟩ p ] − β J(π) g
-//! AuthorCode  2 [ the same ] − (1 − β) J(π) g
+//! AuthorCode  2 [ the same ] − (1 − β) J(π) g, minus the mean of its row
 //! Projected   e − π Σ_k e_k,   with e the estimate of Eq27
 //! ```
 //!
@@ -12,6 +12,10 @@
 //! Deviations. The paper's theorem 1, that the mean of eq. 27 is eq. 26, holds at β = ½ only: otherwise they differ by π times
 //! C = ½ (2β − 1) Σ_ij π_i π_j ⟨g_i − g_j, I_i − I_j⟩, because the step from (34) to (35) drops a sum. `Projected` takes that
 //! off and has eq. 26 as its mean for every β. `AuthorCode` is the published code, which made figure 2.
+//!
+//! The rows of `Eq27` do not sum to 0 but to (2β − 1)(g_D − ⟨π, g⟩). The softmax does not see such a shift of all the logits of a
+//! row, so nothing in the loss stops it: away from β = ½ it grows without bound and training collapses. The published
+//! code takes the mean of each row off as its last step, which paper and theorem do not mention and figure 2 depends on.
 
 use super::{Latent, SampleEstimator, Work, finite};
 use crate::error::Result;
@@ -25,7 +29,7 @@ use serde::{Deserialize, Serialize};
 pub enum Rk2Form {
     /// Eq. 27 as printed.
     Eq27,
-    /// The published code.
+    /// The published code: (1 − β) on the last term, and each row less its mean.
     AuthorCode,
     /// Eq. 27 projected so that its mean is eq. 26.
     Projected,
@@ -42,7 +46,7 @@ impl ReinMaxRk2 {
     /// In this form, with this `beta` (the paper looks at −0.2 to 1.2).
     ///
     /// # Errors
-    /// If `beta` is not finite.
+    /// If `beta` is not a number from −1e30 to 1e30.
     pub fn new(form: Rk2Form, beta: f64) -> Result<Self> {
         Ok(Self { form, beta: finite("beta", beta)? })
     }
@@ -62,9 +66,11 @@ impl<T: Scalar> SampleEstimator<T> for ReinMaxRk2 {
         for (((e, &pi), &d), &g) in e.iter_mut().zip(&*pi).zip(latent.one_hot).zip(g) {
             *e += (pi + d) * ((g - reference) - mean); // 2 [p ⊙ g − ⟨…⟩ p]
         }
-        if self.form == Rk2Form::Projected {
-            let total = e.iter().copied().sum::<T>();
-            e.iter_mut().zip(&*pi).for_each(|(e, &pi)| *e -= pi * total); // e − π Σ e
+        let total = e.iter().copied().sum::<T>();
+        match self.form {
+            Rk2Form::Eq27 => {}
+            Rk2Form::AuthorCode => e.iter_mut().for_each(|e| *e -= total / T::of(latent.logits.len() as f64)),
+            Rk2Form::Projected => e.iter_mut().zip(&*pi).for_each(|(e, &pi)| *e -= pi * total), // e − π Σ e
         }
         dlogits.iter_mut().zip(&*e).for_each(|(to, &e)| *to += e);
     }

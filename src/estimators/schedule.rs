@@ -37,7 +37,7 @@ impl TemperatureSchedule {
     /// Itself, if everything is in its range.
     ///
     /// # Errors
-    /// If `to` is not a finite number > 0 or `over` is 0.
+    /// If `to` is not a finite number ≥ 1e-30 or `over` is 0.
     pub fn validated(self) -> Result<Self> {
         temperature(self.to)?;
         if self.over == 0 { Err(Error::argument("over", 0, "at least 1")) } else { Ok(self) }

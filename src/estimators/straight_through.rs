@@ -25,7 +25,7 @@ impl StraightThrough {
     /// With temperature `tau`.
     ///
     /// # Errors
-    /// If `tau` is not a finite number > 0.
+    /// If `tau` is not a finite number ≥ 1e-30.
     pub fn new(tau: f64) -> Result<Self> {
         Ok(Self { tau: temperature(tau)? })
     }

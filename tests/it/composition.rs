@@ -238,9 +238,12 @@ impl Builder<'_, '_> {
         let last = if form == Rk2Form::AuthorCode { 1.0 - beta } else { beta };
         let last = tape.affine(jacobian, -last, 0.0);
         let mut e = tape.add(first, last);
-        if form == Rk2Form::Projected {
+        if form != Rk2Form::Eq27 {
             let total = self.row_sums(e);
-            let excess = self.tape.mul(pi, total);
+            let excess = match form {
+                Rk2Form::Projected => self.tape.mul(pi, total),
+                _ => self.tape.affine(total, 1.0 / c as f64, 0.0),
+            };
             e = self.tape.sub(e, excess);
         }
         let e = self.tape.reshape(e, batch, latents * c);

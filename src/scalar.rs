@@ -77,6 +77,8 @@ pub trait Scalar:
     fn exp_nonpositive(self) -> Self;
     /// [`ln`](Self::ln) of a normal number > 0, faster.
     fn ln_normal(self) -> Self;
+    /// 1/x of a normal number > 0 whose reciprocal is one, within 2 units in the last place; faster than a division.
+    fn recip_normal(self) -> Self;
     /// ln(1 + x), exact for small x.
     fn ln_1p(self) -> Self;
     /// Square root, correctly rounded.
@@ -94,7 +96,7 @@ pub trait Scalar:
 }
 
 macro_rules! scalar {
-    ($t:ty, $kind:expr, $cells_log2:expr, $exp:path, $exp_nonpositive:path, $ln:path, $ln_normal:path, $ln_1p:path) => {
+    ($t:ty, $kind:expr, $cells_log2:expr, $exp:path, $exp_nonpositive:path, $ln:path, $ln_normal:path, $recip_normal:path, $ln_1p:path) => {
         impl Scalar for $t {
             const KIND: Kind = $kind;
             const ZERO: Self = 0.0;
@@ -130,6 +132,10 @@ macro_rules! scalar {
             #[inline(always)]
             fn ln_normal(self) -> Self {
                 $ln_normal(self)
+            }
+            #[inline(always)]
+            fn recip_normal(self) -> Self {
+                $recip_normal(self)
             }
             #[inline(always)]
             fn ln_1p(self) -> Self {
@@ -178,6 +184,7 @@ scalar!(
     simd::exp_nonpositive_f32,
     simd::ln_f32,
     simd::ln_normal_f32,
+    simd::recip_normal_f32,
     simd::ln_1p_f32
 );
-scalar!(f64, Kind::F64, 52_u32, f64::exp, f64::exp, f64::ln, f64::ln, f64::ln_1p);
+scalar!(f64, Kind::F64, 52_u32, f64::exp, f64::exp, f64::ln, f64::ln, f64::recip, f64::ln_1p);

@@ -212,6 +212,18 @@ fn ln_scaled(x: f32, n: f32) -> f32 {
     f + tail + 0.693_359_375 * k
 }
 
+/// 1/x within 2 units in the last place, for a normal x > 0 whose reciprocal is normal too.
+///
+/// The bits of 1/x are about a constant minus those of x, within 12 %. Each of Newton's steps y ← y (2 − x y) squares the error: 1.5e-2,
+/// 2.1e-4, 4.4e-8. Where a vector division takes 16 cycles this takes six.
+#[inline(always)]
+pub(crate) fn recip_normal_f32(x: f32) -> f32 {
+    let y = f32::from_bits(0x7ef3_11c7_u32.wrapping_sub(x.to_bits()));
+    let y = y * (2.0 - x * y);
+    let y = y * (2.0 - x * y);
+    y * (2.0 - x * y)
+}
+
 /// ln(1 + x) for x > −1: the rounding error of 1 + x is put back to first order, so small x keeps its digits.
 #[inline(always)]
 pub(crate) fn ln_1p_f32(x: f32) -> f32 {
@@ -264,6 +276,14 @@ mod tests {
             }
         }
         assert!(exp_nonpositive_f32(f32::NEG_INFINITY) < 2e-38 && exp_nonpositive_f32(f32::NAN).is_nan());
+    }
+
+    #[test]
+    fn reciprocal_is_within_two_ulps() {
+        for x in floats().filter(|&x| x > 1.2e-38 && x < 8.5e37) {
+            let error = ulps(recip_normal_f32(x), 1.0 / f64::from(x));
+            assert!(error <= 2.0, "1/{x} = {}: {error} ulps", recip_normal_f32(x));
+        }
     }
 
     #[test]

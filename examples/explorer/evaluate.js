@@ -45,24 +45,23 @@ function addOuter(matrix, weight, x) {
 /**
  * With m_D and V_D the mean and the covariance of the estimates given D, from n draws,
  *   mean         m = Σ_D π(D) m_D
- *   error of m   Σ_D π(D)² V_D / n
- *   covariance   Σ_D π(D) (m_D − m)(m_D − m)ᵀ + (1 − 1/n) Σ_D π(D) V_D + the error of m
+ *   its own      Σ_D π(D)² V_D / n
+ *   covariance   Σ_D π(D) (m_D − m)(m_D − m)ᵀ + (1 − 1/n) Σ_D π(D) V_D + that of m
  */
 function moments(pi, estimates, n) {
   const given = estimates.map((draws) => draws.reduce((m, d) => add(m, scale(d.weight, d.estimate)), pi.map(() => 0)));
   const mean = given.reduce((m, given, hot) => add(m, scale(pi[hot], given)), pi.map(() => 0));
   const covariance = pi.map(() => pi.map(() => 0));
-  const ofMean = pi.map(() => pi.map(() => 0));
+  const covariance_of_mean = pi.map(() => pi.map(() => 0));
   estimates.forEach((draws, hot) => {
     addOuter(covariance, pi[hot], subtract(given[hot], mean));
     const unbiased = n > 1 ? n / (n - 1) : 1; // a single draw is no sample: D, or an enumerated outcome, is all there is
     for (const { weight, estimate } of draws) {
       const off = subtract(estimate, given[hot]);
       addOuter(covariance, (n > 1 ? 1 - 1 / n : 1) * pi[hot] * weight * unbiased, off);
-      if (n > 1) addOuter(ofMean, (pi[hot] ** 2 * weight * unbiased) / n, off);
+      if (n > 1) addOuter(covariance_of_mean, (pi[hot] ** 2 * weight * unbiased) / n, off);
     }
   });
-  covariance.forEach((row, i) => row.forEach((_, j) => (row[j] += ofMean[i][j])));
-  const trace = (matrix) => sum(matrix.map((row, i) => row[i]));
-  return { given, mean, covariance, variance: trace(covariance), error_of_mean: trace(ofMean), samples: n };
+  covariance.forEach((row, i) => row.forEach((_, j) => (row[j] += covariance_of_mean[i][j])));
+  return { given, mean, covariance, variance: sum(covariance.map((row, i) => row[i])), covariance_of_mean };
 }

@@ -25,7 +25,7 @@ function cloudPoints(result, drawn) {
   result.estimates.forEach((draws, hot) => {
     const count = drawn ? Math.min(draws.length, Math.round(300 * result.pi[hot])) : draws.length;
     for (const { weight, estimate } of draws.slice(0, count)) {
-      dots.push({ hot, estimate, radius: drawn ? 1.7 : Math.max(2, 15 * Math.sqrt(result.pi[hot] * weight)) });
+      dots.push({ hot, estimate, probability: drawn ? 1 / 300 : result.pi[hot] * weight, radius: drawn ? 1.7 : Math.max(2, 15 * Math.sqrt(result.pi[hot] * weight)) });
     }
   });
   return dots;
@@ -38,10 +38,14 @@ function extent(results, view) {
     const far = dots.map((dot) => length(project(view, dot.estimate))).sort((a, b) => a - b);
     const sd = ellipseOf(projectCovariance(view, result.covariance)).major;
     const mean = length(project(view, result.mean));
-    return Math.max(length(project(view, result.exact)), mean + 1.3 * sd, far[Math.floor(0.97 * (far.length - 1))]);
+    return Math.max(length(project(view, result.exact)), mean + sd, far[Math.floor(0.94 * (far.length - 1))]);
   };
   return 1.12 * Math.max(1e-9, ...results.map(reach));
 }
+
+/** The probability of a draw outside the frame. */
+const outsideShare = (dots, view, reach) =>
+  sum(dots.filter(({ estimate }) => project(view, estimate).some((x) => Math.abs(x) > reach)).map(({ probability }) => probability));
 
 const SIZE = 360;
 
@@ -71,9 +75,9 @@ function cloudPlot({ result, dots, drawn }, { categories, view, reach, average, 
     inside.append(shape);
   }
   const tip = at(result.exact);
-  inside.append(arrow(place([0, 0]), tip, { class: 'exact' }));
-  inside.append(draw('line', { x1: tip[0], y1: tip[1], x2: mean[0], y2: mean[1], class: 'bias' }));
   inside.append(diamond(mean, 6, { class: 'mean' }));
+  inside.append(draw('line', { x1: tip[0], y1: tip[1], x2: mean[0], y2: mean[1], class: 'bias' }));
+  inside.append(arrow(place([0, 0]), tip, { class: 'exact' }));
   if (result.estimates[0].length === 1 || drawn) inside.append(...givenLabels(result, at, mean));
   return svg;
 }
@@ -113,7 +117,7 @@ function polarGrid(place, reach, unit) {
 /** Lines at round numbers of both chosen coordinates. */
 function cartesianGrid(place, reach, axes) {
   const grid = draw('g', { class: 'grid' });
-  const step = roundStep(reach / 1.8);
+  const step = roundStep(reach / 1.4);
   const [[left, top], [right, bottom]] = [place([-reach, reach]), place([reach, -reach])];
   for (let k = -Math.floor(reach / step); k * step <= reach; k++) {
     const [x, y] = place([k * step, k * step]);
@@ -121,9 +125,8 @@ function cartesianGrid(place, reach, axes) {
     grid.append(draw('line', { x1: x, y1: top, x2: x, y2: bottom, class: kind }));
     grid.append(draw('line', { x1: left, y1: y, x2: right, y2: y, class: kind }));
     if (k === 0) continue;
-    const [x0, y0] = place([0, 0]);
-    grid.append(label(tick(k * step), [x, y0 + 13], { class: 'tick' }));
-    grid.append(label(tick(k * step), [x0 - 5, y + 4], { class: 'tick', 'text-anchor': 'end' }));
+    grid.append(label(tick(k * step), [x, bottom + 13], { class: 'tick' }));
+    grid.append(label(tick(k * step), [left + 2, y - 4], { class: 'tick', 'text-anchor': 'start' }));
   }
   const [x0, y0] = place([0, 0]);
   grid.append(label(`∂/∂${theta_(axes[0])} →`, [right, y0 - 6], { 'text-anchor': 'end' }));
@@ -241,15 +244,18 @@ function errorChart(sides, average) {
   grid.append(label('draws averaged, N', [(left + right) / 2, bottom + 40]));
   grid.append(draw('line', { x1: at(average), y1: top, x2: at(average), y2: bottom, class: 'now' }));
   svg.append(grid);
-  for (const { name, bias, variance } of sides) {
+  const ends = sides.map(({ bias, variance }) => y(bias + variance / 1000));
+  const apart = Math.max(0, 15 - Math.abs(ends[0] - ends[1])) / 2; // so that the names do not lie on each other
+  sides.forEach(({ name, bias, variance }, k) => {
     const group = draw('g', { class: `line side-${name}` });
     const points = Array.from({ length: 61 }, (_, i) => 10 ** (i / 20));
     const path = points.map((n) => `${at(n).toFixed(2)} ${y(bias + variance / n).toFixed(2)}`).join('L');
     if (bias > 10 ** low) group.append(draw('line', { x1: left, y1: y(bias), x2: right, y2: y(bias), class: 'floor' }));
     group.append(draw('path', { d: `M${path}` }));
     group.append(draw('circle', { cx: at(average), cy: y(bias + variance / average), r: 4.5 }));
-    group.append(label(name, [right + 14, y(bias + variance / 1000) + (name === 'A' ? -2 : 8)], { class: 'name' }));
+    const above = ends[k] < ends[1 - k] || (k === 0 && ends[0] === ends[1]);
+    group.append(label(name, [right + 14, ends[k] + 4 + (above ? -apart : apart)], { class: 'name' }));
     svg.append(group);
-  }
+  });
   return svg;
 }

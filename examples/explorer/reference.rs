@@ -48,8 +48,8 @@ pub struct Numbers {
     /// Of one estimate, `[C, C]`
     covariance: Vec<Vec<f64>>,
     variance: f64,
-    /// Σ_D π(D)² tr V_D / n
-    error_of_mean: f64,
+    /// Of the mean, as far as it comes from draws: Σ_D π(D)² V_D / n, `[C, C]`
+    covariance_of_mean: Vec<Vec<f64>>,
     /// Mean and variance by `certify`, where D is the only noise.
     certified: Option<(Vec<f64>, f64)>,
 }
@@ -217,15 +217,14 @@ impl Estimates {
         let (samples, unbiased) = if self.drawn { (n as f64, n as f64 / (n as f64 - 1.0)) } else { (1.0, 1.0) };
         let within = if self.drawn { 1.0 - 1.0 / samples } else { 1.0 };
         let mut covariance = vec![vec![0.0; c]; c];
-        let mut error_of_mean = 0.0;
+        let mut covariance_of_mean = covariance.clone();
         for hot in 0..c {
             add_outer(&mut covariance, pi[hot], &given[hot], &mean);
             for (weight, x) in estimates(hot) {
                 let v = weight * unbiased;
                 let of_mean = if self.drawn { pi[hot].powi(2) * v / samples } else { 0.0 };
                 add_outer(&mut covariance, within * pi[hot] * v + of_mean, x, &given[hot]);
-                error_of_mean +=
-                    of_mean * x.iter().zip(&given[hot]).map(|(x, m)| (x - m).powi(2)).sum::<f64>();
+                add_outer(&mut covariance_of_mean, of_mean, x, &given[hot]);
             }
         }
         Numbers {
@@ -238,7 +237,7 @@ impl Estimates {
             given,
             mean,
             covariance,
-            error_of_mean,
+            covariance_of_mean,
             certified: None,
         }
     }

@@ -93,9 +93,14 @@ function resultOf(name) {
   if (results[name]?.key !== key) {
     const result = evaluate(wanted);
     const bias = subtract(result.mean, result.exact);
-    results[name] = { key, result: { ...result, bias, biasSquared: dot(bias, bias) } };
+    results[name] = { key, result: { ...result, bias, biasSquared: dot(bias, bias), biasError: biasError(bias, result.covariance_of_mean) } };
   }
   return results[name].result;
+}
+
+/** The standard error of bias², for a mean with the normal error of covariance S: the variance is 4 bᵀ S b + 2 tr S². */
+function biasError(bias, s) {
+  return Math.sqrt(4 * dot(bias, s.map((row) => dot(row, bias))) + 2 * sum(s.flat().map((x) => x * x)));
 }
 
 // ---- controls ----------------------------------------------------------------------------------------------------------
@@ -180,7 +185,7 @@ function buildSide(name) {
     about,
     html('div', { class: 'controls' }, ...sliders),
     html('div', { class: 'cloud', id: `cloud-${name}` }),
-    html('div', {}, html('p', { class: 'reading', id: `reading-${name}` }), html('p', { class: 'command' }, 'To train with it: ', html('code', { id: `command-${name}` }))),
+    html('div', {}, html('p', { class: 'reading', id: `reading-${name}` }), html('p', { class: 'command' }, 'To train with it: train_vae ', html('code', { id: `command-${name}` }))),
   );
 }
 
@@ -223,7 +228,7 @@ function render() {
   const sides = NAMES.map((name) => {
     const result = resultOf(name);
     const { drawn } = estimators[state[name].estimator];
-    return { name, result, drawn, dots: cloudPoints(result, drawn), bias: result.biasSquared, variance: result.variance };
+    return { name, result, drawn, dots: cloudPoints(result, drawn), bias: result.biasSquared, biasError: result.biasError, variance: result.variance };
   });
   renderChoice(sides[0].result);
   renderClouds(sides);
@@ -261,24 +266,28 @@ function renderClouds(sides) {
   }
   const lost = sides.filter(({ result }) => categories === 3 && Math.abs(sum(result.mean)) > 1e-9).map(({ name }) => name);
   const hidden = lost.length ? ` The numbers of ${lost.join(' and ')} do not sum to 0; the part along (1, 1, 1) is not drawn, but counted.` : '';
-  get('projection').textContent = `Shown: ${view.words}. Both plots have one scale; draws far outside are cut off.${hidden}`;
+  const outside = sides.map(({ name, dots }) => `${name} ${percent(outsideShare(dots, view, reach))}`);
+  const cut = outside.every((text) => text.endsWith(' 0 %')) ? 'All draws lie inside.' : `Draws outside the frame: ${outside.join(', ')}.`;
+  get('projection').textContent = `Shown: ${view.words}. Both plots have one scale. ${cut}${hidden}`;
 }
 
+const percent = (x) => (x < 0.0005 ? '0 %' : `${Number((100 * x).toPrecision(2))} %`);
+
 /** What the plot says, in words. */
-function reading({ result, drawn }) {
+function reading({ result }) {
   const size = Math.sqrt(dot(result.exact, result.exact));
   const off = Math.sqrt(result.biasSquared);
   const scatter = Math.sqrt(result.variance);
-  const percent = (x) => (x / size < 0.0005 ? '0 %' : `${Number((100 * (x / size)).toPrecision(2))} %`);
+  const share = (x) => percent(x / size);
   // A bias that the sampling error of the mean explains is no evidence of one.
   const exactly = off < 1e-9 * Math.max(size, 1);
-  const within = drawn && result.biasSquared < 4 * result.error_of_mean;
+  const within = result.biasSquared < 3 * result.biasError;
   const bias = exactly
     ? 'On average exactly right: no bias.'
     : within
       ? 'On average right, as far as these draws can tell.'
-      : `On average off by ${decimals(off, 3)}, ${percent(off)} of the exact gradient’s length.`;
-  const spread = scatter < 1e-9 ? 'Every draw gives the same.' : `One draw scatters by ${decimals(scatter, 3)} around the mean, ${percent(scatter)} of that length.`;
+      : `On average off by ${decimals(off, 3)}, ${share(off)} of the exact gradient’s length.`;
+  const spread = scatter < 1e-9 ? 'Every draw gives the same.' : `One draw scatters by ${decimals(scatter, 3)} around the mean, ${share(scatter)} of that length.`;
   return `${bias} ${spread}`;
 }
 
@@ -287,12 +296,13 @@ function renderBars(sides) {
   const of = ({ bias, variance }) => ({ bias, variance: variance / n, error: bias + variance / n });
   const longest = Math.max(1e-12, ...sides.map((side) => of(side).error));
   const fill = (value, kind = '') => html('div', { class: `fill ${kind}`, style: `width: ${(100 * value) / longest}%` });
+  const uncertainty = (key, { biasError }) => html('span', { class: 'plus-minus' }, key === 'bias' && biasError > 0 ? `± ${tick(Number(biasError.toPrecision(1)))}` : '');
   const group = (key, title) => {
     const bars = sides.map((side) => {
       const { bias, variance, error } = of(side);
       const parts = { bias: [fill(bias)], variance: [fill(variance, 'lighter')], error: [fill(bias), fill(variance, 'lighter')] }[key];
       const value = { bias, variance, error }[key];
-      return html('div', { class: `bar side-${side.name}` }, html('span', { class: 'name' }, side.name), html('div', { class: 'track' }, ...parts), number('span', `${side.name}.${key}`, value, { class: 'number' }));
+      return html('div', { class: `bar side-${side.name}` }, html('span', { class: 'name' }, side.name), html('div', { class: 'track' }, ...parts), number('span', `${side.name}.${key}`, value, { class: 'number' }), uncertainty(key, side));
     });
     return html('div', { class: 'bar-group' }, html('div', {}, title), ...bars);
   };
@@ -307,13 +317,17 @@ function verdict(sides) {
   const error = (side) => side.bias + side.variance / n;
   if (Math.abs(error(a) - error(b)) <= 1e-9 * (error(a) + error(b))) return 'Both have the same error.';
   const [better, worse] = error(a) < error(b) ? [a, b] : [b, a];
+  const alike = Math.abs(a.bias - b.bias) < 3 * Math.hypot(a.biasError, b.biasError);
   const draws = n === 1 ? 'With a single draw' : `With ${n} draws averaged`;
-  let text = `${draws}, ${better.name} is nearer to the exact gradient in mean square: ${decimals(error(better))} against ${decimals(error(worse))}.`;
+  const text = `${draws}, ${better.name} is nearer to the exact gradient in mean square: ${decimals(error(better))} against ${decimals(error(worse))}.`;
+  if (alike) return `${text} Their biases are the same, as far as these draws can tell, so the variance decides at every N.`;
+  // bias² + variance/N is the same for both at this N, if at any.
   const crossing = (worse.variance - better.variance) / (better.bias - worse.bias);
-  if (crossing > n && crossing < 1e6) text += ` From about ${Math.ceil(crossing)} draws on it is ${worse.name}: it has more variance, which averaging takes away, and less bias, which stays.`;
-  else if (better.bias < worse.bias && better.variance > worse.variance) text += ` With fewer than about ${Math.max(1, Math.ceil(crossing))} draws it would be ${worse.name}.`;
-  else if (better.bias <= worse.bias) text += ' More draws will not change that: its bias is not larger either.';
-  return text;
+  if (better.bias > worse.bias && crossing > n) {
+    return `${text} From about ${Math.ceil(crossing)} draws on it is ${worse.name}: it has more variance, which averaging takes away, and less bias, which stays.`;
+  }
+  if (better.bias < worse.bias && crossing >= 1) return `${text} With fewer than about ${Math.ceil(crossing)} it would be ${worse.name}.`;
+  return `${text} No number of draws changes that.`;
 }
 
 // ---- tables ------------------------------------------------------------------------------------------------------------
@@ -331,7 +345,7 @@ const cells = (name, vector) => vector.map((x, j) => number('td', `${name}.${j}`
 function problemTable({ pi, values, g }) {
   const head = ['D', 'π(D)', 'f(D)', ...pi.map((_, j) => `g${subscript(j + 1)}`)];
   const rows = pi.map((p, hot) => [String(hot + 1), [number('td', `pi.${hot}`, p), number('td', `values.${hot}`, values[hot]), ...cells(`g.${hot}`, g[hot])]]);
-  return table('The loss at each category, and its slope g = ∂f/∂D there', head, rows);
+  return table('The loss f and its slope g at each D', head, rows);
 }
 
 function estimatorTable({ name, result, drawn }) {
@@ -342,7 +356,7 @@ function estimatorTable({ name, result, drawn }) {
   rows.push(['exact gradient', cells(`${name}.exact`, exact), 'strong']);
   rows.push(['bias', cells(`${name}.biases`, bias)]);
   rows.push(['standard deviation', cells(`${name}.sd`, covariance.map((row, j) => Math.sqrt(row[j])))]);
-  return table(`${name}: ${estimators[state[name].estimator].title}, what reaches θ`, head, rows, `side-${name}`);
+  return table(`${name}: what reaches θ`, head, rows, `side-${name}`);
 }
 
 // ---- stories, dragging, theme ------------------------------------------------------------------------------------------

@@ -296,7 +296,8 @@ function renderBars(sides) {
   const of = ({ bias, variance }) => ({ bias, variance: variance / n, error: bias + variance / n });
   const longest = Math.max(1e-12, ...sides.map((side) => of(side).error));
   const fill = (value, kind = '') => html('div', { class: `fill ${kind}`, style: `width: ${(100 * value) / longest}%` });
-  const uncertainty = (key, { biasError }) => html('span', { class: 'plus-minus' }, key === 'bias' && biasError > 0 ? `± ${tick(Number(biasError.toPrecision(1)))}` : '');
+  const uncertainty = (key, { name, biasError }) =>
+    key === 'bias' ? html('span', { class: 'plus-minus', id: `uncertainty-${name}` }, biasError > 0 ? `± ${tick(Number(biasError.toPrecision(1)))}` : '') : '';
   const group = (key, title) => {
     const bars = sides.map((side) => {
       const { bias, variance, error } = of(side);

@@ -47,7 +47,8 @@ function expectedShown(a, b, average) {
 }
 
 /** Text and full value of every number shown, and the marks in the plots. */
-export function shownEquals({ shown, average, plotted, settings }, [a, b]) {
+export function shownEquals(snapshot, [a, b]) {
+  const { shown, average, plotted, settings } = snapshot;
   const where = `after ${JSON.stringify(settings)}`;
   const expected = expectedShown(a, b, average);
   assert.deepEqual(Object.keys(shown).sort(), Object.keys(expected).sort(), where);
@@ -58,19 +59,66 @@ export function shownEquals({ shown, average, plotted, settings }, [a, b]) {
     assert.ok(Math.abs(read - expected[name]) <= 0.5e-4 + TOLERANCE * (1 + Math.abs(read)), `${name} ${where}: ${text} for ${expected[name]}`);
   }
   [a, b].forEach((numbers, k) => plotEquals(plotted[k], numbers, settings[k].categories, where));
+  sentencesEqual(snapshot, [a, b], where);
 }
 
-/** In the plots of three categories the arrow and the mark of the mean must point as the projected vectors do, at one scale. */
-function plotEquals(plotted, { mean, exact }, categories, where) {
+/** A number within a sentence, to the digits it is written with. */
+function written(sentence, pattern, expected, where) {
+  const [, text] = sentence.match(pattern) ?? assert.fail(`no ${pattern} in “${sentence}” ${where}`);
+  const read = Number(text.replace('−', '-'));
+  const half = 0.5 * 10 ** -(text.split('.')[1]?.length ?? 0);
+  assert.ok(Math.abs(read - expected) <= half * (1 + 1e-9), `“${sentence}” ${where}: expected ${expected}`);
+}
+
+/** The sentences below the plots and the bars, the ± of bias², and f at the corners of the simplex. */
+function sentencesEqual({ readings, uncertainties, verdict, corners, average, settings }, sides, where) {
+  const errors = sides.map((numbers, k) => {
+    const bias = numbers.mean.map((x, j) => x - numbers.exact[j]);
+    const squared = bias.reduce((sum, x) => sum + x * x, 0);
+    const s = numbers.covariance_of_mean;
+    const along = s.reduce((sum, row, i) => sum + bias[i] * row.reduce((sum, x, j) => sum + x * bias[j], 0), 0);
+    const uncertainty = Math.sqrt(4 * along + 2 * s.flat().reduce((sum, x) => sum + x * x, 0));
+    const size = Math.hypot(...numbers.exact);
+    if (squared < 1e-18 * Math.max(size, 1) ** 2) assert.match(readings[k], /^On average exactly right/, where);
+    else if (squared < 3 * uncertainty) assert.match(readings[k], /^On average right, as far as/, where);
+    else written(readings[k], /off by (\d+\.\d+)/, Math.sqrt(squared), where);
+    if (numbers.variance < 1e-18) assert.match(readings[k], /Every draw gives the same/, where);
+    else written(readings[k], /scatters by (\d+\.\d+)/, Math.sqrt(numbers.variance), where);
+    if (uncertainty === 0) assert.equal(uncertainties[k], '', where);
+    else {
+      const one = Number(uncertainties[k].match(/^± (.+)$/)[1].replace('−', '-'));
+      assert.ok(Math.abs(one / uncertainty - 1) <= 0.5, `± ${where}: ${one} for ${uncertainty}`); // one digit
+    }
+    return squared + numbers.variance / average;
+  });
+  if (Math.abs(errors[0] - errors[1]) > 1e-9 * (errors[0] + errors[1])) {
+    assert.match(verdict, new RegExp(`, ${errors[0] < errors[1] ? 'A' : 'B'} is nearer`), where);
+    written(verdict, /in mean square: (\d+\.\d+) against/, Math.min(...errors), where);
+    written(verdict, /against (\d+\.\d+)\./, Math.max(...errors), where);
+  }
+  if (settings[0].categories === 8) return;
+  corners.forEach((corner, j) => written(corner, /f = (−?\d+\.\d+)$/, sides[0].values[j], where));
+}
+
+/** In the plots of three categories arrow, mean and ellipse must be the projected vectors and covariance, at one scale. */
+function plotEquals(plotted, { mean, exact, covariance }, categories, where) {
   if (categories !== 3 || !plotted.exact) return;
-  const project = (x) => [(x[1] - x[0]) * Math.SQRT1_2, (2 * x[2] - x[0] - x[1]) / Math.sqrt(6)];
-  const [e, m] = [project(exact), project(mean)];
+  const rows = [[-Math.SQRT1_2, Math.SQRT1_2, 0], [-1, -1, 2].map((x) => x / Math.sqrt(6))];
+  const dot = (a, b) => a.reduce((sum, a, j) => sum + a * b[j], 0);
+  const [e, m] = [exact, mean].map((x) => rows.map((row) => dot(row, x)));
   const tip = [plotted.exact[0] - 180, 180 - plotted.exact[1]];
   const mark = [plotted.mean[0] - 180, 180 - (plotted.mean[1] + 6)]; // the path starts at its upper corner, 6 above
   const unit = Math.hypot(...tip) / Math.hypot(...e);
+  // Attributes have all digits; a length of 360 has roundings of 1e-13, and `unit` those of the arrow's.
+  const close = (a, b, what) => assert.ok(Math.abs(a - b) < 1e-9 * (1 + unit), `${what} ${where}: ${a} for ${b}`);
   for (const k of [0, 1]) {
-    // Attributes are written with all digits; a length of 360 has roundings of 1e-13, and `unit` has some of the arrow's.
-    assert.ok(Math.abs(tip[k] - unit * e[k]) < 1e-9 * (1 + unit), `arrow ${where}`);
-    assert.ok(Math.abs(mark[k] - unit * m[k]) < 1e-9 * (1 + unit), `mean ${where}`);
+    close(tip[k], unit * e[k], 'arrow');
+    close(mark[k], unit * m[k], 'mean');
   }
+  const projected = rows.map((a) => rows.map((b) => dot(a, covariance.map((row) => dot(row, b)))));
+  const [[a, b], [, c]] = projected;
+  const [major, minor] = [1, -1].map((sign) => Math.sqrt(Math.max(0, (a + c) / 2 + sign * Math.hypot((a - c) / 2, b))));
+  // A radius is drawn with at least 0.75, to be seen. That of a degenerate ellipse is the root of a rounding.
+  close(plotted.radii[0], Math.max(0.75, unit * major), 'ellipse');
+  assert.ok(Math.abs(plotted.radii[1] - Math.max(0.75, unit * minor)) < 1e-6 * (1 + unit), `ellipse ${where}`);
 }

@@ -80,11 +80,17 @@ export async function snapshot(page) {
       shown: Object.fromEntries(
         [...document.querySelectorAll('[data-shown]')].map((element) => [element.dataset.shown, { text: element.textContent, value: Number(element.dataset.value) }]),
       ),
-      // The tips of the arrow and the middle of the mean's mark in the plots, from their middle.
+      // The tip of the arrow, the upper corner of the mean's mark, and the ellipse, in the plots' own coordinates.
       plotted: ['A', 'B'].map((name) => {
-        const from = (selector) => document.querySelector(`#cloud-${name} ${selector}`)?.getAttribute('d').match(/^M([-\d.e]+) ([-\d.e]+)/).slice(1).map(Number);
-        return { exact: from('.exact path'), mean: from('path.mean') };
+        const find = (selector) => document.querySelector(`#cloud-${name} ${selector}`);
+        const start = (selector) => find(selector)?.getAttribute('d').match(/^M([-\d.e]+) ([-\d.e]+)/).slice(1).map(Number);
+        const radii = ['rx', 'ry'].map((radius) => Number(find('ellipse')?.getAttribute(radius)));
+        return { exact: start('.exact path'), mean: start('path.mean'), radii };
       }),
+      corners: [...document.querySelectorAll('#simplex .corner-label')].map((element) => element.textContent),
+      readings: ['A', 'B'].map((name) => document.getElementById(`reading-${name}`).textContent),
+      uncertainties: ['A', 'B'].map((name) => text(`uncertainty-${name}`)),
+      verdict: document.getElementById('verdict').textContent,
       controls: [...document.querySelectorAll('button, input, select')].map((element) => element.id || element.textContent),
     };
   });

@@ -222,6 +222,47 @@ function piAt(categories, [x, y]) {
   return CORNERS.map((corner) => 1 / 3 + (2 / 3) * dot(corner, at));
 }
 
+/**
+ * The slope ⟨g(x), I_to − I_from⟩ of the loss on the straight way x from one category to another, and what stands for the area
+ * below it: the rectangle of the slope at the sample, the trapezoid of those at both ends.
+ */
+function wayOf(loss, g, values, [from, to]) {
+  const slope = (t) => {
+    const x = values.map((_, j) => (j === from ? 1 - t : j === to ? t : 0));
+    const g = loss.gradient(x);
+    return g[to] - g[from];
+  };
+  const ends = [from, to].map((hot) => g[hot][to] - g[hot][from]);
+  const curve = Array.from({ length: 61 }, (_, k) => [k / 60, slope(k / 60)]);
+  return { curve, ends, exact: values[to] - values[from], rectangle: ends[0], trapezoid: (ends[0] + ends[1]) / 2 };
+}
+
+function wayPlot({ curve, ends }, [from, to]) {
+  const [left, right, top, bottom] = [44, 410, 12, 122];
+  const slopes = curve.map(([, slope]) => slope).concat(0);
+  const [low, high] = [Math.min(...slopes), Math.max(...slopes)];
+  const span = Math.max(high - low, 1e-9);
+  const at = ([t, slope]) => [left + (right - left) * t, bottom - ((bottom - top) * (slope - low)) / span];
+  const path = (points) => `M${points.map((point) => at(point).map((x) => x.toFixed(2)).join(' ')).join('L')}`;
+  const svg = draw('svg', { viewBox: '0 0 430 150', role: 'img' });
+  svg.append(draw('path', { d: `${path([[0, 0], ...curve, [1, 0]])}Z`, class: 'area' }));
+  svg.append(draw('path', { d: `${path([[0, 0], [0, ends[0]], [1, ends[0]], [1, 0]])}Z`, class: 'rectangle' }));
+  svg.append(draw('path', { d: path([[0, ends[0]], [1, ends[1]]]), class: 'trapezoid' }));
+  svg.append(draw('path', { d: path(curve), class: 'slope' }));
+  const [, zero] = at([0, 0]);
+  svg.append(draw('line', { x1: left, y1: zero, x2: right, y2: zero, class: 'axis' }));
+  ends.forEach((slope, t) => {
+    const [cx, cy] = at([t, slope]);
+    svg.append(draw('circle', { cx, cy, r: 4, class: 'pi' }));
+    svg.append(label(`category ${[from, to][t] + 1}`, [cx, 144], { 'text-anchor': ['start', 'end'][t] }));
+  });
+  svg.append(label('0', [left - 8, zero + 4], { 'text-anchor': 'end', class: 'tick' }));
+  if (Math.abs(at([0, ends[0]])[1] - zero) > 12) {
+    svg.append(label(decimals(ends[0], 1), [left - 8, at([0, ends[0]])[1] + 4], { 'text-anchor': 'end', class: 'tick' }));
+  }
+  return svg;
+}
+
 /** Error bias² + variance/N of both estimators against N, both axes logarithmic. */
 function errorChart(sides, average) {
   const [left, right, top, bottom] = [52, 470, 14, 214];

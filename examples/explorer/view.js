@@ -231,6 +231,7 @@ function render() {
     return { name, result, drawn, dots: cloudPoints(result, drawn), bias: result.biasSquared, biasError: result.biasError, variance: result.variance };
   });
   renderChoice(sides[0].result);
+  renderWay(sides[0].result);
   renderClouds(sides);
   renderBars(sides);
   get('error-chart').replaceChildren(errorChart(sides, state.average));
@@ -250,6 +251,20 @@ function renderChoice({ pi, values }) {
     3: 'Three categories: π is a point of the triangle, nearest to the likeliest corner. Drag it, or use the sliders.',
     8: 'Eight categories: the simplex has seven dimensions, so here are the probabilities π themselves.',
   }[state.categories];
+}
+
+/** The way between the two likeliest categories: where the bias of one-sided slopes comes from. */
+function renderWay({ pi, g, values }) {
+  const way = pi.map((_, j) => j).sort((a, b) => pi[b] - pi[a]).slice(0, 2);
+  const areas = wayOf(losses[state.loss], g, values, way);
+  const svg = wayPlot(areas, way);
+  svg.setAttribute('aria-label', `Slope of the loss from category ${way[0] + 1} to category ${way[1] + 1}`);
+  const [from, to] = way.map((j) => j + 1);
+  const value = (name) => number('b', `way.${name}`, areas[name]);
+  get('way').replaceChildren(svg, html('figcaption', {},
+    `The slope of f on the straight way between the two likeliest categories. Its signed area is f(${to}) − f(${from}) = `, value('exact'),
+    `, the true cost of the change. But when D\u00a0=\u00a0${from} is drawn, only the slope at that end is seen: Straight-Through takes the dashed rectangle, `,
+    value('rectangle'), ', for the area; ReinMax, on average, the dotted trapezoid of both ends, ', value('trapezoid'), '. What is missing becomes bias.'));
 }
 
 function renderClouds(sides) {

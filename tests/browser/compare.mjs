@@ -31,6 +31,11 @@ function expectedShown(a, b, average) {
   put('pi', a.pi);
   put('values', a.values);
   put('g', a.g);
+  const [from, to] = a.pi.map((_, j) => j).sort((i, j) => a.pi[j] - a.pi[i]);
+  const [near, far] = [from, to].map((hot) => a.g[hot][to] - a.g[hot][from]);
+  put('way.exact', a.values[to] - a.values[from]);
+  put('way.rectangle', near);
+  put('way.trapezoid', (near + far) / 2);
   for (const [name, numbers] of [['A', a], ['B', b]]) {
     const biases = numbers.mean.map((x, j) => x - numbers.exact[j]);
     const bias = biases.reduce((sum, x) => sum + x * x, 0);

@@ -65,7 +65,8 @@ impl Loss {
 /// Σ w (x − c)^power of each row.
 fn polynomial(tape: &mut Tape<'_, f64>, x: Var, power: u32) -> Var {
     let c = tape.shape(x).1;
-    let minus_centers = tape.constant_with(1, c, |out| out.iter_mut().zip(CENTERS).for_each(|(o, c)| *o = -c));
+    let minus_centers =
+        tape.constant_with(1, c, |out| out.iter_mut().zip(CENTERS).for_each(|(o, c)| *o = -c));
     let weights = tape.constant_with(c, 1, |out| out.copy_from_slice(&WEIGHTS[..c]));
     let away = tape.add_bias(x, minus_centers);
     let powers = (1..power).fold(away, |product, _| tape.mul(product, away));

@@ -111,8 +111,8 @@ impl NoiseTable {
         &self.values[first..first + self.categories]
     }
 
-    /// The noise of `samples` draws for each D, a row of the tape each, the first D's first.
-    fn noise(&self, theta: &[f64], samples: usize) -> Noise<f64> {
+    /// The noise of `samples` draws for each D, a row of the tape each, the first D's first, with so many rows given D.
+    fn noise(&self, theta: &[f64], samples: usize, given: usize) -> Noise<f64> {
         let c = self.categories;
         let draws = || (0..c).flat_map(|hot| (0..samples).map(move |i| (hot, i)));
         let (mut gumbel, mut one_hot) = (vec![0.0; c * samples * c], vec![0.0; c * samples * c]);
@@ -120,7 +120,7 @@ impl NoiseTable {
             gumbel_given(theta, hot, self.row(hot, i, 0), gumbel);
             one_hot[hot] = 1.0;
         }
-        let given = (1..ROWS).flat_map(|k| draws().flat_map(move |(hot, i)| self.row(hot, i, k)));
+        let given = (1..=given).flat_map(|k| draws().flat_map(move |(hot, i)| self.row(hot, i, k)));
         let given = given.copied().collect();
         Noise::given(gumbel).with_sample(one_hot).with_exponentials(given)
     }
@@ -170,6 +170,16 @@ impl Estimates {
             return Err(Error::argument("samples", samples, format!("1 to {}", table.draws)));
         }
         let c = setting.categories;
+        let draws = match setting.estimator {
+            EstimatorConfig::GumbelRao { draws, .. }
+            | EstimatorConfig::ReinMaxRao { draws, .. }
+            | EstimatorConfig::ReinMaxCv { draws, .. }
+            | EstimatorConfig::ReinMaxBlend { draws, .. } => draws,
+            _ => 1,
+        };
+        if draws > ROWS - 2 {
+            return Err(Error::argument("draws", draws, format!("1 to {}", ROWS - 2)));
+        }
         let drawn = !matches!(
             setting.estimator,
             EstimatorConfig::StraightThrough { .. }
@@ -180,7 +190,7 @@ impl Estimates {
                 | EstimatorConfig::Reinforce { .. }
         );
         let samples = if drawn { samples } else { 1 };
-        let noise = || table.noise(&setting.theta, samples);
+        let noise = || table.noise(&setting.theta, samples, draws + 1);
         let constant = |b| reinforce(setting, &Reinforce::new(Baseline::Constant(b)), c, |row| row);
         let even = vec![1.0 / samples as f64; samples];
         let (rows, weights) = match setting.estimator.build::<f64>()? {
@@ -189,7 +199,9 @@ impl Estimates {
             Estimator::Reinforce(BaselineConfig::None) => (constant(0.0), even),
             // The mean of the losses so far, at logits that stay: their expectation.
             Estimator::Reinforce(BaselineConfig::RunningMean) => (constant(expectation), even),
-            Estimator::Reinforce(BaselineConfig::LeaveOneOut { samples: 2 }) => (pairs(setting)?, pi.to_vec()),
+            Estimator::Reinforce(BaselineConfig::LeaveOneOut { samples: 2 }) => {
+                (pairs(setting)?, pi.to_vec())
+            }
             Estimator::Reinforce(BaselineConfig::LeaveOneOut { samples }) => {
                 return Err(Error::argument("samples of leave-one-out", samples, "2"));
             }
@@ -214,7 +226,8 @@ impl Estimates {
             estimates(hot).for_each(|(&weight, x)| weighted(given, weight, x));
             weighted(&mut mean, pi[hot], given);
         }
-        let (samples, unbiased) = if self.drawn { (n as f64, n as f64 / (n as f64 - 1.0)) } else { (1.0, 1.0) };
+        let (samples, unbiased) =
+            if self.drawn { (n as f64, n as f64 / (n as f64 - 1.0)) } else { (1.0, 1.0) };
         let within = if self.drawn { 1.0 - 1.0 / samples } else { 1.0 };
         let mut covariance = vec![vec![0.0; c]; c];
         let mut covariance_of_mean = covariance.clone();

@@ -56,7 +56,10 @@ function arrow([x1, y1], [x2, y2], attributes) {
     'g',
     attributes,
     draw('line', { x1, y1, x2: bx, y2: by, 'stroke-width': 2.5 }),
-    draw('path', { d: `M${x2} ${y2}L${bx - side * uy} ${by + side * ux}L${bx + side * uy} ${by - side * ux}Z`, stroke: 'none' }),
+    draw('path', {
+      d: `M${x2} ${y2}L${bx - side * uy} ${by + side * ux}L${bx + side * uy} ${by - side * ux}Z`,
+      stroke: 'none',
+    }),
   );
 }
 

@@ -105,7 +105,13 @@ const estimators = {
       const p = midpoint(pi, hot);
       const mean = beta * dot(pi, g) + (1 - beta) * g[hot]; // ⟨βπ + (1 − β)D, g⟩
       const last = form === 'author-code' ? 1 - beta : beta;
-      const e = subtract(scale(2, p.map((p, j) => p * (g[j] - mean))), scale(last, softmaxVjp(pi, g)));
+      const e = subtract(
+        scale(
+          2,
+          p.map((p, j) => p * (g[j] - mean)),
+        ),
+        scale(last, softmaxVjp(pi, g)),
+      );
       if (form === 'eq27') return e;
       const total = sum(e);
       return form === 'projected' ? subtract(e, scale(total, pi)) : e.map((e) => e - total / pi.length);
@@ -189,8 +195,7 @@ const estimators = {
   rebar: {
     title: 'REBAR',
     source: 'eq. 15',
-    formula:
-      '[f(D) − η f(s(Y))] (D − π) + η ∇<sub>θ</sub> f(s(θ+G)) − η ∇<sub>θ</sub> f(s(Y)),&ensp;s = softmax(·/τ)',
+    formula: '[f(D) − η f(s(Y))] (D − π) + η ∇<sub>θ</sub> f(s(θ+G)) − η ∇<sub>θ</sub> f(s(Y)),&ensp;s = softmax(·/τ)',
     note: 'REINFORCE less a relaxed copy of itself whose mean is known: no bias for any τ and η, three passes of f.',
     parameters: ['tau', 'eta'],
     drawn: true,

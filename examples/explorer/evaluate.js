@@ -49,8 +49,16 @@ function addOuter(matrix, weight, x) {
  *   covariance   Σ_D π(D) (m_D − m)(m_D − m)ᵀ + (1 − 1/n) Σ_D π(D) V_D + that of m
  */
 function moments(pi, estimates, n) {
-  const given = estimates.map((draws) => draws.reduce((m, d) => add(m, scale(d.weight, d.estimate)), pi.map(() => 0)));
-  const mean = given.reduce((m, given, hot) => add(m, scale(pi[hot], given)), pi.map(() => 0));
+  const given = estimates.map((draws) =>
+    draws.reduce(
+      (m, d) => add(m, scale(d.weight, d.estimate)),
+      pi.map(() => 0),
+    ),
+  );
+  const mean = given.reduce(
+    (m, given, hot) => add(m, scale(pi[hot], given)),
+    pi.map(() => 0),
+  );
   const covariance = pi.map(() => pi.map(() => 0));
   const covariance_of_mean = pi.map(() => pi.map(() => 0));
   estimates.forEach((draws, hot) => {

@@ -32,7 +32,10 @@ function noiseTable(categories) {
     const table = (length, entry) => Array.from({ length }, entry);
     const vector = () => table(categories, () => -Math.log(uniform(next)));
     const draw = () => table(constants.rows, vector);
-    tables.set(categories, table(categories, () => table(constants.draws_given[categories], draw)));
+    tables.set(
+      categories,
+      table(categories, () => table(constants.draws_given[categories], draw)),
+    );
   }
   return tables.get(categories);
 }

@@ -4,7 +4,7 @@ use super::{losses, reference};
 use serde_json::json;
 
 /// In reading order: each uses those before it.
-const SCRIPTS: [&str; 8] = [
+const SCRIPTS: [&str; 10] = [
     include_str!("kernels.js"),
     include_str!("noise.js"),
     include_str!("losses.js"),
@@ -12,7 +12,9 @@ const SCRIPTS: [&str; 8] = [
     include_str!("evaluate.js"),
     include_str!("drawing.js"),
     include_str!("plots.js"),
+    include_str!("state.js"),
     include_str!("view.js"),
+    include_str!("controls.js"),
 ];
 
 /// The page, with style, constants and scripts inside.

@@ -1,7 +1,10 @@
 // The figures: where θ is, the cloud of gradient draws, and the error against the number of draws.
 
 /** Corners of the simplex of three categories, for a triangle with a circumscribed circle of radius 1, y upwards. */
-const CORNERS = [210, 330, 90].map((degrees) => [Math.cos((degrees * Math.PI) / 180), Math.sin((degrees * Math.PI) / 180)]);
+const CORNERS = [210, 330, 90].map((degrees) => [
+  Math.cos((degrees * Math.PI) / 180),
+  Math.sin((degrees * Math.PI) / 180),
+]);
 
 /** How gradients of C numbers become points of the plane, and in which words. */
 function projection(categories, axes) {
@@ -10,7 +13,14 @@ function projection(categories, axes) {
     const rows = [0, 1].map((axis) => CORNERS.map((corner) => Math.sqrt(2 / 3) * corner[axis]));
     return { rows, words: 'the plane in which the three numbers sum to 0, seen straight on' };
   }
-  if (categories === 2) return { rows: [[0, 1], [0, 0]], words: `∂/∂${theta_(1)} alone` };
+  if (categories === 2)
+    return {
+      rows: [
+        [0, 1],
+        [0, 0],
+      ],
+      words: `∂/∂${theta_(1)} alone`,
+    };
   const [i, j] = axes;
   const rows = [oneHot(i, categories), oneHot(j, categories)];
   return { rows, words: `two of the ${categories} coordinates, ∂/∂${theta_(i)} across and ∂/∂${theta_(j)} upwards` };
@@ -25,7 +35,12 @@ function cloudPoints(result, drawn) {
   result.estimates.forEach((draws, hot) => {
     const count = drawn ? Math.min(draws.length, Math.round(300 * result.pi[hot])) : draws.length;
     for (const { weight, estimate } of draws.slice(0, count)) {
-      dots.push({ hot, estimate, probability: drawn ? 1 / 300 : result.pi[hot] * weight, radius: drawn ? 1.7 : Math.max(2, 15 * Math.sqrt(result.pi[hot] * weight)) });
+      dots.push({
+        hot,
+        estimate,
+        probability: drawn ? 1 / 300 : result.pi[hot] * weight,
+        radius: drawn ? 1.7 : Math.max(2, 15 * Math.sqrt(result.pi[hot] * weight)),
+      });
     }
   });
   return dots;
@@ -45,7 +60,11 @@ function extent(results, view) {
 
 /** The probability of a draw outside the frame. */
 const outsideShare = (dots, view, reach) =>
-  sum(dots.filter(({ estimate }) => project(view, estimate).some((x) => Math.abs(x) > reach)).map(({ probability }) => probability));
+  sum(
+    dots
+      .filter(({ estimate }) => project(view, estimate).some((x) => Math.abs(x) > reach))
+      .map(({ probability }) => probability),
+  );
 
 const SIZE = 360;
 
@@ -94,7 +113,10 @@ function givenLabels(result, at, mean) {
     const [tx, ty] = [x + (away * dx) / length, y + (away * dy) / length];
     if (length < 4 || placed.some(([px, py]) => Math.hypot(px - tx, py - ty) < 15)) return [];
     placed.push([tx, ty]);
-    return [draw('circle', { cx: x, cy: y, r: 2.5, class: 'given' }), label(String(hot + 1), [tx, ty + 4], { class: 'given-label' })];
+    return [
+      draw('circle', { cx: x, cy: y, r: 2.5, class: 'given' }),
+      label(String(hot + 1), [tx, ty + 4], { class: 'given-label' }),
+    ];
   });
 }
 
@@ -109,7 +131,10 @@ function polarGrid(place, reach, unit) {
     grid.append(label(theta_(j), place([1.02 * reach * x, 1.02 * reach * y - 4 / unit])));
   });
   for (let r = step; r < 1.02 * reach; r += step) {
-    grid.append(draw('circle', { cx, cy, r: unit * r }), label(tick(r), [cx + unit * r - 4, cy - 4], { class: 'tick', 'text-anchor': 'end' }));
+    grid.append(
+      draw('circle', { cx, cy, r: unit * r }),
+      label(tick(r), [cx + unit * r - 4, cy - 4], { class: 'tick', 'text-anchor': 'end' }),
+    );
   }
   return grid;
 }
@@ -154,7 +179,9 @@ function stripPlot({ result, dots, drawn }, { reach, average }) {
   svg.append(inside);
   dots.forEach(({ hot, estimate, radius }, i) => {
     const jitter = drawn ? 11 * (((i * 0.618034) % 1) * 2 - 1) : 0;
-    inside.append(draw('circle', { cx: at(estimate[1]), cy: lanes[hot] + jitter, r: radius, class: drawn ? 'dot' : 'disc' }));
+    inside.append(
+      draw('circle', { cx: at(estimate[1]), cy: lanes[hot] + jitter, r: radius, class: drawn ? 'dot' : 'disc' }),
+    );
   });
   const [mean, exact, sd] = [result.mean[1], result.exact[1], Math.sqrt(result.covariance[1][1])];
   for (const n of average > 1 ? [1, average] : [1]) {
@@ -181,11 +208,18 @@ function trianglePlot(pi, values) {
   const corners = CORNERS.map(place);
   const svg = draw('svg', { viewBox: '0 0 300 262', role: 'img', class: 'draggable' });
   svg.append(draw('path', { d: `M${corners.map((corner) => corner.join(' ')).join('L')}Z`, class: 'simplex' }));
-  const [x, y] = [0, 1].map((axis) => dot(pi, corners.map((corner) => corner[axis])));
+  const [x, y] = [0, 1].map((axis) =>
+    dot(
+      pi,
+      corners.map((corner) => corner[axis]),
+    ),
+  );
   corners.forEach(([cx, cy]) => svg.append(draw('line', { x1: x, y1: y, x2: cx, y2: cy, class: 'to-corner' })));
   corners.forEach(([cx, cy], j) => {
     svg.append(draw('circle', { cx, cy, r: 4, class: 'corner' }));
-    svg.append(label(`${j + 1}: f = ${decimals(values[j], 2)}`, [cx, cy + (j === 2 ? -11 : 21)], { class: 'corner-label' }));
+    svg.append(
+      label(`${j + 1}: f = ${decimals(values[j], 2)}`, [cx, cy + (j === 2 ? -11 : 21)], { class: 'corner-label' }),
+    );
   });
   svg.append(draw('circle', { cx: x, cy: y, r: 8, class: 'pi' }), label('π', [x, y - 13], { class: 'pi-label' }));
   return svg;
@@ -199,7 +233,10 @@ function segmentPlot(pi, values) {
     svg.append(draw('circle', { cx: at(j), cy: 52, r: 4, class: 'corner' }));
     svg.append(label(`${j + 1}: f = ${decimals(values[j], 2)}`, [at(j), 80], { class: 'corner-label' }));
   });
-  svg.append(draw('circle', { cx: at(pi[1]), cy: 52, r: 8, class: 'pi' }), label('π', [at(pi[1]), 36], { class: 'pi-label' }));
+  svg.append(
+    draw('circle', { cx: at(pi[1]), cy: 52, r: 8, class: 'pi' }),
+    label('π', [at(pi[1]), 36], { class: 'pi-label' }),
+  );
   return svg;
 }
 
@@ -210,7 +247,10 @@ function piBars(pi) {
     const height = (110 * p) / top;
     const x = 12 + (276 / pi.length) * (j + 0.5);
     svg.append(draw('rect', { x: x - 12, y: 140 - height, width: 24, height, class: 'pi-bar' }));
-    svg.append(label(decimals(p, 2), [x, 132 - height], { class: 'tick' }), label(String(j + 1), [x, 158], { class: 'corner-label' }));
+    svg.append(
+      label(decimals(p, 2), [x, 132 - height], { class: 'tick' }),
+      label(String(j + 1), [x, 158], { class: 'corner-label' }),
+    );
   });
   return svg;
 }
@@ -243,11 +283,36 @@ function wayPlot({ curve, ends }, [from, to]) {
   const [low, high] = [Math.min(...slopes), Math.max(...slopes)];
   const span = Math.max(high - low, 1e-9);
   const at = ([t, slope]) => [left + (right - left) * t, bottom - ((bottom - top) * (slope - low)) / span];
-  const path = (points) => `M${points.map((point) => at(point).map((x) => x.toFixed(2)).join(' ')).join('L')}`;
+  const path = (points) =>
+    `M${points
+      .map((point) =>
+        at(point)
+          .map((x) => x.toFixed(2))
+          .join(' '),
+      )
+      .join('L')}`;
   const svg = draw('svg', { viewBox: '0 0 430 150', role: 'img' });
   svg.append(draw('path', { d: `${path([[0, 0], ...curve, [1, 0]])}Z`, class: 'area' }));
-  svg.append(draw('path', { d: `${path([[0, 0], [0, ends[0]], [1, ends[0]], [1, 0]])}Z`, class: 'rectangle' }));
-  svg.append(draw('path', { d: path([[0, ends[0]], [1, ends[1]]]), class: 'trapezoid' }));
+  svg.append(
+    draw('path', {
+      d: `${path([
+        [0, 0],
+        [0, ends[0]],
+        [1, ends[0]],
+        [1, 0],
+      ])}Z`,
+      class: 'rectangle',
+    }),
+  );
+  svg.append(
+    draw('path', {
+      d: path([
+        [0, ends[0]],
+        [1, ends[1]],
+      ]),
+      class: 'trapezoid',
+    }),
+  );
   svg.append(draw('path', { d: path(curve), class: 'slope' }));
   const [, zero] = at([0, 0]);
   svg.append(draw('line', { x1: left, y1: zero, x2: right, y2: zero, class: 'axis' }));
@@ -258,7 +323,9 @@ function wayPlot({ curve, ends }, [from, to]) {
   });
   svg.append(label('0', [left - 8, zero + 4], { 'text-anchor': 'end', class: 'tick' }));
   if (Math.abs(at([0, ends[0]])[1] - zero) > 12) {
-    svg.append(label(decimals(ends[0], 1), [left - 8, at([0, ends[0]])[1] + 4], { 'text-anchor': 'end', class: 'tick' }));
+    svg.append(
+      label(decimals(ends[0], 1), [left - 8, at([0, ends[0]])[1] + 4], { 'text-anchor': 'end', class: 'tick' }),
+    );
   }
   return svg;
 }
@@ -275,7 +342,10 @@ function errorChart(sides, average) {
   const svg = draw('svg', { viewBox: '0 0 500 262', role: 'img' });
   const grid = draw('g', { class: 'grid' });
   for (const n of [1, 10, 100, 1000]) {
-    grid.append(draw('line', { x1: at(n), y1: top, x2: at(n), y2: bottom }), label(String(n), [at(n), bottom + 17], { class: 'tick' }));
+    grid.append(
+      draw('line', { x1: at(n), y1: top, x2: at(n), y2: bottom }),
+      label(String(n), [at(n), bottom + 17], { class: 'tick' }),
+    );
   }
   for (let power = Math.ceil(low); power <= high; power++) {
     const text = draw('text', { x: left - 7, y: y(10 ** power) + 4, 'text-anchor': 'end', class: 'tick' }, '10');

@@ -27,7 +27,8 @@ export function allNear(value, expected, where) {
 /** Everything that the page should show, by name, from the library's numbers for its two sides. */
 function expectedShown(a, b, average) {
   const shown = {};
-  const put = (name, value) => (Array.isArray(value) ? value.forEach((x, i) => put(`${name}.${i}`, x)) : (shown[name] = value));
+  const put = (name, value) =>
+    Array.isArray(value) ? value.forEach((x, i) => put(`${name}.${i}`, x)) : (shown[name] = value);
   put('pi', a.pi);
   put('values', a.values);
   put('g', a.g);
@@ -36,14 +37,20 @@ function expectedShown(a, b, average) {
   put('way.exact', a.values[to] - a.values[from]);
   put('way.rectangle', near);
   put('way.trapezoid', (near + far) / 2);
-  for (const [name, numbers] of [['A', a], ['B', b]]) {
+  for (const [name, numbers] of [
+    ['A', a],
+    ['B', b],
+  ]) {
     const biases = numbers.mean.map((x, j) => x - numbers.exact[j]);
     const bias = biases.reduce((sum, x) => sum + x * x, 0);
     put(`${name}.given`, numbers.given);
     put(`${name}.mean`, numbers.mean);
     put(`${name}.exact`, numbers.exact);
     put(`${name}.biases`, biases);
-    put(`${name}.sd`, numbers.covariance.map((row, j) => Math.sqrt(row[j])));
+    put(
+      `${name}.sd`,
+      numbers.covariance.map((row, j) => Math.sqrt(row[j])),
+    );
     put(`${name}.bias`, bias);
     put(`${name}.variance`, numbers.variance / average);
     put(`${name}.error`, bias + numbers.variance / average);
@@ -61,7 +68,10 @@ export function shownEquals(snapshot, [a, b]) {
     near(value, expected[name], `${name} ${where}`);
     assert.match(text, /^−?\d+\.\d{4}$/, `${name} ${where}`);
     const read = Number(text.replace('−', '-'));
-    assert.ok(Math.abs(read - expected[name]) <= 0.5e-4 + TOLERANCE * (1 + Math.abs(read)), `${name} ${where}: ${text} for ${expected[name]}`);
+    assert.ok(
+      Math.abs(read - expected[name]) <= 0.5e-4 + TOLERANCE * (1 + Math.abs(read)),
+      `${name} ${where}: ${text} for ${expected[name]}`,
+    );
   }
   [a, b].forEach((numbers, k) => plotEquals(plotted[k], numbers, settings[k].categories, where));
   sentencesEqual(snapshot, [a, b], where);
@@ -120,7 +130,14 @@ function plotEquals(plotted, { mean, exact, covariance }, categories, where) {
     close(tip[k], unit * e[k], 'arrow');
     close(mark[k], unit * m[k], 'mean');
   }
-  const projected = rows.map((a) => rows.map((b) => dot(a, covariance.map((row) => dot(row, b)))));
+  const projected = rows.map((a) =>
+    rows.map((b) =>
+      dot(
+        a,
+        covariance.map((row) => dot(row, b)),
+      ),
+    ),
+  );
   const [[a, b], [, c]] = projected;
   const [major, minor] = [1, -1].map((sign) => Math.sqrt(Math.max(0, (a + c) / 2 + sign * Math.hypot((a - c) / 2, b))));
   // A radius is drawn with at least 0.75, to be seen. That of a degenerate ellipse is the root of a rounding.

@@ -69,7 +69,9 @@ test('keyboard: estimators, forms and their parameters', async () => {
         if (form > 0) await keys(`form-${side}`, 'ArrowDown');
         for (const parameter of parameters) {
           const before = await snapshot(page);
-          const atEnd = await page.locator(`#${parameter}-${side}`).evaluate((input) => Number(input.value) > 0.7 * Number(input.max));
+          const atEnd = await page
+            .locator(`#${parameter}-${side}`)
+            .evaluate((input) => Number(input.value) > 0.7 * Number(input.max));
           const moved = await keys(`${parameter}-${side}`, ...Array(form + 1).fill(atEnd ? 'ArrowLeft' : 'ArrowRight'));
           assert.notDeepEqual(moved.settings, before.settings, `${parameter} of ${name}`);
         }
@@ -83,7 +85,9 @@ test('keyboard: estimators, forms and their parameters', async () => {
 test('keyboard: the choice, the projection and the number of draws', async () => {
   await story((await titles())[4]);
   for (const categories of [8, 2, 3]) {
-    await change(`categories-${categories}`, () => press(page, `categories-${{ 8: 3, 2: 8, 3: 2 }[categories]}`, 'ArrowRight'));
+    await change(`categories-${categories}`, () =>
+      press(page, `categories-${{ 8: 3, 2: 8, 3: 2 }[categories]}`, 'ArrowRight'),
+    );
     for (let j = 1; j <= categories; j++) await keys(`theta-${j}`, j % 2 ? 'ArrowLeft' : 'ArrowRight', 'ArrowRight');
     for (const loss of LOSSES) {
       const now = await keys('loss', loss === 'linear' ? 'Home' : 'ArrowDown');
@@ -98,7 +102,8 @@ test('keyboard: the choice, the projection and the number of draws', async () =>
       assert.notEqual(await plots(), before);
     }
   }
-  for (const title of await titles()) await change(title, () => page.getByRole('button', { name: title }).press('Enter'));
+  for (const title of await titles())
+    await change(title, () => page.getByRole('button', { name: title }).press('Enter'));
   await press(page, 'theme', 'Space');
   assert.equal(await page.evaluate(() => document.documentElement.dataset.theme), 'dark');
   await change('theme', () => press(page, 'theme', 'Space'));
@@ -116,7 +121,10 @@ test('mouse: sliders, lists and dragging π', async () => {
     assert.notEqual(await page.inputValue(`#${id}`), before, id);
   }
   await change('estimator-A', () => page.selectOption('#estimator-A', 'rebar'));
-  for (const [categories, from, to] of [[3, [0.5, 0.55], [0.3, 0.75]], [2, [0.5, 0.5], [0.2, 0.5]]]) {
+  for (const [categories, from, to] of [
+    [3, [0.5, 0.55], [0.3, 0.75]],
+    [2, [0.5, 0.5], [0.2, 0.5]],
+  ]) {
     await change(`categories-${categories}`, () => page.check(`#categories-${categories}`));
     await page.locator('#simplex').scrollIntoViewIfNeeded();
     const [start, end] = [await at('#simplex svg', ...from), await at('#simplex svg', ...to)];
@@ -130,10 +138,20 @@ test('mouse: sliders, lists and dragging π', async () => {
 });
 
 test('what was shown after each change equals the library’s numbers', async () => {
-  assert.deepEqual([...there].filter((control) => !changed.has(control)), [], 'controls that were never changed');
+  assert.deepEqual(
+    [...there].filter((control) => !changed.has(control)),
+    [],
+    'controls that were never changed',
+  );
   const texts = [...new Set(snapshots.flatMap(({ settings }) => settings.map((setting) => JSON.stringify(setting))))];
-  const answers = new Map((await library(texts.map((text) => JSON.parse(text)))).map((numbers, i) => [texts[i], numbers]));
-  for (const now of snapshots) shownEquals(now, now.settings.map((setting) => answers.get(JSON.stringify(setting))));
+  const answers = new Map(
+    (await library(texts.map((text) => JSON.parse(text)))).map((numbers, i) => [texts[i], numbers]),
+  );
+  for (const now of snapshots)
+    shownEquals(
+      now,
+      now.settings.map((setting) => answers.get(JSON.stringify(setting))),
+    );
   const { deviation, where, numbers } = worstDeviation();
   console.log(`${snapshots.length} changes of controls, ${texts.length} settings, ${numbers} numbers in all`);
   console.log(`worst deviation ${deviation.toExponential(2)}: ${where}`);
@@ -155,7 +173,11 @@ test('Tab reaches every control in the order of the page, each with a name and a
       const element = document.activeElement;
       const label = element.getAttribute('aria-label') || element.labels?.[0]?.textContent || element.textContent;
       const { outlineStyle, outlineWidth } = getComputedStyle(element);
-      return [element.id || element.getAttribute('aria-label') || element.textContent, label, `${outlineStyle} ${outlineWidth}`];
+      return [
+        element.id || element.getAttribute('aria-label') || element.textContent,
+        label,
+        `${outlineStyle} ${outlineWidth}`,
+      ];
     });
     assert.ok(label.trim(), `${name} has no name`);
     assert.equal(outline, 'solid 2px', name);
@@ -189,7 +211,10 @@ const contrast = (selector) =>
   page.evaluate((selector) => {
     const element = document.querySelector(selector);
     const luminance = (color) => {
-      const parts = color.match(/[\d.]+/g).slice(0, 3).map((x) => x / 255);
+      const parts = color
+        .match(/[\d.]+/g)
+        .slice(0, 3)
+        .map((x) => x / 255);
       const [r, g, b] = parts.map((x) => (x <= 0.04045 ? x / 12.92 : ((x + 0.055) / 1.055) ** 2.4));
       return 0.2126 * r + 0.7152 * g + 0.0722 * b;
     };
@@ -203,7 +228,20 @@ const contrast = (selector) =>
 
 test('light and dark', async () => {
   const grounds = [];
-  const texts = ['.lede', '.help', 'figcaption', '.side-A h3', '.side-B h3', '#cloud-A .tick', '#cloud-B .given-label', '.bar .name', 'th', 'td', 'select', '#theme'];
+  const texts = [
+    '.lede',
+    '.help',
+    'figcaption',
+    '.side-A h3',
+    '.side-B h3',
+    '#cloud-A .tick',
+    '#cloud-B .given-label',
+    '.bar .name',
+    'th',
+    'td',
+    'select',
+    '#theme',
+  ];
   await page.evaluate(() => delete document.documentElement.dataset.theme);
   for (const colorScheme of ['light', 'dark']) {
     await page.emulateMedia({ colorScheme });
@@ -216,7 +254,11 @@ test('light and dark', async () => {
     await screenshot(page, `three-${colorScheme}`);
   }
   await page.click('#theme');
-  assert.equal(await page.evaluate(() => getComputedStyle(document.body).backgroundColor), grounds[0], 'the button overrides');
+  assert.equal(
+    await page.evaluate(() => getComputedStyle(document.body).backgroundColor),
+    grounds[0],
+    'the button overrides',
+  );
   assert.notEqual(grounds[0], grounds[1]);
 });
 

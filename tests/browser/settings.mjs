@@ -51,7 +51,12 @@ export function grid() {
       for (const loss of LOSSES) {
         for (const categories of CATEGORIES) {
           POINTS.forEach(({ theta, values }, k) => {
-            const setting = { categories, loss, theta: theta.slice(0, categories), estimator: configuration(name, form, values) };
+            const setting = {
+              categories,
+              loss,
+              theta: theta.slice(0, categories),
+              estimator: configuration(name, form, values),
+            };
             settings.push({ ...setting, samples: 3 });
             if (k === 0) settings.push(setting);
           });

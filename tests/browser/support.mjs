@@ -23,7 +23,15 @@ export async function open() {
     executablePath: CHROMIUM,
     headless: true,
     viewport: { width: 1200, height: 900 },
-    args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'],
+    args: [
+      '--no-sandbox',
+      '--disable-gpu',
+      '--disable-quic',
+      '--no-first-run',
+      '--disable-background-networking',
+      '--disable-component-update',
+      '--disable-sync',
+    ],
   });
   const page = await context.newPage();
   const seen = { requests: [], console: [], errors: [] };
@@ -68,22 +76,36 @@ export async function snapshot(page) {
     const value = (id) => document.getElementById(id)?.value;
     const text = (id) => document.getElementById(id)?.textContent.replace('−', '-');
     const parameters = (side) =>
-      Object.fromEntries(['tau', 'draws', 'eta', 'beta', 'lambda'].map((name) => [name, text(`${name}-${side}-value`)]));
+      Object.fromEntries(
+        ['tau', 'draws', 'eta', 'beta', 'lambda'].map((name) => [name, text(`${name}-${side}-value`)]),
+      );
     const categories = Number(document.querySelector('[name=categories]:checked').value);
     return {
       categories,
       loss: value('loss'),
       theta: Array.from({ length: categories }, (_, j) => Number(text(`theta-${j + 1}-value`))),
       average: Number(text('average-value')),
-      sides: ['A', 'B'].map((name) => ({ estimator: value(`estimator-${name}`), form: Number(value(`form-${name}`) ?? 0), values: parameters(name) })),
+      sides: ['A', 'B'].map((name) => ({
+        estimator: value(`estimator-${name}`),
+        form: Number(value(`form-${name}`) ?? 0),
+        values: parameters(name),
+      })),
       believed: ['A', 'B'].map((name) => hardgrad.settings(name)),
       shown: Object.fromEntries(
-        [...document.querySelectorAll('[data-shown]')].map((element) => [element.dataset.shown, { text: element.textContent, value: Number(element.dataset.value) }]),
+        [...document.querySelectorAll('[data-shown]')].map((element) => [
+          element.dataset.shown,
+          { text: element.textContent, value: Number(element.dataset.value) },
+        ]),
       ),
       // The tip of the arrow, the upper corner of the mean's mark, and the ellipse, in the plots' own coordinates.
       plotted: ['A', 'B'].map((name) => {
         const find = (selector) => document.querySelector(`#cloud-${name} ${selector}`);
-        const start = (selector) => find(selector)?.getAttribute('d').match(/^M([-\d.e]+) ([-\d.e]+)/).slice(1).map(Number);
+        const start = (selector) =>
+          find(selector)
+            ?.getAttribute('d')
+            .match(/^M([-\d.e]+) ([-\d.e]+)/)
+            .slice(1)
+            .map(Number);
         const radii = ['rx', 'ry'].map((radius) => Number(find('ellipse')?.getAttribute(radius)));
         return { exact: start('.exact path'), mean: start('path.mean'), radii };
       }),
@@ -91,12 +113,19 @@ export async function snapshot(page) {
       readings: ['A', 'B'].map((name) => document.getElementById(`reading-${name}`).textContent),
       uncertainties: ['A', 'B'].map((name) => text(`uncertainty-${name}`)),
       verdict: document.getElementById('verdict').textContent,
-      controls: [...document.querySelectorAll('button, input, select')].map((element) => element.id || element.textContent),
+      controls: [...document.querySelectorAll('button, input, select')].map(
+        (element) => element.id || element.textContent,
+      ),
     };
   });
   const settings = raw.sides.map(({ estimator, form, values }) => {
     const numbers = Object.fromEntries(Object.entries(values).map(([name, text]) => [name, Number(text)]));
-    return { categories: raw.categories, loss: raw.loss, theta: raw.theta, estimator: configuration(estimator, form, numbers) };
+    return {
+      categories: raw.categories,
+      loss: raw.loss,
+      theta: raw.theta,
+      estimator: configuration(estimator, form, numbers),
+    };
   });
   return { ...raw, settings };
 }

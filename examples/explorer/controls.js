@@ -1,19 +1,19 @@
 // What sets the state: sliders, lists, stories, dragging π, and the choice of light or dark.
 
-/** A labelled control with its explanation below. `id` also names what is shown beside the label. */
-function control(id, text, input, help) {
+/** A labelled control. Its explanation, of the id `describedBy`, stands below it unless it is shown elsewhere. */
+function control(id, text, input, help, describedBy = `${id}-help`) {
   input.id = id;
+  input.setAttribute('aria-describedby', describedBy);
   const output = html('output', { for: id, id: `${id}-value` });
-  const explanation = html('p', { class: 'help', id: `${id}-help` }, help);
-  input.setAttribute('aria-describedby', explanation.id);
-  return html('div', { class: 'control' }, html('label', { for: id }, text, output), input, help ? explanation : '');
+  const explanation = help ? html('p', { class: 'help', id: describedBy }, help) : '';
+  return html('div', { class: 'control' }, html('label', { for: id }, text, output), input, explanation);
 }
 
-function slider(id, text, { min, max, step, values, help }, value, change) {
+function slider(id, text, { min, max, step, values, help, describedBy }, value, change) {
   const [from, to, by] = values ? [0, values.length - 1, 1] : [min, max, step];
   const input = html('input', { type: 'range', min: from, max: to, step: by });
   input.value = values ? values.indexOf(value) : value;
-  const element = control(id, text, input, help);
+  const element = control(id, text, input, help, describedBy);
   const show = (value) => {
     element.querySelector('output').textContent = values ? String(value) : decimals(value, 2);
     input.setAttribute('aria-valuetext', String(value));
@@ -28,14 +28,14 @@ function slider(id, text, { min, max, step, values, help }, value, change) {
   return element;
 }
 
-function chooser(id, text, options, value, change, help) {
+function chooser(id, text, options, value, change, help, describedBy) {
   const select = html('select', {}, ...options.map(([value, title]) => html('option', { value }, title)));
   select.value = value;
   select.addEventListener('change', () => {
     change(select.value);
     build();
   });
-  return control(id, text, select, help);
+  return control(id, text, select, help, describedBy);
 }
 
 function buildProblem() {
@@ -63,16 +63,15 @@ function buildProblem() {
   const titles = Object.entries(losses).map(([name, { title }]) => [name, title]);
   const loss = chooser('loss', 'Loss f', titles, state.loss, (value) => (state.loss = value), ' ');
   loss.querySelector('.help').innerHTML = `${losses[state.loss].formula}. ${losses[state.loss].note}`;
+  const range = { min: -3, max: 3, step: 0.05, describedBy: 'theta-help' };
   const thetas = state.theta
     .slice(0, state.categories)
-    .map((value, j) =>
-      slider(`theta-${j + 1}`, theta_(j), { min: -3, max: 3, step: 0.05 }, value, (value) => (state.theta[j] = value)),
-    );
+    .map((value, j) => slider(`theta-${j + 1}`, theta_(j), range, value, (value) => (state.theta[j] = value)));
   const what = 'The logits. A category with a larger θ is drawn more often; adding the same to all changes nothing.';
   get('problem-controls').replaceChildren(
     categories,
     loss,
-    html('div', { class: 'thetas' }, ...thetas, html('p', { class: 'help' }, what)),
+    html('div', { class: 'thetas' }, ...thetas, html('p', { class: 'help', id: 'theta-help' }, what)),
   );
 }
 
@@ -80,36 +79,20 @@ function buildSide(name) {
   const side = state[name];
   const { title, source, formula, note, parameters, forms } = estimators[side.estimator];
   const all = Object.entries(estimators).map(([name, { title }]) => [name, title]);
-  const choosers = [
-    chooser(`estimator-${name}`, 'Estimator', all, side.estimator, (value) =>
-      Object.assign(side, { estimator: value, form: 0 }),
-    ),
-  ];
+  const choose = (estimator) => Object.assign(side, { estimator, form: 0 });
+  const choosers = [chooser(`estimator-${name}`, 'Estimator', all, side.estimator, choose, '', `about-${name}`)];
   if (forms) {
     const options = forms.map(({ title }, index) => [index, title]);
-    choosers.push(
-      chooser(
-        `form-${name}`,
-        'Form',
-        options,
-        side.form,
-        (value) => (side.form = Number(value)),
-        'Readings of one formula that are not the same.',
-      ),
-    );
+    const help = 'Readings of one formula that are not the same.';
+    choosers.push(chooser(`form-${name}`, 'Form', options, side.form, (form) => (side.form = Number(form)), help));
   }
   const about = html('div', {}, html('p', { class: 'formula' }));
   about.firstChild.innerHTML = `∂f/∂θ ≈ ${formula}`;
-  about.append(html('p', { class: 'help about' }, `${source}. ${note}`));
-  const sliders = parameters.map((parameter) =>
-    slider(
-      `${parameter}-${name}`,
-      PARAMETERS[parameter].symbol,
-      PARAMETERS[parameter],
-      side[parameter],
-      (value) => (side[parameter] = value),
-    ),
-  );
+  about.append(html('p', { class: 'help about', id: `about-${name}` }, `${source}. ${note}`));
+  const sliders = parameters.map((parameter) => {
+    const set = (value) => (side[parameter] = value);
+    return slider(`${parameter}-${name}`, PARAMETERS[parameter].symbol, PARAMETERS[parameter], side[parameter], set);
+  });
   if (sliders.length === 0) sliders.push(html('p', { class: 'help' }, 'Nothing to set but the form.'));
   const heading = html('h3', {}, html('span', { class: 'badge' }, name), title);
   get(`side-${name}`).replaceChildren(
@@ -128,15 +111,9 @@ function buildSide(name) {
 
 function buildAxes() {
   const options = Array.from({ length: state.categories }, (_, j) => [j, `∂/∂${theta_(j)}`]);
+  const help = 'Any of the eight coordinates of the gradient.';
   const axis = (k, text) =>
-    chooser(
-      `axis-${k + 1}`,
-      text,
-      options,
-      state.axes[k],
-      (value) => (state.axes[k] = Number(value)),
-      'Any of the eight coordinates of the gradient.',
-    );
+    chooser(`axis-${k + 1}`, text, options, state.axes[k], (value) => (state.axes[k] = Number(value)), help);
   get('axes-controls').replaceChildren(...(state.categories === 8 ? [axis(0, 'Across'), axis(1, 'Upwards')] : []));
 }
 

@@ -79,11 +79,13 @@ function configuration(side) {
 /** The same as options of the example `train_vae`. */
 function command(side) {
   const [[name, settings]] = Object.entries(configuration(side));
-  const options = Object.entries(settings).map(([key, value]) => {
-    if (typeof value === 'object')
-      return value.fixed === undefined ? `--${key} leave-one-out --draws 2` : `--${key} ${value.fixed}`;
-    return `--${key.replace('_', '-')} ${value}`;
-  });
+  const option = {
+    gap: (gap) => `--gap ${gap.fixed ?? gap}`,
+    baseline: (baseline) => (typeof baseline === 'string' ? `--form ${baseline}` : '--form leave-one-out --draws 2'),
+  };
+  const options = Object.entries(settings).map(
+    ([key, value]) => option[key]?.(value) ?? `--${key.replace('_', '-')} ${value}`,
+  );
   return ['--estimator', name, ...options].join(' ');
 }
 
@@ -112,12 +114,6 @@ function resultOf(name) {
 
 /** The standard error of bias², for a mean with the normal error of covariance S: the variance is 4 bᵀ S b + 2 tr S². */
 function biasError(bias, s) {
-  return Math.sqrt(
-    4 *
-      dot(
-        bias,
-        s.map((row) => dot(row, bias)),
-      ) +
-      2 * sum(s.flat().map((x) => x * x)),
-  );
+  const along = s.map((row) => dot(row, bias));
+  return Math.sqrt(4 * dot(bias, along) + 2 * sum(s.flat().map((x) => x * x)));
 }

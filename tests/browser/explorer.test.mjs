@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { allNear, near, shownEquals, worstDeviation } from './compare.mjs';
 import { CATEGORIES, ESTIMATORS, LOSSES, grid } from './settings.mjs';
-import { library, open, press, screenshot, settle, snapshot } from './support.mjs';
+import { library, open, press, screenshot, settle, snapshot, trainVae } from './support.mjs';
 
 const SIDES = ['A', 'B'];
 let session;
@@ -109,6 +109,20 @@ test('keyboard: the choice, the projection and the number of draws', async () =>
   await change('theme', () => press(page, 'theme', 'Space'));
 });
 
+test('the commands below the plots are commands of train_vae', async () => {
+  const commands = new Set();
+  for (const [name, { forms }] of Object.entries(ESTIMATORS)) {
+    await page.selectOption('#estimator-A', name);
+    for (const form of (forms ?? [{}]).keys()) {
+      if (forms) await page.selectOption('#form-A', String(form));
+      commands.add(await page.textContent('#command-A'));
+    }
+  }
+  assert.equal(commands.size, 20);
+  for (const command of commands)
+    assert.match(await trainVae(`${command} --dataset digits --epochs 0`), /^error: epochs: got 0/);
+});
+
 test('mouse: sliders, lists and dragging π', async () => {
   const at = async (selector, x, y) => {
     const box = await page.locator(selector).boundingBox();
@@ -169,18 +183,21 @@ test('Tab reaches every control in the order of the page, each with a name and a
   const reached = [];
   for (let k = 0; k < expected.length; k++) {
     await page.keyboard.press(k === 0 ? 'Shift+Tab' : 'Tab'); // back from the second to the first, then on
-    const [name, label, outline] = await page.evaluate(() => {
+    const [name, label, outline, described] = await page.evaluate(() => {
       const element = document.activeElement;
       const label = element.getAttribute('aria-label') || element.labels?.[0]?.textContent || element.textContent;
       const { outlineStyle, outlineWidth } = getComputedStyle(element);
+      const description = element.getAttribute('aria-describedby');
       return [
         element.id || element.getAttribute('aria-label') || element.textContent,
         label,
         `${outlineStyle} ${outlineWidth}`,
+        description === null || document.getElementById(description)?.textContent.trim(),
       ];
     });
     assert.ok(label.trim(), `${name} has no name`);
     assert.equal(outline, 'solid 2px', name);
+    assert.ok(described, `${name} has no explanation`);
     reached.push(name);
   }
   assert.deepEqual(reached, expected);

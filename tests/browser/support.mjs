@@ -60,6 +60,12 @@ export async function library(settings) {
   }
 }
 
+/** What the example `train_vae` complains about with these arguments. */
+export async function trainVae(args) {
+  const failed = await run(path.join(path.dirname(EXPLORER), 'train_vae'), args.split(' ')).catch((error) => error);
+  return failed.stderr;
+}
+
 /** Waits until the page has shown its state. */
 export const settle = (page) =>
   page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));

@@ -80,7 +80,7 @@ function configuration(side) {
 function command(side) {
   const [[name, settings]] = Object.entries(configuration(side));
   const option = {
-    gap: (gap) => `--gap ${gap.fixed ?? gap}`,
+    gap: (gap) => `--gap ${typeof gap === 'string' ? gap : gap.fixed}`,
     baseline: (baseline) => (typeof baseline === 'string' ? `--form ${baseline}` : '--form leave-one-out --draws 2'),
   };
   const options = Object.entries(settings).map(

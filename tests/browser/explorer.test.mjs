@@ -296,7 +296,10 @@ test('screenshots', async () => {
   await page.setViewportSize({ width: 1000, height: 900 });
   await story((await titles())[0]);
   for (let k = 0; k < 4; k++) await press(page, 'average', 'ArrowRight');
-  await page.locator('.sides').screenshot({ path: process.env.PICTURE });
+  await page.evaluate(() => scrollTo(0, 0));
+  const { x, y, width, height } = await page.locator('.sides').boundingBox();
+  const clip = { x: x - 20, y: y - 16, width: width + 40, height: height + 24 };
+  await screenshot(page, 'picture', { path: process.env.PICTURE, clip });
 });
 
 test('one file, no request but for itself, nothing on the console', () => {

@@ -137,4 +137,4 @@ export async function snapshot(page) {
 }
 
 export const screenshot = (page, name, options = {}) =>
-  page.screenshot({ path: path.join(SCREENSHOTS, `${name}.png`), fullPage: true, ...options });
+  page.screenshot({ path: path.join(SCREENSHOTS, `${name}.png`), fullPage: true, animations: 'disabled', ...options });

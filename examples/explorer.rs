@@ -28,7 +28,7 @@ struct Args {
     /// The page
     #[arg(long, value_name = "FILE", default_value = "explorer.html")]
     out: PathBuf,
-    /// Print the library's numbers for these settings instead: a JSON list of what the page's `hardgrad.settings()` gives
+    /// Print the library's numbers for these settings instead: a JSON list of what `hardgrad.settings('A')` gives in the page
     #[arg(long, value_name = "FILE")]
     answer: Option<PathBuf>,
 }

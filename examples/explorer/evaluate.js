@@ -2,8 +2,8 @@
 // drawn `samples` times for each D. This is `certify` of the library, with the whole covariance.
 
 /**
- * settings = { categories, loss, theta, estimator: { name: parameters }, samples }; `samples` may be left out. The estimator is
- * written as in a run's config.json.
+ * settings = { categories, loss, theta, estimator: { name: parameters }, samples }. The estimator is written as in a run's
+ * config.json; `samples`, at least 2, may be left out.
  */
 function evaluate(settings) {
   const { categories, theta } = settings;

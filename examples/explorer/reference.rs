@@ -27,7 +27,7 @@ pub struct Setting {
     loss: Loss,
     theta: Vec<f64>,
     estimator: EstimatorConfig,
-    /// Draws for each D; all that there are if left out.
+    /// Draws for each D, at least 2; all that there are if left out.
     samples: Option<usize>,
 }
 
@@ -166,8 +166,8 @@ struct Estimates {
 impl Estimates {
     fn new(setting: &Setting, table: &NoiseTable, pi: &[f64], expectation: f64) -> Result<Self> {
         let samples = setting.samples.unwrap_or(table.draws);
-        if !(1..=table.draws).contains(&samples) {
-            return Err(Error::argument("samples", samples, format!("1 to {}", table.draws)));
+        if !(2..=table.draws).contains(&samples) {
+            return Err(Error::argument("samples", samples, format!("2 to {}", table.draws)));
         }
         let c = setting.categories;
         let draws = match setting.estimator {

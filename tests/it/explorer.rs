@@ -82,7 +82,7 @@ fn settings_that_the_page_cannot_have_are_refused() {
     for (change, expected) in [
         (json!({ "categories": 4 }), "categories: got 4, expected 2, 3 or 8"),
         (json!({ "theta": [0.0] }), "theta: got 1 numbers, expected 3"),
-        (json!({ "samples": 0 }), "samples: got 0, expected 1 to 800"),
+        (json!({ "samples": 1 }), "samples: got 1, expected 2 to 800"),
         (json!({ "loss": "quartic" }), "unknown variant `quartic`"),
         (json!({ "estimator": { "st": { "tau": 0.0 } } }), "tau: got 0, expected a finite number > 0"),
         (

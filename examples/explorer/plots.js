@@ -13,14 +13,7 @@ function projection(categories, axes) {
     const rows = [0, 1].map((axis) => CORNERS.map((corner) => Math.sqrt(2 / 3) * corner[axis]));
     return { rows, words: 'the plane in which the three numbers sum to 0, seen straight on' };
   }
-  if (categories === 2)
-    return {
-      rows: [
-        [0, 1],
-        [0, 0],
-      ],
-      words: `∂/∂${theta_(1)} alone`,
-    };
+  if (categories === 2) return { rows: [oneHot(1, 2), [0, 0]], words: `∂/∂${theta_(1)} alone` };
   const [i, j] = axes;
   const rows = [oneHot(i, categories), oneHot(j, categories)];
   return { rows, words: `two of the ${categories} coordinates, ∂/∂${theta_(i)} across and ∂/∂${theta_(j)} upwards` };

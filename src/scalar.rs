@@ -73,7 +73,7 @@ pub trait Scalar:
     fn exp(self) -> Self;
     /// Natural logarithm.
     fn ln(self) -> Self;
-    /// 2ˣ for x ≤ 0, within 2 units in the last place; where that would be subnormal some number below 2e-38.
+    /// 2ˣ for x ≤ 0, within 2 units in the last place; 0 where that would be subnormal.
     fn exp2_nonpositive(self) -> Self;
     /// log₂ of a normal number > 0, within 2 units in the last place.
     fn log2_normal(self) -> Self;

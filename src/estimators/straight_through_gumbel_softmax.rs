@@ -11,7 +11,7 @@
 
 use super::{Latent, SampleEstimator, Work, temperature};
 use crate::error::Result;
-use crate::kernels::softmax::vjp_row;
+use crate::kernels::softmax::{softmax_in_place, vjp_row};
 use crate::scalar::Scalar;
 
 /// STGS(τ): backward through the relaxed sample that the same noise gives. See the [module](self).
@@ -45,12 +45,8 @@ impl<T: Scalar> SampleEstimator<T> for StraightThroughGumbelSoftmax {
 
 /// q = softmax((θ + G)/τ), the relaxed sample.
 pub(super) fn relaxed_row<T: Scalar>(logits: &[T], gumbel: &[T], tau: T, q: &mut [T]) {
-    let score = |j: usize| logits[j] + gumbel[j];
-    let top = (0..q.len()).map(score).fold(T::NEG_INFINITY, T::max);
-    let mut total = T::ZERO;
-    for (j, q) in q.iter_mut().enumerate() {
-        *q = ((score(j) - top) / tau).exp();
-        total += *q;
+    for ((q, &theta), &gumbel) in q.iter_mut().zip(logits).zip(gumbel) {
+        *q = theta + gumbel;
     }
-    q.iter_mut().for_each(|q| *q /= total);
+    softmax_in_place(tau, q);
 }

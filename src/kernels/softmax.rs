@@ -4,7 +4,7 @@
 //! softmax's vector-Jacobian product at a point `q` of the simplex.
 
 use crate::scalar::Scalar;
-use crate::simd::{sum, sum_of, vectorized};
+use crate::simd::{self, sum, sum_of, vectorized};
 
 /// The largest of `x`; −∞ if there is none.
 #[inline(always)]
@@ -22,12 +22,18 @@ fn exp_first<T: Scalar>(a: T, _: T) -> T {
 /// the sum is at least 1.
 #[inline(always)]
 pub fn softmax_row<T: Scalar>(x: &[T], tau: T, y: &mut [T]) {
+    y.copy_from_slice(x);
+    softmax_in_place(tau, y);
+}
+
+/// x ← softmax(x / tau) of one group.
+#[inline(always)]
+pub fn softmax_in_place<T: Scalar>(tau: T, x: &mut [T]) {
     let top = max(x);
-    for (y, &x) in y.iter_mut().zip(x) {
-        *y = ((x - top) / tau).exp();
-    }
-    let total = sum(y);
-    y.iter_mut().for_each(|y| *y /= total);
+    x.iter_mut().for_each(|x| *x = (*x - top) / tau);
+    simd::map(x, T::exp);
+    let total = sum(x);
+    x.iter_mut().for_each(|x| *x /= total);
 }
 
 /// y = log softmax(x / tau) of one group.

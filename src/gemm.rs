@@ -147,21 +147,71 @@ unsafe fn piece<T: Scalar>(a: Operand<'_, T>, b: Operand<'_, T>, beta: T, c: Tar
         a.reach() <= a.data.len() && b.reach() <= b.data.len(),
         "gemm: an operand reaches past its slice"
     );
-    let (m, k, n) = (a.rows, a.cols, b.cols);
-    let (rsa, csa) = (a.row_stride as isize, a.col_stride as isize);
-    let (rsb, csb) = (b.row_stride as isize, b.col_stride as isize);
-    let rsc = c.row_stride as isize;
     match T::KIND {
         // SAFETY: `Scalar` is sealed and KIND says which type T is, so the casts change nothing; the operands' reach was
         // checked above and `c` is the caller's promise.
-        Kind::F32 => unsafe {
-            let (a, b, c) = (a.data.as_ptr().cast(), b.data.as_ptr().cast(), c.at.cast());
-            matrixmultiply::sgemm(m, k, n, 1.0, a, rsa, csa, b, rsb, csb, beta.to_f64() as f32, c, rsc, 1);
-        },
+        Kind::F32 => unsafe { product_f32(a.cast(), b.cast(), beta.to_f64() as f32, c.cast()) },
         // SAFETY: as above.
-        Kind::F64 => unsafe {
-            let (a, b, c) = (a.data.as_ptr().cast(), b.data.as_ptr().cast(), c.at.cast());
-            matrixmultiply::dgemm(m, k, n, 1.0, a, rsa, csa, b, rsb, csb, beta.to_f64(), c, rsc, 1);
-        },
+        Kind::F64 => unsafe { product_f64(a.cast(), b.cast(), beta.to_f64(), c.cast()) },
     }
 }
+
+/// An operand as the GEMM libraries take it.
+struct Raw<T> {
+    at: *const T,
+    rows: usize,
+    cols: usize,
+    row_stride: isize,
+    col_stride: isize,
+}
+
+impl<T> Operand<'_, T> {
+    fn cast<U>(self) -> Raw<U> {
+        let (row_stride, col_stride) = (self.row_stride as isize, self.col_stride as isize);
+        Raw { at: self.data.as_ptr().cast(), rows: self.rows, cols: self.cols, row_stride, col_stride }
+    }
+}
+
+impl<T> Target<T> {
+    fn cast<U>(self) -> Target<U> {
+        Target { at: self.at.cast(), row_stride: self.row_stride, rows: self.rows, cols: self.cols }
+    }
+}
+
+macro_rules! product {
+    ($name:ident, $t:ty, $matrixmultiply:path) => {
+        /// # Safety
+        /// As [`piece`]; the operands lie inside memory that is not written meanwhile.
+        #[cfg(not(feature = "gemm"))]
+        unsafe fn $name(a: Raw<$t>, b: Raw<$t>, beta: $t, c: Target<$t>) {
+            let (sa, sb, sc) =
+                ((a.row_stride, a.col_stride), (b.row_stride, b.col_stride), c.row_stride as isize);
+            // SAFETY: the caller's promise.
+            unsafe {
+                $matrixmultiply(
+                    a.rows, a.cols, b.cols, 1.0, a.at, sa.0, sa.1, b.at, sb.0, sb.1, beta, c.at, sc, 1,
+                );
+            }
+        }
+
+        /// # Safety
+        /// As [`piece`]; the operands lie inside memory that is not written meanwhile.
+        #[cfg(feature = "gemm")]
+        unsafe fn $name(a: Raw<$t>, b: Raw<$t>, beta: $t, c: Target<$t>) {
+            let (sa, sb, sc) =
+                ((a.col_stride, a.row_stride), (b.col_stride, b.row_stride), c.row_stride as isize);
+            // This library computes c = beta · c + a · b, and reads c only if told to.
+            let (keep, one) = (beta != 0.0, gemm::Parallelism::None);
+            // SAFETY: the caller's promise.
+            unsafe {
+                gemm::gemm(
+                    a.rows, b.cols, a.cols, c.at, 1, sc, keep, a.at, sa.0, sa.1, b.at, sb.0, sb.1, beta, 1.0,
+                    false, false, false, one,
+                );
+            }
+        }
+    };
+}
+
+product!(product_f32, f32, matrixmultiply::sgemm);
+product!(product_f64, f64, matrixmultiply::dgemm);

@@ -69,6 +69,28 @@ impl<T: Scalar> Mat<T> {
         &mut self.data
     }
 
+    /// A copy of the rows at `indices`, in their order: a mini-batch. Shape: `[indices.len(), cols]`.
+    ///
+    /// ```
+    /// use hardgrad::Mat;
+    /// let m = Mat::from_rows(&[[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]);
+    /// assert_eq!(m.rows_at(&[2, 0]), Mat::from_rows(&[[5.0, 6.0], [1.0, 2.0]]));
+    /// ```
+    ///
+    /// # Panics
+    /// If an index is not below [`rows`](Self::rows).
+    #[must_use]
+    #[track_caller]
+    pub fn rows_at(&self, indices: &[u32]) -> Self {
+        let mut data = Vec::with_capacity(indices.len() * self.cols);
+        for &i in indices {
+            let n = self.rows;
+            assert!((i as usize) < n, "rows_at: index {i} of a matrix with {n} rows");
+            data.extend_from_slice(self.row(i as usize));
+        }
+        Self { rows: indices.len(), cols: self.cols, data }
+    }
+
     /// A borrowed view.
     pub fn view(&self) -> MatRef<'_, T> {
         MatRef { rows: self.rows, cols: self.cols, data: &self.data }

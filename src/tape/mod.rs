@@ -40,6 +40,7 @@ use crate::scalar::Scalar;
 use op::Op;
 
 /// A value on a tape. It belongs to the tape that made it; another tape refuses it.
+#[must_use]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Var {
     pub(crate) index: u32,
@@ -64,6 +65,7 @@ impl<T> Node<T> {
 }
 
 /// One step's recording. Made by [`Workspace::tape`].
+#[must_use]
 pub struct Tape<'t, T> {
     workspace: &'t mut Workspace<T>,
     params: &'t ParamStore<T>,

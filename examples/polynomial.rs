@@ -28,7 +28,7 @@ use hardgrad::{Error, Mat, MatMut, ParamGrads, ParamStore, Tape, Var, Workspace}
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
-use svg::{LogChart, Series};
+use svg::{Chart, Mark, Scale, Series};
 
 const LATENTS: usize = 128;
 
@@ -210,7 +210,7 @@ fn run(args: &Args) -> Result<(), String> {
 fn picture(args: &Args, series: Vec<Series>, path: &Path) -> std::io::Result<()> {
     let lowest = series.iter().flat_map(|s| &s.points).map(|p| p.1).filter(|&y| y > 0.0);
     let floor = lowest.fold(1.0, f64::min).max(1e-8);
-    let chart = LogChart {
+    let chart = Chart {
         title: format!(
             "E|D − {}|<tspan dy=\"-6\" font-size=\"11\">{}</tspan>\
              <tspan dx=\"6\" dy=\"6\">over {LATENTS} binary variables</tspan>",
@@ -218,7 +218,9 @@ fn picture(args: &Args, series: Vec<Series>, path: &Path) -> std::io::Result<()>
         ),
         x_label: "step".into(),
         y_label: "expected loss above the optimum".into(),
-        floor,
+        x: Scale::Linear { low: 0.0 },
+        y: Scale::Log { floor },
+        mark: Mark::Line,
         series,
     };
     std::fs::create_dir_all(&args.out)?;

@@ -129,7 +129,8 @@ impl<T: Scalar> ParamStore<T> {
         let mut rest = payload(bytes).map_err(|(offset, problem)| wrong(offset, problem))?;
         let limit = rest.len() as u64;
         let layout = encoding(limit).allow_trailing_bytes().deserialize_from(&mut rest);
-        let layout: Layout = layout.map_err(|e| wrong(HEADER, format!("the payload does not decode: {e}")))?;
+        let layout: Layout =
+            layout.map_err(|e| wrong(HEADER, format!("the payload does not decode: {e}")))?;
         if let Some(difference) = Layout::of(self).difference(&layout) {
             return Err(wrong(HEADER, difference));
         }
@@ -228,7 +229,9 @@ mod tests {
         };
         let mut longer = store();
         longer.add("c", Mat::zeros(1, 1));
-        assert!(message(longer).contains("parameter 4 is nothing more in the file, `c` [1, 1] in this store"));
+        assert!(
+            message(longer).contains("parameter 4 is nothing more in the file, `c` [1, 1] in this store")
+        );
         assert!(message(ParamStore::new()).contains("parameter 1 is `a` [2, 2] in the file, nothing more"));
         let e = ParamStore::<f32>::new().read_bytes(&store().to_bytes(), Path::new("p")).unwrap_err();
         assert!(e.to_string().contains("the file holds f64 numbers, this store f32"), "{e}");

@@ -39,7 +39,9 @@ fn a_run_leaves_its_files_and_resumes() {
     assert!(whole.status.success(), "{}", stderr(&whole));
     assert!(stderr(&whole).contains("built-in digits instead (data/get-mnist.sh"), "{}", stderr(&whole));
     assert!(String::from_utf8_lossy(&whole.stdout).contains("test  loss "));
-    for file in ["config.json", "metrics.jsonl", "checkpoint.bin", "reconstructions.png", "samples.png"] {
+    for file in
+        ["config.json", "metrics.jsonl", "curves.svg", "checkpoint.bin", "reconstructions.png", "samples.png"]
+    {
         assert!(dir.path().join("whole").join(file).exists(), "{file}");
     }
     assert!(train_vae(dir.path(), "--dataset digits --epochs 1 --out parts --quiet").status.success());

@@ -45,7 +45,8 @@ fn a_crate_of_ones_own_trains_saves_and_loads() {
     let words: Vec<_> = text.split_whitespace().collect();
     let [first, last, same] = words[..] else { panic!("{text}") };
     let (first, last): (f32, f32) = (first.parse().unwrap(), last.parse().unwrap());
-    // Two choices among four can hold the four kinds of row: less than a tenth of the loss at the start is left for the rest.
-    assert!(last < 0.25 * first, "loss {first} at the start, {last} at the end");
+    // A decoder that ignores the code gets the variance of the data at best: 0.0967. Two choices among four can tell the four
+    // kinds of row apart.
+    assert!(first > 0.0967 && last < 0.07, "loss {first} at the start, {last} at the end");
     assert_eq!(same, "true", "what was loaded is not what was saved");
 }

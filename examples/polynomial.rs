@@ -223,6 +223,5 @@ fn picture(args: &Args, series: Vec<Series>, path: &Path) -> std::io::Result<()>
         mark: Mark::Line,
         series,
     };
-    std::fs::create_dir_all(&args.out)?;
-    std::fs::write(path, chart.to_svg())
+    chart.save(path)
 }

@@ -2,6 +2,8 @@
 #![allow(dead_code)] // each example uses a part
 
 use std::fmt::Write as _;
+use std::path::Path;
+use std::{fs, io};
 
 /// One line of a chart, or one kind of dot.
 #[derive(Debug)]
@@ -64,6 +66,20 @@ const COLOURS: [&str; 7] = ["#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7
 const DASHES: [&str; 3] = ["none", "7 4", "2 3"];
 
 impl Chart {
+    /// With linear axes from the data's smallest numbers on.
+    pub fn linear(title: String, [x, y]: [&str; 2], mark: Mark, series: Vec<Series>) -> Self {
+        let own = Scale::Linear { low: f64::INFINITY };
+        Self { title, x_label: x.into(), y_label: y.into(), x: own, y: own, mark, series }
+    }
+
+    /// Writes the SVG document to `path`, and makes the directories on the way.
+    pub fn save(&self, path: &Path) -> io::Result<()> {
+        if let Some(directory) = path.parent() {
+            fs::create_dir_all(directory)?;
+        }
+        fs::write(path, self.to_svg())
+    }
+
     /// The SVG document.
     pub fn to_svg(&self) -> String {
         let mut svg = format!(
@@ -137,6 +153,7 @@ impl Axis {
         match scale {
             Scale::Linear { low } => {
                 let (low, high) = range(low);
+                let low = if low.is_finite() { low } else { 0.0 };
                 let high = if high > low { high } else { low + 1.0 };
                 let step = round_step((high - low) / 6.0);
                 Self { log: false, low: (low / step).floor() * step, high: (high / step).ceil() * step }

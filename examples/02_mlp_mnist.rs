@@ -5,9 +5,9 @@
 //! cargo run --release --example 02_mlp_mnist              MNIST where it is found, else the built-in digits
 //! cargo run --release --example 02_mlp_mnist -- --smoke   the built-in digits, one epoch, half a second
 //!
-//! epoch 1: train loss 0.2897, test accuracy 95.90 %, 2.7 s
+//! epoch 1: train loss 0.2897, test accuracy 95.90 %, 1.3 s
 //! …
-//! epoch 6: train loss 0.0295, test accuracy 98.11 %, 17.0 s
+//! epoch 6: train loss 0.0295, test accuracy 98.11 %, 10.3 s
 //! ```
 
 #[path = "common/data.rs"]
@@ -31,7 +31,7 @@ struct Args {
     /// Data to train on
     #[arg(long, value_enum, default_value = "auto")]
     dataset: DatasetChoice,
-    /// Directory with the four files of MNIST or a cousin [also looked for: $MNIST_DIR, data/mnist]
+    /// Directory with the four files of MNIST or a cousin [without it: $MNIST_DIR, data/mnist]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     #[arg(long, default_value_t = 6)]
@@ -107,8 +107,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let out = Path::new("runs/02_mlp_mnist");
     Chart::linear(title, ["epoch", "test error, %"], Mark::Line, series).save(&out.join("curves.svg"))?;
     std::fs::write(out.join("metrics.jsonl"), lines)?;
-    // The claim is about MNIST itself, known by its checksum. Chance would be 10 %.
-    let mnist = data.train.images().crc32() == 0x5cc4_ba61 && args.epochs >= 6;
+    // The claim is about MNIST's test set, known by its checksum. On the digits chance would be 10 %.
+    let mnist = data.test.images().crc32() == 0xe4ca_5f57 && args.epochs >= 6;
     let wanted = f64::from(mnist) * 97.5 + f64::from(args.smoke) * 90.0;
     assert!(accuracy >= wanted, "test accuracy {accuracy} %, expected at least {wanted} %");
     Ok(())

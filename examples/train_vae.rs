@@ -43,7 +43,8 @@ struct Args {
     /// Data to train on
     #[arg(long, value_enum, default_value = "auto")]
     dataset: DatasetChoice,
-    /// Directory with MNIST's four files, plain or .gz [also looked for: $MNIST_DIR, data/mnist]
+    /// Directory with the four files of MNIST, Fashion-MNIST or KMNIST, plain or .gz, or one of EMNIST's prefixes
+    /// (emnist/emnist-letters) [without it: $MNIST_DIR, data/mnist]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     #[command(flatten)]

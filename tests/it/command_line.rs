@@ -94,6 +94,7 @@ fn wrong_arguments_exit_2_and_say_what_would_be_right() {
         ("--threads 0", "1..=1024"),
         ("--optimizer sgd", "one of adam, radam"),
         ("--dataset mnist", "get-mnist.sh"),
+        ("--data nowhere", "cannot find nowhere"),
         ("--dataset digits --out file", "cannot make the directory file"),
     ] {
         let output = train_vae(dir.path(), args);

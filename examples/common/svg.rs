@@ -140,11 +140,12 @@ impl Chart {
     }
 }
 
-/// An axis from `low` to `high`, which are exponents of ten if it is logarithmic.
+/// An axis from `low` to `high`, which are exponents of ten if it is logarithmic, with a tick each `step`.
 struct Axis {
     log: bool,
     low: f64,
     high: f64,
+    step: f64,
 }
 
 impl Axis {
@@ -156,12 +157,14 @@ impl Axis {
                 let low = if low.is_finite() { low } else { 0.0 };
                 let high = if high > low { high } else { low + 1.0 };
                 let step = round_step((high - low) / 6.0);
-                Self { log: false, low: (low / step).floor() * step, high: (high / step).ceil() * step }
+                let (low, high) = ((low / step).floor() * step, (high / step).ceil() * step);
+                Self { log: false, low, high, step }
             }
             Scale::Log { floor } => {
                 let (low, top) = (floor.log10(), range(floor).1.max(floor).log10());
                 // A little room above the highest point, up to half a decade.
-                Self { log: true, low, high: top.mul_add(2.0, 0.1).ceil().max(low * 2.0 + 1.0) / 2.0 }
+                let high = top.mul_add(2.0, 0.1).ceil().max(low * 2.0 + 1.0) / 2.0;
+                Self { log: true, low, high, step: 1.0 }
             }
         }
     }
@@ -182,10 +185,9 @@ impl Axis {
             let decades = self.low.ceil() as i32..=self.high.floor() as i32;
             return decades.map(|d| (self.part(10f64.powi(d)), power(d))).collect();
         }
-        let step = round_step((self.high - self.low) / 6.0);
-        let count = ((self.high - self.low) / step).round() as u32;
-        let decimals = (-step.log10().floor()).max(0.0) as usize;
-        let tick = |k| self.low + f64::from(k) * step;
+        let count = ((self.high - self.low) / self.step).round() as u32;
+        let decimals = (-self.step.log10().floor()).max(0.0) as usize;
+        let tick = |k| self.low + f64::from(k) * self.step;
         (0..=count).map(|k| (self.part(tick(k)), format!("{:.decimals$}", tick(k)))).collect()
     }
 }

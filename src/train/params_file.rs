@@ -9,10 +9,10 @@
 //! | 20–23 | CRC-32 of bytes 8–19 and the payload, little-endian `u32` |
 //! | 24– | payload, bincode: type, names and shapes, then the numbers |
 
-use super::checkpoint::write_atomically;
 use crate::error::{Error, Result};
 use crate::params::ParamStore;
 use crate::scalar::{Kind, Scalar};
+use crate::train::write_atomically;
 use bincode::Options;
 use serde::{Deserialize, Serialize};
 use std::path::Path;

@@ -60,9 +60,13 @@ pub trait Scalar:
     const NEG_INFINITY: Self;
     /// Distance from 1 to the next number.
     const EPSILON: Self;
+    /// The smallest positive number with all its digits.
+    const MIN_POSITIVE: Self;
 
     /// The nearest number to `x`.
     fn of(x: f64) -> Self;
+    /// `x`, exactly.
+    fn of_byte(x: u8) -> Self;
     /// Exact widening.
     fn to_f64(self) -> f64;
     /// eˣ
@@ -91,10 +95,15 @@ macro_rules! scalar {
             const ONE: Self = 1.0;
             const NEG_INFINITY: Self = <$t>::NEG_INFINITY;
             const EPSILON: Self = <$t>::EPSILON;
+            const MIN_POSITIVE: Self = <$t>::MIN_POSITIVE;
 
             #[inline(always)]
             fn of(x: f64) -> Self {
                 x as $t
+            }
+            #[inline(always)]
+            fn of_byte(x: u8) -> Self {
+                <$t>::from(x)
             }
             #[inline(always)]
             fn to_f64(self) -> f64 {

@@ -12,6 +12,7 @@ use crate::estimators::{
 };
 use crate::mat::Mat;
 use crate::optim::Optimizer;
+use crate::par;
 use crate::params::{ParamGrads, ParamStore};
 use crate::rng::{Purpose, Streams, below};
 use crate::tape::Workspace;
@@ -184,7 +185,7 @@ impl<'d> Trainer<'d> {
         for step in 1..=steps {
             let batch = self.train_batches.get(step - 1).expect("step counts the batches");
             images += batch.len();
-            self.update(epoch, step, &mut sum)?;
+            par::keep_awake(|| self.update(epoch, step, &mut sum))?;
             observe(Progress { epoch, step, steps, images, loss: sum.mean() });
         }
         let test = self.test_loss(epoch)?;

@@ -25,6 +25,11 @@ impl<T: Scalar> Mat<T> {
 
     /// From row-major numbers.
     ///
+    /// ```
+    /// use hardgrad::Mat;
+    /// assert_eq!(Mat::from_vec(2, 2, vec![1.0, 2.0, 3.0, 4.0]).row(1), [3.0, 4.0]);
+    /// ```
+    ///
     /// # Panics
     /// If there are not `rows · cols` of them.
     #[track_caller]
@@ -39,6 +44,11 @@ impl<T: Scalar> Mat<T> {
     }
 
     /// From a function of (row, column).
+    ///
+    /// ```
+    /// use hardgrad::Mat;
+    /// assert_eq!(Mat::from_fn(2, 2, |i, j| (10 * i + j) as f64).as_slice(), [0.0, 1.0, 10.0, 11.0]);
+    /// ```
     pub fn from_fn(rows: usize, cols: usize, f: impl Fn(usize, usize) -> T) -> Self {
         let data = (0..rows * cols).map(|k| f(k / cols, k % cols)).collect();
         Self { rows, cols, data }

@@ -117,6 +117,14 @@ impl<'t, T: Scalar> Tape<'t, T> {
     }
 
     /// A value that needs no gradient, `[rows, cols]`, written in place by `fill`, which must write every number.
+    ///
+    /// ```
+    /// # use hardgrad::{Mat, ParamStore, Workspace};
+    /// # let (params, mut workspace) = (ParamStore::<f64>::new(), Workspace::new());
+    /// # let mut tape = workspace.tape(&params);
+    /// let ones = tape.constant_with(2, 3, |out| out.fill(1.0));
+    /// assert_eq!(tape.value(ones).data, [1.0; 6]);
+    /// ```
     pub fn constant_with(&mut self, rows: usize, cols: usize, fill: impl FnOnce(&mut [T])) -> Var {
         self.push(Op::Constant, (rows, cols), false, |_, out, _| fill(out))
     }
@@ -137,6 +145,18 @@ impl<'t, T: Scalar> Tape<'t, T> {
     }
 
     /// The same numbers as a constant: no gradient flows back through it.
+    ///
+    /// ```
+    /// # use hardgrad::{Mat, ParamStore, Workspace};
+    /// # let (params, mut workspace) = (ParamStore::<f64>::new(), Workspace::new());
+    /// # let mut tape = workspace.tape(&params);
+    /// # use hardgrad::ParamGrads;
+    /// let x = tape.leaf(Mat::from_rows(&[[3.0]]).view());
+    /// let held = tape.detach(x);
+    /// let y = tape.mul(x, held);
+    /// tape.backward(y, &mut ParamGrads::zeros(&params));
+    /// assert_eq!(tape.grad(x).unwrap().data, [3.0]); // of x², plain, it would be 6
+    /// ```
     #[track_caller]
     pub fn detach(&mut self, x: Var) -> Var {
         let shape = self.shape(x);

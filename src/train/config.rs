@@ -106,6 +106,15 @@ impl TrainConfig {
     }
 
     /// The estimator as it is in this epoch, from 1.
+    ///
+    /// ```
+    /// use hardgrad::estimators::{EstimatorConfig, ScheduleShape, TemperatureSchedule};
+    /// use hardgrad::train::TrainConfig;
+    /// let schedule = TemperatureSchedule { shape: ScheduleShape::Exponential, to: 0.325, over: 10 };
+    /// let config = TrainConfig { tau_schedule: Some(schedule), ..TrainConfig::default() };
+    /// assert_eq!(config.estimator_at(1), EstimatorConfig::ReinMax { tau: 1.3 });
+    /// assert_eq!(config.estimator_at(6), EstimatorConfig::ReinMax { tau: 0.65 }); // half-way to a quarter: a half
+    /// ```
     pub fn estimator_at(&self, epoch: usize) -> EstimatorConfig {
         let mut estimator = self.estimator;
         if let (Some(schedule), Some(tau)) = (&self.tau_schedule, estimator.tau_mut()) {

@@ -80,6 +80,13 @@ impl LatentShape {
     }
 }
 
+impl Default for LatentShape {
+    /// The paper's smallest, 8×4.
+    fn default() -> Self {
+        Self { categories: 8, variables: 4 }
+    }
+}
+
 impl std::fmt::Display for LatentShape {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}x{}", self.categories, self.variables)
@@ -129,6 +136,13 @@ pub struct VaeConfig {
     pub hidden: Vec<usize>,
     /// The latent space.
     pub latent: LatentShape,
+}
+
+impl Default for VaeConfig {
+    /// The paper's network with 8×4 latents.
+    fn default() -> Self {
+        Self::paper(LatentShape::default())
+    }
 }
 
 impl VaeConfig {

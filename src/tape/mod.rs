@@ -163,7 +163,8 @@ impl<'t, T: Scalar> Tape<'t, T> {
         self.push(Op::Constant, shape, false, |v, out, _| out.copy_from_slice(v.get(x).data))
     }
 
-    /// A custom operation (see [`CustomOp`]). The operation outlives the tape, so that nothing is allocated for it.
+    /// A custom operation (see [`CustomOp`]). The operation outlives the tape, so that nothing is allocated for it. A function that
+    /// is given both says so: `fn loss<'t>(tape: &mut Tape<'t, f32>, node: &'t SampleNode<'_, f32>)`.
     #[track_caller]
     pub fn custom(&mut self, op: &'t dyn CustomOp<T>, inputs: &[Var]) -> Var {
         inputs.iter().for_each(|&v| self.check(v));

@@ -9,6 +9,14 @@ fn send_and_sync<T: Send + Sync>() {}
 fn send<T: Send>() {}
 
 #[test]
+fn configs_have_defaults_and_the_defaults_are_valid() {
+    assert!(train::TrainConfig::default().validated().is_ok());
+    assert!(optim::AdamConfig::default().validated().is_ok());
+    assert_eq!(vae::VaeConfig::default().latent.to_string(), "8x4");
+    assert_eq!(train::OptimizerKind::default(), train::OptimizerKind::Adam);
+}
+
+#[test]
 fn what_users_share_can_be_shared() {
     send_and_sync::<Mat<f32>>();
     send_and_sync::<MatRef<'_, f64>>();

@@ -1,9 +1,8 @@
 //! Unbiased estimators need variance reduction: REINFORCE, its baseline, leave-one-out, and REBAR, on E (Σ_l b_l / L − 0.45)²
-//! over L = 8 binary variables, whose exact gradient is a sum over 256 codes.
+//! over L = 8 binary variables, whose exact gradient is a sum over 256 codes. Leaves `rebar.jsonl` and `rebar.svg` in `runs/06_rebar`.
 //!
 //! ```text
-//! cargo run --release --example 06_rebar              10,000 gradients each; a second
-//! cargo run --release --example 06_rebar -- --smoke   the same, and silent
+//! cargo run --release --example 06_rebar        10,000 gradients each, a second; --smoke is the same
 //!
 //! REINFORCE              sd of the mean of 4 0.05035, mean within 1.3 standard errors of exact
 //! REINFORCE, b = E f     sd of the mean of 4 0.04031, mean within 1.8 standard errors of exact
@@ -14,11 +13,16 @@
 //! REBAR, τ 0.1, η 1      sd of the mean of 4 0.05085, mean within 1.3 standard errors of exact
 //! ```
 
+#[path = "common/svg.rs"]
+mod svg;
+
 use hardgrad::estimators::{
     Baseline, GumbelGivenSample, LossEstimator, LossNode, Noise, Rebar, Reinforce, SampleNode,
     StraightThrough,
 };
 use hardgrad::{Error, Mat, ParamGrads, ParamStore, Tape, Var, Workspace, exact::Problem, rng};
+use std::path::Path;
+use svg::{Chart, Mark, Series};
 
 const L: usize = 8;
 const DRAWS: usize = 40_000;
@@ -60,8 +64,7 @@ fn gradients(estimator: &dyn LossEstimator<f64>, rebar: Option<&Rebar>) -> Resul
     Ok(tape.grad_or_zeros(logits))
 }
 
-fn main() -> Result<(), Error> {
-    let smoke = std::env::args().any(|a| a == "--smoke");
+fn main() -> Result<(), Box<dyn std::error::Error>> {
     let away = |z: &[f64]| z.chunks(2).map(|z| z[1]).sum::<f64>() / L as f64 - 0.45;
     let value = |z: &[f64]| away(z).powi(2);
     let slope = |z: &[f64], g: &mut [f64]| {
@@ -71,23 +74,19 @@ fn main() -> Result<(), Error> {
     let problem = Problem::new(&LOGITS, 2, &objective)?;
     let (exact, mean_f) = (problem.gradient(), problem.expectation());
 
-    let plain = Reinforce::new(Baseline::Constant(0.0));
-    let with_baseline = Reinforce::new(Baseline::Constant(mean_f));
-    let leave_one_out = Reinforce::new(Baseline::leave_one_out(4)?);
-    let rebars = [(1.0, 0.5), (1.0, 1.0), (0.5, 1.0), (0.1, 1.0)]
-        .map(|(tau, eta)| Rebar::new(tau, eta).map(|r| (tau, eta, r)));
-    let mut rows: Vec<(String, &dyn LossEstimator<f64>, Option<&Rebar>)> = vec![
-        ("REINFORCE".into(), &plain, None),
-        ("REINFORCE, b = E f".into(), &with_baseline, None),
-        ("leave-one-out of 4".into(), &leave_one_out, None),
+    let leave_one_out = Baseline::leave_one_out(4)?;
+    let mut rows: Vec<(String, Box<dyn LossEstimator<f64>>, Option<Rebar>)> = vec![
+        ("REINFORCE".into(), Box::new(Reinforce::new(Baseline::Constant(0.0))), None),
+        ("REINFORCE, b = E f".into(), Box::new(Reinforce::new(Baseline::Constant(mean_f))), None),
+        ("leave-one-out of 4".into(), Box::new(Reinforce::new(leave_one_out)), None),
     ];
-    for rebar in &rebars {
-        let Ok((tau, eta, rebar)) = rebar else { continue };
-        rows.push((format!("REBAR, τ {tau}, η {eta}"), rebar, Some(rebar)));
+    for (tau, eta) in [(1.0, 0.5), (1.0, 1.0), (0.5, 1.0), (0.1, 1.0)] {
+        let rebar = Rebar::new(tau, eta)?;
+        rows.push((format!("REBAR, τ {tau}, η {eta}"), Box::new(rebar), Some(rebar)));
     }
-    let mut traces = Vec::new();
+    let (mut traces, mut series, mut lines) = (Vec::new(), Vec::new(), String::new());
     for (name, estimator, rebar) in rows {
-        let grads = gradients(estimator, rebar)?;
+        let grads = gradients(&*estimator, rebar.as_ref())?;
         let (mut trace, mut worst) = (0.0, 0.0_f64);
         for (j, exact) in exact.iter().enumerate() {
             // The mean of four samples: what leave-one-out gives at once, and independent of the next four.
@@ -98,15 +97,19 @@ fn main() -> Result<(), Error> {
             trace += variance;
             worst = worst.max((mean - exact).abs() / (variance / N as f64).sqrt());
         }
-        if !smoke {
-            println!(
-                "{name:22} sd of the mean of 4 {:.5}, mean within {worst:.1} standard errors of exact",
-                trace.sqrt()
-            );
-        }
+        println!(
+            "{name:22} sd of the mean of 4 {:.5}, mean within {worst:.1} standard errors of exact",
+            trace.sqrt()
+        );
         assert!(worst < 5.0, "{name}: {worst} standard errors");
         traces.push(trace);
+        lines += &format!("{{\"estimator\":\"{name}\",\"sd\":{},\"worst\":{worst}}}\n", trace.sqrt());
+        series.push(Series { name, points: vec![(worst, trace.sqrt())] });
     }
+    let labels = ["distance of the mean from exact, standard errors", "sd of the mean of 4"];
+    let out = Path::new("runs/06_rebar");
+    Chart::linear("Eight binary variables".into(), labels, Mark::Dot, series).save(&out.join("rebar.svg"))?;
+    std::fs::write(out.join("rebar.jsonl"), lines)?;
     let (reinforce, best) = (traces[0], traces[3..].iter().copied().fold(f64::INFINITY, f64::min));
     assert!(
         best < 0.5 * reinforce,

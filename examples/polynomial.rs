@@ -9,7 +9,7 @@
 //! optimum, min(c^p, (1 − c)^p). An estimator sees neither: it gets the derivative of |x − c|^p at the sample, x = 0 or 1. At p = 2
 //! ReinMax is exact in the mean, while Straight-Through's first-order gradient vanishes at π = c and keeps it there.
 //!
-//! Prints a table and leaves `polynomial.svg` in `--out`: how far the expected loss lies above the optimum, step by step. The curve
+//! Prints a table and leaves `polynomial.jsonl` and `polynomial.svg` in `--out`: how far the expected loss lies above the optimum, step by step. The curve
 //! "exact gradient" is that of the expected loss itself.
 
 #[path = "common/svg.rs"]
@@ -185,7 +185,7 @@ fn run(args: &Args) -> Result<(), String> {
     let text = |e: Error| e.to_string();
     let optimum = args.c.min(1.0 - args.c).powf(args.p);
     println!("{:26} {:>10} {:>10} {:>8}", "estimator", "final loss", "excess", "seconds");
-    let mut series = Vec::new();
+    let (mut series, mut lines) = (Vec::new(), String::new());
     let exact = std::iter::once(("exact gradient", None));
     let estimators = estimators().map_err(text)?;
     for (name, estimator) in exact.chain(estimators.iter().map(|(name, e)| (*name, Some(&**e)))) {
@@ -197,13 +197,16 @@ fn run(args: &Args) -> Result<(), String> {
         if args.smoke && name == "ReinMax" && last > 0.1 * first {
             return Err(format!("ReinMax: {last} above the optimum, expected at most {}", 0.1 * first));
         }
+        lines += &format!("{{\"estimator\":\"{name}\",\"excess\":{excess:?}}}\n");
         let points = excess.iter().enumerate().map(|(step, &y)| (step as f64, y)).collect();
         series.push(Series { name: name.to_owned(), points });
     }
     println!("{:26} {optimum:>10.6}", "optimum");
     let path = args.out.join("polynomial.svg");
     picture(args, series, &path).map_err(|e| format!("cannot write {}: {e}", path.display()))?;
-    println!("in {}", path.display());
+    let numbers = args.out.join("polynomial.jsonl");
+    std::fs::write(&numbers, lines).map_err(|e| format!("cannot write {}: {e}", numbers.display()))?;
+    println!("in {}: polynomial.jsonl, polynomial.svg", args.out.display());
     Ok(())
 }
 

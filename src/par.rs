@@ -128,6 +128,22 @@ impl<T: Send> Split for Wide<'_, T> {
     }
 }
 
+/// Blocks of `size` numbers each, but for the last one, which may be shorter.
+pub(crate) struct Blocks<'a, T> {
+    pub(crate) slice: &'a mut [T],
+    pub(crate) size: usize,
+}
+
+impl<T: Send> Split for Blocks<'_, T> {
+    fn length(&self) -> usize {
+        self.slice.len().div_ceil(self.size)
+    }
+    fn split(self, at: usize) -> (Self, Self) {
+        let (left, right) = self.slice.split_at_mut((at * self.size).min(self.slice.len()));
+        (Self { slice: left, size: self.size }, Self { slice: right, size: self.size })
+    }
+}
+
 impl<A: Split, B: Split> Split for (A, B) {
     fn length(&self) -> usize {
         debug_assert_eq!(self.0.length(), self.1.length());

@@ -73,6 +73,12 @@ pub trait Scalar:
     fn exp(self) -> Self;
     /// Natural logarithm.
     fn ln(self) -> Self;
+    /// [`exp`](Self::exp) for x ≤ 0; faster, and where eˣ would be subnormal some number below 2e-38.
+    fn exp_nonpositive(self) -> Self;
+    /// [`ln`](Self::ln) of a normal number > 0, faster.
+    fn ln_normal(self) -> Self;
+    /// 1/x of a normal number > 0 whose reciprocal is one, within 2 units in the last place; faster than a division.
+    fn recip_normal(self) -> Self;
     /// ln(1 + x), exact for small x.
     fn ln_1p(self) -> Self;
     /// Square root, correctly rounded.
@@ -85,10 +91,12 @@ pub trait Scalar:
     fn is_finite(self) -> bool;
     /// 64 random bits to a uniform number in the open interval (0, 1); see [`crate::rng::uniform`].
     fn open_unit(raw: u64) -> Self;
+    /// The same from 32 random bits, and 32 more where the type has room for them.
+    fn open_unit_of_halves(high: u32, low: impl FnOnce() -> u32) -> Self;
 }
 
 macro_rules! scalar {
-    ($t:ty, $kind:expr, $cells_log2:expr, $exp:path, $ln:path, $ln_1p:path) => {
+    ($t:ty, $kind:expr, $cells_log2:expr, $exp:path, $exp_nonpositive:path, $ln:path, $ln_normal:path, $recip_normal:path, $ln_1p:path) => {
         impl Scalar for $t {
             const KIND: Kind = $kind;
             const ZERO: Self = 0.0;
@@ -118,6 +126,18 @@ macro_rules! scalar {
                 $ln(self)
             }
             #[inline(always)]
+            fn exp_nonpositive(self) -> Self {
+                $exp_nonpositive(self)
+            }
+            #[inline(always)]
+            fn ln_normal(self) -> Self {
+                $ln_normal(self)
+            }
+            #[inline(always)]
+            fn recip_normal(self) -> Self {
+                $recip_normal(self)
+            }
+            #[inline(always)]
             fn ln_1p(self) -> Self {
                 $ln_1p(self)
             }
@@ -143,9 +163,28 @@ macro_rules! scalar {
                 let cell = (raw >> (64 - $cells_log2)) as $t;
                 (cell + 0.5) * (1.0 / (1u64 << $cells_log2) as $t)
             }
+            #[inline(always)]
+            fn open_unit_of_halves(high: u32, low: impl FnOnce() -> u32) -> Self {
+                if $cells_log2 < 32 {
+                    // A signed integer converts in one instruction.
+                    let cell = (high >> (32 - $cells_log2.min(31))) as i32 as $t;
+                    return (cell + 0.5) * (1.0 / (1u64 << $cells_log2) as $t);
+                }
+                Self::open_unit(u64::from(high) << 32 | u64::from(low()))
+            }
         }
     };
 }
 
-scalar!(f32, Kind::F32, 23, simd::exp_f32, simd::ln_f32, simd::ln_1p_f32);
-scalar!(f64, Kind::F64, 52, f64::exp, f64::ln, f64::ln_1p);
+scalar!(
+    f32,
+    Kind::F32,
+    23_u32,
+    simd::exp_f32,
+    simd::exp_nonpositive_f32,
+    simd::ln_f32,
+    simd::ln_normal_f32,
+    simd::recip_normal_f32,
+    simd::ln_1p_f32
+);
+scalar!(f64, Kind::F64, 52_u32, f64::exp, f64::exp, f64::ln, f64::ln, f64::recip, f64::ln_1p);

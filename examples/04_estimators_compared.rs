@@ -2,16 +2,16 @@
 //! enumeration of all codes. Leaves `estimators.jsonl` and `estimators.svg` in `runs/04_estimators_compared`.
 //!
 //! ```text
-//! cargo run --release --example 04_estimators_compared              8x4, ten seconds
-//! cargo run --release --example 04_estimators_compared -- 64x2      another latent space, categories x variables; half a minute
+//! cargo run --release --example 04_estimators_compared              8x4, three seconds
+//! cargo run --release --example 04_estimators_compared -- 64x2      another latent space, categories x variables; ten seconds
 //! cargo run --release --example 04_estimators_compared -- --smoke   2x4 and a check, a second
 //!
 //! 8x4, relative to the exact gradient's norm
 //!                             bias      sd   error  µs a row
 //! REINFORCE, b = E f         0.000   3.963   3.963         –
-//! ST, τ 1                    0.101   0.817   0.823      0.35
-//! ReinMax, τ 1               0.050   1.529   1.530      0.50
-//! ReinMax-Rao, τ 1           0.396   1.216   1.279     92.14
+//! ST, τ 1                    0.101   0.817   0.823      0.26
+//! ReinMax, τ 1               0.050   1.529   1.530      0.51
+//! ReinMax-Rao, τ 1           0.397   1.215   1.278      4.98
 //! …
 //! ```
 

@@ -2,7 +2,7 @@
 //! enumeration of all codes. Leaves `estimators.jsonl` and `estimators.svg` in `runs/04_estimators_compared`.
 //!
 //! ```text
-//! cargo run --release --example 04_estimators_compared              8x4, three seconds
+//! cargo run --release --example 04_estimators_compared              8x4, four seconds
 //! cargo run --release --example 04_estimators_compared -- 64x2      another latent space, categories x variables; ten seconds
 //! cargo run --release --example 04_estimators_compared -- --smoke   2x4 and a check, a second
 //!

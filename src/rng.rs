@@ -134,6 +134,7 @@ impl LaneRng {
 
 vectorized! {
     fn fill_exponential<T: Scalar>(state: &mut [[u32; LANES]; 4], out: &mut [T]) {
+        let minus_ln_2 = T::of(-std::f64::consts::LN_2);
         for row in out.as_chunks_mut::<LANES>().0 {
             let [a, b, c, d] = state;
             for l in 0..LANES {
@@ -141,7 +142,7 @@ vectorized! {
                 let high = xoshiro128_next(&mut lane);
                 let u = T::open_unit_of_halves(high, || xoshiro128_next(&mut lane));
                 [a[l], b[l], c[l], d[l]] = lane;
-                row[l] = -u.ln_normal();
+                row[l] = minus_ln_2 * u.log2_normal();
             }
         }
     }

@@ -73,10 +73,10 @@ pub trait Scalar:
     fn exp(self) -> Self;
     /// Natural logarithm.
     fn ln(self) -> Self;
-    /// [`exp`](Self::exp) for x ≤ 0; faster, and where eˣ would be subnormal some number below 2e-38.
-    fn exp_nonpositive(self) -> Self;
-    /// [`ln`](Self::ln) of a normal number > 0, faster.
-    fn ln_normal(self) -> Self;
+    /// 2ˣ for x ≤ 0, within 2 units in the last place; 0 where that would be subnormal.
+    fn exp2_nonpositive(self) -> Self;
+    /// log₂ of a normal number > 0, within 2 units in the last place.
+    fn log2_normal(self) -> Self;
     /// 1/x of a normal number > 0 whose reciprocal is one, within 2 units in the last place; faster than a division.
     fn recip_normal(self) -> Self;
     /// ln(1 + x), exact for small x.
@@ -96,7 +96,7 @@ pub trait Scalar:
 }
 
 macro_rules! scalar {
-    ($t:ty, $kind:expr, $cells_log2:expr, $exp:path, $exp_nonpositive:path, $ln:path, $ln_normal:path, $recip_normal:path, $ln_1p:path) => {
+    ($t:ty, $kind:expr, $cells_log2:expr, $exp:path, $ln:path, $exp2_nonpositive:path, $log2_normal:path, $recip_normal:path, $ln_1p:path) => {
         impl Scalar for $t {
             const KIND: Kind = $kind;
             const ZERO: Self = 0.0;
@@ -126,12 +126,12 @@ macro_rules! scalar {
                 $ln(self)
             }
             #[inline(always)]
-            fn exp_nonpositive(self) -> Self {
-                $exp_nonpositive(self)
+            fn exp2_nonpositive(self) -> Self {
+                $exp2_nonpositive(self)
             }
             #[inline(always)]
-            fn ln_normal(self) -> Self {
-                $ln_normal(self)
+            fn log2_normal(self) -> Self {
+                $log2_normal(self)
             }
             #[inline(always)]
             fn recip_normal(self) -> Self {
@@ -181,10 +181,10 @@ scalar!(
     Kind::F32,
     23_u32,
     simd::exp_f32,
-    simd::exp_nonpositive_f32,
     simd::ln_f32,
-    simd::ln_normal_f32,
+    simd::exp2_nonpositive_f32,
+    simd::log2_normal_f32,
     simd::recip_normal_f32,
     simd::ln_1p_f32
 );
-scalar!(f64, Kind::F64, 52_u32, f64::exp, f64::exp, f64::ln, f64::ln, f64::recip, f64::ln_1p);
+scalar!(f64, Kind::F64, 52_u32, f64::exp, f64::ln, f64::exp2, f64::log2, f64::recip, f64::ln_1p);

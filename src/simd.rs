@@ -2,8 +2,8 @@
 //!
 //! The functions are branch-free scalar code which the compiler vectorises when it meets them in a loop. A
 //! function declared with [`vectorized!`] is compiled three times, for the build's own target, for AVX2 and for AVX-512, and the CPU's
-//! features choose at run time. No version fuses a multiply with an add or changes the order of a sum, so all three give
-//! the same bits.
+//! features choose at run time. No version changes the order of a sum, or fuses a multiply with an add where the source does
+//! not say so, so all three give the same bits.
 #![allow(unsafe_code)]
 
 use crate::scalar::Scalar;
@@ -29,7 +29,7 @@ macro_rules! vectorized {
             }
 
             #[cfg(target_arch = "x86_64")]
-            #[target_feature(enable = "avx2")]
+            #[target_feature(enable = "avx2,fma")]
             #[allow(clippy::too_many_arguments)]
             fn avx2<T: Scalar>($($arg: $ty),*) $(-> $ret)? {
                 plain($($arg),*)
@@ -54,7 +54,7 @@ pub(crate) use vectorized;
 pub(crate) enum Width {
     /// Those of the build's target.
     Plain,
-    /// 256 bits.
+    /// 256 bits, and fused multiply-adds.
     #[cfg(target_arch = "x86_64")]
     Avx2,
     /// 512 bits.
@@ -73,7 +73,7 @@ pub(crate) fn width() -> Width {
         if wide {
             return Width::Avx512;
         }
-        if is_x86_feature_detected!("avx2") {
+        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
             return Width::Avx2;
         }
     }
@@ -133,13 +133,6 @@ pub(crate) fn exp_f32(x: f32) -> f32 {
     e * power_of_two(half) * power_of_two(n.wrapping_sub(half))
 }
 
-/// eˣ for x ≤ 0, within 1 unit in the last place; below −87 as at −87, 1.6e-38, so that the result is a normal number.
-#[inline(always)]
-pub(crate) fn exp_nonpositive_f32(x: f32) -> f32 {
-    let (e, n) = exp_reduced(if x < -87.0 { -87.0 } else { x });
-    e * power_of_two(n)
-}
-
 /// (eʳ, n) with x = n ln 2 + r and |r| ≤ ½ ln 2, for −104 ≤ x ≤ 89; eʳ by a polynomial (coefficients: Moshier, Cephes `expf`).
 #[inline(always)]
 #[allow(clippy::excessive_precision)] // the source's digits
@@ -182,12 +175,6 @@ pub(crate) fn ln_f32(x: f32) -> f32 {
     }
 }
 
-/// [`ln_f32`] for a normal number x > 0, with the same bits.
-#[inline(always)]
-pub(crate) fn ln_normal_f32(x: f32) -> f32 {
-    ln_scaled(x, 0.0)
-}
-
 /// ln x − n ln 2 for a normal number x > 0.
 ///
 /// x = 2ᵏ m with m in [√½, √2); ln m by a polynomial in m − 1 (coefficients: Moshier, Cephes `logf`).
@@ -210,6 +197,50 @@ fn ln_scaled(x: f32, n: f32) -> f32 {
     let square = f * f;
     let tail = p * f * square - 2.121_944_4e-4 * k - 0.5 * square;
     f + tail + 0.693_359_375 * k
+}
+
+/// log₂ x within 2 units in the last place, for a normal number x > 0: x = 2ᵏ m as in [`ln_scaled`], with its polynomial.
+///
+/// This and [`exp2_nonpositive_f32`] are for the kernels that draw by the hundred. They use fused multiply-adds, which have the same
+/// bits everywhere but are slow on a CPU without the instruction.
+#[inline(always)]
+#[allow(clippy::excessive_precision)] // the source's digits
+pub(crate) fn log2_normal_f32(x: f32) -> f32 {
+    const SQRT_HALF: u32 = 0x3f35_04f3;
+    let bits = x.to_bits().wrapping_sub(SQRT_HALF);
+    let k = ((bits as i32) >> 23) as f32;
+    let f = f32::from_bits((bits & 0x007f_ffff).wrapping_add(SQRT_HALF)) - 1.0;
+    let p = 7.037_683_629_2e-2_f32;
+    let p = p.mul_add(f, -1.151_461_031_0e-1);
+    let p = p.mul_add(f, 1.167_699_874_0e-1);
+    let p = p.mul_add(f, -1.242_014_084_6e-1);
+    let p = p.mul_add(f, 1.424_932_278_7e-1);
+    let p = p.mul_add(f, -1.666_805_766_5e-1);
+    let p = p.mul_add(f, 2.000_071_476_5e-1);
+    let p = p.mul_add(f, -2.499_999_399_3e-1);
+    let p = p.mul_add(f, 3.333_333_117_4e-1);
+    let square = f * f;
+    let ln = (p * f).mul_add(square, square.mul_add(-0.5, f));
+    ln.mul_add(std::f32::consts::LOG2_E, k)
+}
+
+/// 2ˣ for x ≤ 0 within 2 units in the last place; 0 below −126, where 2ˣ would be subnormal and everything done with it slow.
+#[inline(always)]
+#[allow(clippy::excessive_precision)] // the source's digits
+pub(crate) fn exp2_nonpositive_f32(x: f32) -> f32 {
+    const ROUND: f32 = 12_582_912.0; // see `exp_reduced`, whose polynomial this is
+    let clamped = if x < -126.0 { -126.0 } else { x };
+    let rounded = clamped + ROUND;
+    let r = (clamped - (rounded - ROUND)) * std::f32::consts::LN_2;
+    let p = 1.987_569_15e-4_f32;
+    let p = p.mul_add(r, 1.398_199_95e-3);
+    let p = p.mul_add(r, 8.333_451_91e-3);
+    let p = p.mul_add(r, 4.166_579_59e-2);
+    let p = p.mul_add(r, 1.666_666_55e-1);
+    let p = p.mul_add(r, 5.000_000_12e-1);
+    let e = p.mul_add(r * r, r) + 1.0;
+    let power = e * power_of_two((rounded.to_bits() as i32).wrapping_sub(ROUND.to_bits() as i32));
+    if x < -126.0 { 0.0 } else { power }
 }
 
 /// 1/x within 2 units in the last place, for a normal x > 0 whose reciprocal is normal too.
@@ -266,16 +297,19 @@ mod tests {
     }
 
     #[test]
-    fn the_functions_for_part_of_the_numbers_agree_there() {
+    fn base_2_is_within_two_ulps() {
         for x in floats() {
             if x >= f32::MIN_POSITIVE {
-                assert_eq!(ln_normal_f32(x).to_bits(), ln_f32(x).to_bits());
+                let error = ulps(log2_normal_f32(x), f64::from(x).log2());
+                assert!(error <= 2.0, "log2({x}) = {}: {error}", log2_normal_f32(x));
             }
-            if (-87.0..=0.0).contains(&x) {
-                assert_eq!(exp_nonpositive_f32(x).to_bits(), exp_f32(x).to_bits());
+            if (-126.0..=0.0).contains(&x) {
+                let error = ulps(exp2_nonpositive_f32(x), f64::from(x).exp2());
+                assert!(error <= 2.0, "exp2({x}) = {}: {error}", exp2_nonpositive_f32(x));
             }
         }
-        assert!(exp_nonpositive_f32(f32::NEG_INFINITY) < 2e-38 && exp_nonpositive_f32(f32::NAN).is_nan());
+        assert_eq!(exp2_nonpositive_f32(f32::NEG_INFINITY), 0.0);
+        assert!(exp2_nonpositive_f32(f32::NAN).is_nan());
     }
 
     #[test]

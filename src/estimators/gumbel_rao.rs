@@ -141,12 +141,13 @@ vectorized! {
         let e = e.as_chunks_mut::<LANES>().0;
         let (e_hot, mut log_hot) = (e[hot], [T::ZERO; LANES]);
         for l in 0..LANES {
-            log_hot[l] = e_hot[l].ln_normal();
+            log_hot[l] = e_hot[l].log2_normal();
         }
         for ((q, &log_pi), &inv_pi) in e.iter_mut().zip(log_pi).zip(inv_pi) {
             if log_pi < T::of(FAR) {
+                let log_pi = log_pi * T::of(std::f64::consts::LOG2_E);
                 for l in 0..LANES {
-                    q[l] = (-inv_tau * (q[l].ln_normal() - log_hot[l] - log_pi)).exp_nonpositive();
+                    q[l] = (-inv_tau * (q[l].log2_normal() - log_hot[l] - log_pi)).exp2_nonpositive();
                 }
                 continue;
             }
@@ -161,8 +162,8 @@ vectorized! {
                 }
             } else {
                 for l in 0..LANES {
-                    let down = (q[l] * inv_pi + e_hot[l]).ln_normal() - log_hot[l];
-                    q[l] = (-inv_tau * down).exp_nonpositive();
+                    let down = (q[l] * inv_pi + e_hot[l]).log2_normal() - log_hot[l];
+                    q[l] = (-inv_tau * down).exp2_nonpositive();
                 }
             }
         }

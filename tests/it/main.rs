@@ -5,6 +5,7 @@ mod bits;
 mod command_line;
 mod composition;
 mod damage;
+mod explorer;
 mod extremes;
 mod gemm;
 mod goldens;

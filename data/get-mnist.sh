@@ -1,16 +1,26 @@
 #!/bin/sh
-# Downloads the four files of MNIST, 11 MB, and checks them.
+# Downloads the four files of MNIST, Fashion-MNIST or KMNIST, 11 to 31 MB, and checks them.
 #
-#   data/get-mnist.sh [directory]      (default: mnist, beside this script)
+#   data/get-mnist.sh [mnist|fashion|kmnist] [directory]      (default: mnist; a directory of that name beside this script)
 #
-# What is checked is the SHA-256 of the decompressed content, so it does not matter how a mirror compressed it.
+# What is checked is a SHA-256: of MNIST, of the decompressed content, so it does not matter how a mirror compressed it; of the
+# others, of the .gz file as its authors published it.
 # Files that are there and right are left alone; a wrong one is an error and is left alone too.
 # MNIST_MIRRORS: other places to try, URLs separated by spaces (curl also takes file://).
 set -eu
 
-mirrors=${MNIST_MIRRORS:-"https://ossci-datasets.s3.amazonaws.com/mnist https://storage.googleapis.com/cvdf-datasets/mnist"}
+case ${1:-} in
+    mnist | fashion | kmnist) set_name=$1; shift ;;
+    *) set_name=mnist ;;
+esac
+case $set_name in
+    mnist) places="https://ossci-datasets.s3.amazonaws.com/mnist https://storage.googleapis.com/cvdf-datasets/mnist" ;;
+    fashion) places="http://fashion-mnist.s3-website.eu-central-1.amazonaws.com" ;;
+    kmnist) places="http://codh.rois.ac.jp/kmnist/dataset/kmnist" ;;
+esac
+mirrors=${MNIST_MIRRORS:-$places}
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
-dir=${1:-"$here/mnist"}
+dir=${1:-"$here/$set_name"}
 
 fail() {
     echo "get-mnist: $*" >&2
@@ -44,6 +54,11 @@ part=
 trap 'rm -f -- "$part"' EXIT
 trap 'exit 1' HUP INT TERM
 
+# What the SHA-256 of a .gz file is taken of.
+checked() {
+    if [ "$set_name" = mnist ]; then gzip -dc; else cat; fi
+}
+
 # get NAME SHA256: makes sure that $dir/NAME or $dir/NAME.gz is there and right.
 get() {
     name=$1
@@ -51,15 +66,21 @@ get() {
     for file in "$dir/$name" "$dir/$name.gz"; do
         [ -e "$file" ] || continue
         case $file in
-            *.gz) found=$(gzip -dc <"$file" | sha256) ;;
-            *) found=$(sha256 <"$file") ;;
+            *.gz) found=$(checked <"$file" | sha256) ;;
+            *)
+                if [ "$set_name" != mnist ]; then
+                    echo "$file: there; not checked, as only the .gz file's SHA-256 is known"
+                    return
+                fi
+                found=$(sha256 <"$file")
+                ;;
         esac
         if [ "$found" = "$right" ]; then
             echo "$file: there, and right"
             return
         fi
-        fail "$file is not the official file (SHA-256 of the content $found, expected $right).
-Remove it, or name another directory: $0 directory"
+        fail "$file is not the official file (SHA-256 $found, expected $right).
+Remove it, or name another directory: $0 $set_name directory"
     done
 
     part=$dir/$name.gz.$$.tmp
@@ -74,20 +95,36 @@ Remove it, or name another directory: $0 directory"
             reasons="$reasons
   $url: not a gzip file, or cut off"
         else
-            found=$(gzip -dc <"$part" | sha256)
+            found=$(checked <"$part" | sha256)
             if [ "$found" = "$right" ]; then
                 mv -- "$part" "$dir/$name.gz"
                 return
             fi
             reasons="$reasons
-  $url: SHA-256 of the content is $found, expected $right"
+  $url: SHA-256 is $found, expected $right"
         fi
     done
     fail "could not get $name.gz:$reasons"
 }
 
-get train-images-idx3-ubyte ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db
-get train-labels-idx1-ubyte 65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5
-get t10k-images-idx3-ubyte 0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7
-get t10k-labels-idx1-ubyte ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2
-echo "MNIST is complete in $dir"
+case $set_name in
+    mnist)
+        get train-images-idx3-ubyte ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db
+        get train-labels-idx1-ubyte 65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5
+        get t10k-images-idx3-ubyte 0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7
+        get t10k-labels-idx1-ubyte ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2
+        ;;
+    fashion)
+        get train-images-idx3-ubyte 3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84
+        get train-labels-idx1-ubyte a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845
+        get t10k-images-idx3-ubyte 346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073
+        get t10k-labels-idx1-ubyte 67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5
+        ;;
+    kmnist)
+        get train-images-idx3-ubyte 51467d22d8cc72929e2a028a0428f2086b092bb31cfb79c69cc0a90ce135fde4
+        get train-labels-idx1-ubyte e38f9ebcd0f3ebcdec7fc8eabdcdaef93bb0df8ea12bee65224341c8183d8e17
+        get t10k-images-idx3-ubyte edd7a857845ad6bb1d0ba43fe7e794d164fe2dce499a1694695a792adfac43c5
+        get t10k-labels-idx1-ubyte 20bb9a0ef54c7db3efc55a92eef5582c109615df22683c380526788f98e42a1c
+        ;;
+esac
+echo "$set_name is complete in $dir"

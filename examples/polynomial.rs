@@ -9,7 +9,7 @@
 //! optimum, min(c^p, (1 − c)^p). An estimator sees neither: it gets the derivative of |x − c|^p at the sample, x = 0 or 1. At p = 2
 //! ReinMax is exact in the mean, while Straight-Through's first-order gradient vanishes at π = c and keeps it there.
 //!
-//! Prints a table and leaves `polynomial.svg` in `--out`: how far the expected loss lies above the optimum, step by step. The curve
+//! Prints a table and leaves `polynomial.jsonl` and `polynomial.svg` in `--out`: how far the expected loss lies above the optimum, step by step. The curve
 //! "exact gradient" is that of the expected loss itself.
 
 #[path = "common/svg.rs"]
@@ -28,7 +28,7 @@ use hardgrad::{Error, Mat, MatMut, ParamGrads, ParamStore, Tape, Var, Workspace}
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
-use svg::{LogChart, Series};
+use svg::{Chart, Mark, Scale, Series};
 
 const LATENTS: usize = 128;
 
@@ -185,7 +185,7 @@ fn run(args: &Args) -> Result<(), String> {
     let text = |e: Error| e.to_string();
     let optimum = args.c.min(1.0 - args.c).powf(args.p);
     println!("{:26} {:>10} {:>10} {:>8}", "estimator", "final loss", "excess", "seconds");
-    let mut series = Vec::new();
+    let (mut series, mut lines) = (Vec::new(), String::new());
     let exact = std::iter::once(("exact gradient", None));
     let estimators = estimators().map_err(text)?;
     for (name, estimator) in exact.chain(estimators.iter().map(|(name, e)| (*name, Some(&**e)))) {
@@ -197,20 +197,23 @@ fn run(args: &Args) -> Result<(), String> {
         if args.smoke && name == "ReinMax" && last > 0.1 * first {
             return Err(format!("ReinMax: {last} above the optimum, expected at most {}", 0.1 * first));
         }
+        lines += &format!("{{\"estimator\":\"{name}\",\"excess\":{excess:?}}}\n");
         let points = excess.iter().enumerate().map(|(step, &y)| (step as f64, y)).collect();
         series.push(Series { name: name.to_owned(), points });
     }
     println!("{:26} {optimum:>10.6}", "optimum");
     let path = args.out.join("polynomial.svg");
     picture(args, series, &path).map_err(|e| format!("cannot write {}: {e}", path.display()))?;
-    println!("in {}", path.display());
+    let numbers = args.out.join("polynomial.jsonl");
+    std::fs::write(&numbers, lines).map_err(|e| format!("cannot write {}: {e}", numbers.display()))?;
+    println!("in {}: polynomial.jsonl, polynomial.svg", args.out.display());
     Ok(())
 }
 
 fn picture(args: &Args, series: Vec<Series>, path: &Path) -> std::io::Result<()> {
     let lowest = series.iter().flat_map(|s| &s.points).map(|p| p.1).filter(|&y| y > 0.0);
     let floor = lowest.fold(1.0, f64::min).max(1e-8);
-    let chart = LogChart {
+    let chart = Chart {
         title: format!(
             "E|D − {}|<tspan dy=\"-6\" font-size=\"11\">{}</tspan>\
              <tspan dx=\"6\" dy=\"6\">over {LATENTS} binary variables</tspan>",
@@ -218,9 +221,10 @@ fn picture(args: &Args, series: Vec<Series>, path: &Path) -> std::io::Result<()>
         ),
         x_label: "step".into(),
         y_label: "expected loss above the optimum".into(),
-        floor,
+        x: Scale::Linear { low: 0.0 },
+        y: Scale::Log { floor },
+        mark: Mark::Line,
         series,
     };
-    std::fs::create_dir_all(&args.out)?;
-    std::fs::write(path, chart.to_svg())
+    chart.save(path)
 }

@@ -5,11 +5,13 @@
 //! cargo run --release --example train_vae -- --estimator stgs --tau 0.5 --lr 3e-4 --epochs 10 --out runs/stgs
 //! ```
 //!
-//! Leaves `config.json`, `metrics.jsonl`, `checkpoint.bin`, `reconstructions.png` and `samples.png` in `--out`. The defaults
+//! Leaves `config.json`, `metrics.jsonl`, `curves.svg`, `checkpoint.bin`, `reconstructions.png` and `samples.png` in `--out`. The defaults
 //! (ReinMax, 8×4, 20 epochs) take about a minute on two cores with MNIST and reach about 135 nats.
 //!
 //! Exit status: 0 done; 1 the run failed (a loss that is not finite, a full disk, a damaged file); 2 wrong arguments.
 
+#[path = "common/curves.rs"]
+mod curves;
 #[path = "common/data.rs"]
 mod data;
 #[path = "common/estimator.rs"]
@@ -20,6 +22,8 @@ mod pictures;
 mod progress;
 #[path = "common/run_dir.rs"]
 mod run_dir;
+#[path = "common/svg.rs"]
+mod svg;
 
 use clap::Parser;
 use data::DatasetChoice;
@@ -39,7 +43,8 @@ struct Args {
     /// Data to train on
     #[arg(long, value_enum, default_value = "auto")]
     dataset: DatasetChoice,
-    /// Directory with MNIST's four files, plain or .gz [also looked for: $MNIST_DIR, data/mnist]
+    /// Directory with the four files of MNIST, Fashion-MNIST or KMNIST, plain or .gz, or one of EMNIST's prefixes
+    /// (emnist/emnist-letters) [without it: $MNIST_DIR, data/mnist]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     #[command(flatten)]
@@ -135,6 +140,7 @@ fn run(args: &Args) -> Result<(), RunError> {
         let record = trainer.epoch(&mut |p| reporter.step(p)).map_err(|e| diverged(e, &dir, epoch - 1))?;
         let seconds = start.elapsed().as_secs_f64();
         dir.save(&trainer, seconds)?;
+        curves::save(&trainer, &dir.file("curves.svg"))?;
         reporter.epoch(&record, seconds);
         if epoch % 5 == 0 && epoch != args.epochs {
             dir.save_pictures(&mut trainer, &data)?;
@@ -220,7 +226,7 @@ fn summary(args: &Args, trainer: &Trainer<'_>, data: &Dataset, before: usize, se
         println!("{name} loss {:.2} nats = bce {:.2} + kl {:.2}", l.loss, l.bce, l.kl);
     }
     println!(
-        "in {}: config.json, metrics.jsonl, checkpoint.bin, reconstructions.png, samples.png",
+        "in {}: config.json, metrics.jsonl, curves.svg, checkpoint.bin, reconstructions.png, samples.png",
         args.out.display()
     );
 }

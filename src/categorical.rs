@@ -30,6 +30,11 @@ vectorized! {
 
 /// Index of the largest of `scores`, the first one where several are equal.
 ///
+/// ```
+/// use hardgrad::categorical::argmax;
+/// assert_eq!(argmax([1.0, 3.0, 3.0]), 1);
+/// ```
+///
 /// # Panics
 /// If there are none.
 pub fn argmax<T: Scalar>(scores: impl IntoIterator<Item = T>) -> usize {

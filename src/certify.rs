@@ -21,6 +21,7 @@ use crate::kernels::softmax::log_softmax_row;
 use crate::rng::uniform;
 
 /// What [`certify`] found.
+#[must_use]
 #[derive(Clone, Debug, PartialEq)]
 pub struct Certificate {
     /// The estimator's mean, `[L, C]`.

@@ -6,6 +6,7 @@ use crate::rng::uniform;
 use crate::tape::{Tape, Var, Workspace};
 
 /// The largest disagreement that [`gradcheck`] found.
+#[must_use]
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Disagreement {
     /// |vjp − difference quotient|, relative to the larger of 1 and the largest gradient entry of that input.
@@ -42,6 +43,34 @@ pub fn gradcheck(
     inputs: &[Mat<f64>],
     f: impl for<'t> Fn(&mut Tape<'t, f64>, &[Var]) -> Var,
 ) -> Disagreement {
+    gradcheck_with(rng, &(), inputs, |tape, (), leaves| f(tape, leaves))
+}
+
+/// [`gradcheck`] of a function that records [`CustomOp`](crate::CustomOp)s: a tape borrows them, so they are handed in as
+/// `ops` (one, a tuple, any type that holds them) and `f` gets them back with the tape's lifetime.
+///
+/// ```
+/// use hardgrad::estimators::{GumbelGivenSample, Noise};
+/// use hardgrad::{Mat, gradcheck::gradcheck_with, rng};
+/// let noise = Noise::given(vec![0.0; 3]);
+/// let y_given_d = GumbelGivenSample::new(&noise, 3); // borrows the noise: not 'static
+/// let log_pi = Mat::from_rows(&[[-1.0, -0.7, -1.9]]);
+/// let worst = gradcheck_with(&mut rng::from_key(1), &y_given_d, &[log_pi], |tape, op, v| {
+///     let sample = tape.constant(Mat::from_rows(&[[0.0, 1.0, 0.0]]).view());
+///     tape.custom(op, &[v[0], sample])
+/// });
+/// assert!(worst.error < 1e-9);
+/// ```
+///
+/// # Panics
+/// As [`gradcheck`].
+#[track_caller]
+pub fn gradcheck_with<O>(
+    rng: &mut impl rand::Rng,
+    ops: &O,
+    inputs: &[Mat<f64>],
+    f: impl for<'t> Fn(&mut Tape<'t, f64>, &'t O, &[Var]) -> Var,
+) -> Disagreement {
     const H: f64 = 1e-3;
     let params = ParamStore::new();
     let mut workspace = Workspace::new();
@@ -50,7 +79,7 @@ pub fn gradcheck(
 
     let mut tape = workspace.tape(&params);
     let leaves: Vec<Var> = inputs.iter().map(|m| tape.leaf(m.view())).collect();
-    let y = f(&mut tape, &leaves);
+    let y = f(&mut tape, ops, &leaves);
     g.extend(tape.value(y).data.iter().map(|_| 0.5 + uniform::<f64>(rng)));
     tape.backward_from(y, &g, &mut ParamGrads::zeros(&params));
     let grads: Vec<Mat<f64>> = leaves.iter().map(|&v| tape.grad_or_zeros(v)).collect();
@@ -64,7 +93,7 @@ pub fn gradcheck(
                 inputs[input].as_mut_slice()[element] = x + steps * H;
                 let mut tape = workspace.tape(&params);
                 let leaves: Vec<Var> = inputs.iter().map(|m| tape.leaf(m.view())).collect();
-                let y = f(&mut tape, &leaves);
+                let y = f(&mut tape, ops, &leaves);
                 let y = tape.value(y).data;
                 assert!(y.len() == g.len(), "gradcheck: f gave {} numbers, then {}", g.len(), y.len());
                 y.iter().zip(&g).map(|(y, g)| y * g).sum::<f64>()

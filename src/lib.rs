@@ -1,6 +1,9 @@
 //! Gradients through discrete choices: a small tape-based autodiff engine, and the gradient estimators of Wang and Bui,
 //! "Beyond ReinMax: Low-Variance Gradient Estimators for Discrete Latent Variables" (2026), on the CPU.
 //!
+//! New to the subject, or to the library? Begin with the [guide]: nine short chapters, from "what is a gradient through a
+//! sample" to an estimator of your own.
+//!
 //! A sample from a categorical distribution has no derivative, so backpropagation stops there. An estimator puts something
 //! useful in its place. Here it is a node of the tape whose backward is not the derivative of its forward:
 //!
@@ -42,23 +45,25 @@
 //!
 //! # From the paper to the code
 //!
+//! A linked equation number leads to the method; its source link, to the lines.
+//!
 //! | equation | type | file | test |
 //! |---|---|---|---|
 //! | 2, exact gradient | [`exact::Problem::gradient`] | `src/exact.rs` | `tests/it/identities.rs` |
-//! | 3, ST | [`estimators::StraightThrough`] | `src/estimators/straight_through.rs` | `tests/it/goldens.rs` |
+//! | [3](estimators::StraightThrough#method.vjp), ST | [`estimators::StraightThrough`] | `src/estimators/straight_through.rs` | `tests/it/goldens.rs` |
 //! | 4, Gumbel-max | [`categorical::sample`] | `src/categorical.rs` | `tests/it/goldens.rs` |
-//! | 5, STGS | [`estimators::StraightThroughGumbelSoftmax`] | `src/estimators/straight_through_gumbel_softmax.rs` | `tests/it/goldens.rs` |
-//! | 6, 7, Gumbel-Rao | [`estimators::GumbelRao`] | `src/estimators/gumbel_rao.rs` | `tests/it/goldens.rs` |
-//! | Fan et al. (2022), GST | [`estimators::GappedStraightThrough`] | `src/estimators/gapped_straight_through.rs` | `tests/it/goldens.rs` |
+//! | [5](estimators::StraightThroughGumbelSoftmax#method.vjp), STGS | [`estimators::StraightThroughGumbelSoftmax`] | `src/estimators/straight_through_gumbel_softmax.rs` | `tests/it/goldens.rs` |
+//! | [6, 7](estimators::GumbelRao#method.vjp), Gumbel-Rao | [`estimators::GumbelRao`] | `src/estimators/gumbel_rao.rs` | `tests/it/goldens.rs` |
+//! | [Fan et al. (2022)](estimators::GappedStraightThrough#method.vjp), GST | [`estimators::GappedStraightThrough`] | `src/estimators/gapped_straight_through.rs` | `tests/it/goldens.rs` |
 //! | 7, noise given D | [`certify::gumbel_given`] | `src/certify.rs` | `tests/it/identities/sampling.rs` |
 //! | 9, 11, first and second order | [`exact::Problem::first_order`], [`exact::Problem::second_order`] | `src/exact.rs` | `tests/it/identities.rs` |
-//! | 12, ReinMax | [`estimators::ReinMax`] | `src/estimators/reinmax.rs` | `tests/it/goldens.rs` |
-//! | table 1, ReinMax-Argmax | [`estimators::ReinMaxArgmax`] | `src/estimators/reinmax.rs` | `tests/it/goldens.rs` |
+//! | [12](estimators::ReinMax#method.vjp), ReinMax | [`estimators::ReinMax`] | `src/estimators/reinmax.rs` | `tests/it/goldens.rs` |
+//! | [table 1](estimators::ReinMaxArgmax#method.vjp), ReinMax-Argmax | [`estimators::ReinMaxArgmax`] | `src/estimators/reinmax.rs` | `tests/it/goldens.rs` |
 //! | section 2.5, REINFORCE | [`estimators::Reinforce`] | `src/estimators/reinforce.rs` | `tests/it/unbiased.rs` |
 //! | 15, REBAR | [`estimators::Rebar`] | `src/estimators/rebar.rs` | `tests/it/unbiased.rs` |
-//! | 17, ReinMax-Rao | [`estimators::ReinMaxRao`] | `src/estimators/reinmax_rao.rs` | `tests/it/goldens.rs` |
-//! | 18, ReinMax-CV | [`estimators::ReinMaxCv`] | `src/estimators/reinmax_cv.rs` | `tests/it/goldens.rs` |
-//! | 27, ReinMax-RK2 | [`estimators::ReinMaxRk2`] | `src/estimators/reinmax_rk2.rs` | `tests/it/goldens.rs` |
+//! | [17](estimators::ReinMaxRao#method.vjp), ReinMax-Rao | [`estimators::ReinMaxRao`] | `src/estimators/reinmax_rao.rs` | `tests/it/goldens.rs` |
+//! | [18](estimators::ReinMaxCv#method.vjp), ReinMax-CV | [`estimators::ReinMaxCv`] | `src/estimators/reinmax_cv.rs` | `tests/it/goldens.rs` |
+//! | [27](estimators::ReinMaxRk2#method.vjp), ReinMax-RK2 | [`estimators::ReinMaxRk2`] | `src/estimators/reinmax_rk2.rs` | `tests/it/goldens.rs` |
 //! | 2, the VAE's exact gradient | [`vae::Vae::expected_bce`] | `src/vae.rs` | `tests/it/unbiased.rs` |
 //! | 21, the VAE's loss | [`vae::Vae::loss`] | `src/vae.rs` | `tests/it/tiny_vae.rs` |
 //! | 26, Runge–Kutta | [`exact::Problem::rk2`] | `src/exact.rs` | `tests/it/identities.rs` |

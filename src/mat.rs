@@ -25,6 +25,11 @@ impl<T: Scalar> Mat<T> {
 
     /// From row-major numbers.
     ///
+    /// ```
+    /// use hardgrad::Mat;
+    /// assert_eq!(Mat::from_vec(2, 2, vec![1.0, 2.0, 3.0, 4.0]).row(1), [3.0, 4.0]);
+    /// ```
+    ///
     /// # Panics
     /// If there are not `rows · cols` of them.
     #[track_caller]
@@ -39,6 +44,11 @@ impl<T: Scalar> Mat<T> {
     }
 
     /// From a function of (row, column).
+    ///
+    /// ```
+    /// use hardgrad::Mat;
+    /// assert_eq!(Mat::from_fn(2, 2, |i, j| (10 * i + j) as f64).as_slice(), [0.0, 1.0, 10.0, 11.0]);
+    /// ```
     pub fn from_fn(rows: usize, cols: usize, f: impl Fn(usize, usize) -> T) -> Self {
         let data = (0..rows * cols).map(|k| f(k / cols, k % cols)).collect();
         Self { rows, cols, data }
@@ -67,6 +77,28 @@ impl<T: Scalar> Mat<T> {
     /// The numbers, row after row.
     pub fn as_mut_slice(&mut self) -> &mut [T] {
         &mut self.data
+    }
+
+    /// A copy of the rows at `indices`, in their order: a mini-batch. Shape: `[indices.len(), cols]`.
+    ///
+    /// ```
+    /// use hardgrad::Mat;
+    /// let m = Mat::from_rows(&[[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]);
+    /// assert_eq!(m.rows_at(&[2, 0]), Mat::from_rows(&[[5.0, 6.0], [1.0, 2.0]]));
+    /// ```
+    ///
+    /// # Panics
+    /// If an index is not below [`rows`](Self::rows).
+    #[must_use]
+    #[track_caller]
+    pub fn rows_at(&self, indices: &[u32]) -> Self {
+        let mut data = Vec::with_capacity(indices.len() * self.cols);
+        for &i in indices {
+            let n = self.rows;
+            assert!((i as usize) < n, "rows_at: index {i} of a matrix with {n} rows");
+            data.extend_from_slice(self.row(i as usize));
+        }
+        Self { rows: indices.len(), cols: self.cols, data }
     }
 
     /// A borrowed view.

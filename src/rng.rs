@@ -63,6 +63,13 @@ impl Streams {
 }
 
 /// A generator from a 64-bit key, such as one drawn from another generator. Different keys give unrelated generators.
+///
+/// ```
+/// use hardgrad::rng::{from_key, uniform};
+/// let first = |key| uniform::<f64>(&mut from_key(key));
+/// assert_eq!(first(1), first(1));
+/// assert_ne!(first(1), first(2));
+/// ```
 pub fn from_key(key: u64) -> Pcg64 {
     let state = (u128::from(mix(key)) << 64) | u128::from(mix(!key));
     Pcg64::new(state, 0x0a02_bdbf_7bb3_c0a7_ac28_fa16_a64a_bf96)
@@ -79,6 +86,13 @@ fn mix(x: u64) -> u64 {
 
 /// A uniform number in the *open* interval (0, 1): the midpoint of one of 2²³ (f32) or 2⁵² (f64) equal cells, which is
 /// exact in the type. So `ln u` and `ln(−ln u)` are finite, without an epsilon.
+///
+/// ```
+/// use hardgrad::rng::{from_key, uniform};
+/// let mut rng = from_key(3);
+/// let mean = (0..10_000).map(|_| uniform::<f64>(&mut rng)).sum::<f64>() / 1e4;
+/// assert!((mean - 0.5).abs() < 5.0 * (1.0_f64 / 12.0 / 1e4).sqrt()); // five standard errors
+/// ```
 pub fn uniform<T: Scalar>(rng: &mut impl rand::Rng) -> T {
     T::open_unit(rng.next_u64())
 }
@@ -150,6 +164,13 @@ fn xoshiro128_next(s: &mut [u32; 4]) -> u32 {
 
 /// A uniform integer in `0..bound`, by Lemire's multiply-and-reject (unbiased).
 ///
+/// ```
+/// use hardgrad::rng::{below, from_key};
+/// let mut rng = from_key(3);
+/// assert!((0..100).all(|_| below(&mut rng, 6) < 6));
+/// assert_eq!(below(&mut rng, 1), 0);
+/// ```
+///
 /// # Panics
 /// If `bound` is 0.
 pub fn below(rng: &mut impl rand::Rng, bound: u64) -> u64 {
@@ -164,6 +185,13 @@ pub fn below(rng: &mut impl rand::Rng, bound: u64) -> u64 {
 }
 
 /// Shuffles in place (Fisher–Yates): every order is equally likely.
+///
+/// ```
+/// use hardgrad::rng::{from_key, shuffle};
+/// let mut order = [0, 1, 2, 3];
+/// shuffle(&mut from_key(3), &mut order);
+/// assert_eq!(order.iter().sum::<i32>(), 6); // the same numbers in another order
+/// ```
 pub fn shuffle<V>(rng: &mut impl rand::Rng, values: &mut [V]) {
     for i in (1..values.len()).rev() {
         let j = below(rng, i as u64 + 1) as usize;

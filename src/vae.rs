@@ -34,6 +34,13 @@ impl LatentShape {
 
     /// Cᴸ, the number of codes, where they are few enough to be enumerated.
     ///
+    /// ```
+    /// use hardgrad::vae::LatentShape;
+    /// assert_eq!("8x4".parse::<LatentShape>()?.codes()?, 4096);
+    /// assert!("64x8".parse::<LatentShape>()?.codes().is_err());
+    /// # Ok::<(), hardgrad::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// If there are more than 16,384.
     pub fn codes(self) -> Result<usize> {
@@ -45,6 +52,13 @@ impl LatentShape {
     }
 
     /// Every code as a one-hot row, `[Cᴸ, L·C]`; the last variable runs fastest.
+    ///
+    /// ```
+    /// use hardgrad::vae::LatentShape;
+    /// let codes = "2x2".parse::<LatentShape>()?.one_hot_codes::<f32>()?;
+    /// assert_eq!((codes.rows(), codes.row(1)), (4, &[1.0, 0.0, 0.0, 1.0][..]));
+    /// # Ok::<(), hardgrad::Error>(())
+    /// ```
     ///
     /// # Errors
     /// As [`codes`](Self::codes).
@@ -63,6 +77,13 @@ impl LatentShape {
     /// C·L, the length of a code.
     pub fn width(self) -> usize {
         self.categories * self.variables
+    }
+}
+
+impl Default for LatentShape {
+    /// The paper's smallest, 8×4.
+    fn default() -> Self {
+        Self { categories: 8, variables: 4 }
     }
 }
 
@@ -115,6 +136,13 @@ pub struct VaeConfig {
     pub hidden: Vec<usize>,
     /// The latent space.
     pub latent: LatentShape,
+}
+
+impl Default for VaeConfig {
+    /// The paper's network with 8×4 latents.
+    fn default() -> Self {
+        Self::paper(LatentShape::default())
+    }
 }
 
 impl VaeConfig {
@@ -222,6 +250,19 @@ impl Vae {
     /// The decoder runs once for each code, not for each image: with pixel logits l, the cross-entropy is
     /// Σ softplus(l) − x·l, a vector plus one matrix product.
     ///
+    /// ```
+    /// # use hardgrad::{Mat, ParamStore, Workspace, rng, vae::{Vae, VaeConfig}};
+    /// # let mut params = ParamStore::<f64>::new();
+    /// # let config = VaeConfig { pixels: 6, hidden: vec![5], latent: "3x2".parse()? };
+    /// # let vae = Vae::new(&mut params, &config, &mut rng::from_key(0));
+    /// # let mut workspace = Workspace::new();
+    /// # let mut tape = workspace.tape(&params);
+    /// # let x = tape.constant(Mat::from_fn(4, 6, |i, j| ((i + j) % 2) as f64).view());
+    /// let bce = vae.bce_of_every_code(&mut tape, x); // 4 images, 3² codes
+    /// assert_eq!(tape.shape(bce), (4, 9));
+    /// # Ok::<(), hardgrad::Error>(())
+    /// ```
+    ///
     /// # Panics
     /// If there are too many codes; see [`LatentShape::codes`].
     pub fn bce_of_every_code<T: Scalar>(&self, tape: &mut Tape<'_, T>, x: Var) -> Var {
@@ -248,6 +289,22 @@ impl Vae {
 
     /// E −log p(x|D) over D ~ q(z|x), exactly, `[N, 1]`: eq. 1 by enumeration, whose gradient is eq. 2.
     ///
+    /// ```
+    /// # use hardgrad::{Mat, ParamStore, Workspace, rng, vae::{Vae, VaeConfig}};
+    /// # let mut params = ParamStore::<f64>::new();
+    /// # let config = VaeConfig { pixels: 6, hidden: vec![5], latent: "3x2".parse()? };
+    /// # let vae = Vae::new(&mut params, &config, &mut rng::from_key(0));
+    /// # let mut workspace = Workspace::new();
+    /// # let mut tape = workspace.tape(&params);
+    /// # let x = tape.constant(Mat::from_fn(4, 6, |i, j| ((i + j) % 2) as f64).view());
+    /// let logits = tape.constant(Mat::zeros(4, 6).view()); // every code alike
+    /// let every = vae.bce_of_every_code(&mut tape, x);
+    /// let mean = tape.value(every).row(2).iter().sum::<f64>() / 9.0;
+    /// let expected = vae.expected_bce(&mut tape, x, logits);
+    /// assert!((tape.value(expected).data[2] - mean).abs() < 1e-12);
+    /// # Ok::<(), hardgrad::Error>(())
+    /// ```
+    ///
     /// # Panics
     /// If there are too many codes; see [`LatentShape::codes`].
     pub fn expected_bce<T: Scalar>(&self, tape: &mut Tape<'_, T>, x: Var, logits: Var) -> Var {
@@ -261,6 +318,22 @@ impl Vae {
     }
 
     /// log p(x) of each image in nats, exactly: log Σ_z p(x|z) C^−L.
+    ///
+    /// ```
+    /// # use hardgrad::{Mat, ParamStore, Workspace, rng, vae::{Vae, VaeConfig}};
+    /// # let mut params = ParamStore::<f64>::new();
+    /// # let config = VaeConfig { pixels: 6, hidden: vec![5], latent: "3x2".parse()? };
+    /// # let vae = Vae::new(&mut params, &config, &mut rng::from_key(0));
+    /// # let mut workspace = Workspace::new();
+    /// # let mut tape = workspace.tape(&params);
+    /// # let x = tape.constant(Mat::from_fn(4, 6, |i, j| ((i + j) % 2) as f64).view());
+    /// let exact = vae.exact_log_likelihood(&mut tape, x);
+    /// let logits = tape.constant(Mat::zeros(4, 6).view()); // q = the prior: KL 0
+    /// let bce = vae.expected_bce(&mut tape, x, logits);
+    /// assert!(exact[0] >= -tape.value(bce).data[0]); // the bound is a bound
+    /// assert!((exact[0] / 6.0 + 2.0_f64.ln()).abs() < 0.2); // untrained: about ln 2 nats a pixel
+    /// # Ok::<(), hardgrad::Error>(())
+    /// ```
     ///
     /// # Panics
     /// If there are too many codes; see [`LatentShape::codes`].

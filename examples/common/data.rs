@@ -22,8 +22,10 @@ pub fn load(choice: DatasetChoice, dir: Option<&Path>) -> Result<Dataset, String
     if choice == DatasetChoice::Digits {
         return Ok(digits(0, DIGITS_TRAIN, DIGITS_TEST));
     }
+    if let Some(dir) = dir {
+        return load_mnist(dir).map_err(|e| format!("--data: {e}")); // who names a place does not want another
+    }
     let mut places: Vec<PathBuf> = Vec::new();
-    places.extend(dir.map(Path::to_path_buf));
     places.extend(std::env::var_os("MNIST_DIR").map(PathBuf::from));
     places.push("data/mnist".into());
     if let Some(found) = places.iter().find(|place| find_mnist(place).is_ok()) {

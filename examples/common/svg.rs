@@ -1,28 +1,59 @@
-//! Line charts as SVG, written by hand: axes, ticks, labels, one line a series, and a legend in the order of the lines' ends.
+//! Charts as SVG, written by hand: axes, ticks, labels, one line or one kind of dot a series, and a legend.
+#![allow(dead_code)] // each example uses a part
 
 use std::fmt::Write as _;
+use std::path::Path;
+use std::{fs, io};
 
-/// One line of a chart.
+/// One line of a chart, or one kind of dot.
 #[derive(Debug)]
 pub struct Series {
     /// For the legend.
     pub name: String,
-    /// (x, y), by ascending x.
+    /// (x, y); of a line by ascending x.
     pub points: Vec<(f64, f64)>,
 }
 
-/// A chart whose y axis is logarithmic.
+/// How an axis runs.
+#[derive(Clone, Copy, Debug)]
+pub enum Scale {
+    /// From `low`, or the data's smallest if that is smaller, rounded down to a tick.
+    Linear {
+        /// The smallest number that must be on the axis.
+        low: f64,
+    },
+    /// In powers of ten from `floor` on: smaller values are drawn there.
+    Log {
+        /// Where the axis begins, > 0.
+        floor: f64,
+    },
+}
+
+/// What is drawn of the points.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Mark {
+    /// A line through them; the legend is in the order of the lines' ends.
+    Line,
+    /// A dot each; the legend is in the order of the series.
+    Dot,
+}
+
+/// A chart. All texts may hold SVG markup.
 #[derive(Debug)]
-pub struct LogChart {
-    /// Above the plot. May hold SVG markup, as may all texts.
+pub struct Chart {
+    /// Above the plot.
     pub title: String,
     /// Below the x axis.
     pub x_label: String,
     /// Along the y axis.
     pub y_label: String,
-    /// Where the y axis begins: smaller values are drawn there.
-    pub floor: f64,
-    /// The lines.
+    /// The x axis.
+    pub x: Scale,
+    /// The y axis.
+    pub y: Scale,
+    /// Lines or dots.
+    pub mark: Mark,
+    /// What is drawn.
     pub series: Vec<Series>,
 }
 
@@ -30,11 +61,25 @@ const WIDTH: f64 = 960.0;
 const HEIGHT: f64 = 540.0;
 /// The plot's left, top, right and bottom edge.
 const PLOT: [f64; 4] = [84.0, 56.0, 690.0, 474.0];
-/// Seven colours that stay apart for colour-blind readers (Okabe and Ito); the next seven lines have the same, dashed.
+/// Seven colours that stay apart for colour-blind readers (Okabe and Ito); the next seven series have the same, dashed or hollow.
 const COLOURS: [&str; 7] = ["#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"];
 const DASHES: [&str; 3] = ["none", "7 4", "2 3"];
 
-impl LogChart {
+impl Chart {
+    /// With linear axes from the data's smallest numbers on.
+    pub fn linear(title: String, [x, y]: [&str; 2], mark: Mark, series: Vec<Series>) -> Self {
+        let own = Scale::Linear { low: f64::INFINITY };
+        Self { title, x_label: x.into(), y_label: y.into(), x: own, y: own, mark, series }
+    }
+
+    /// Writes the SVG document to `path`, and makes the directories on the way.
+    pub fn save(&self, path: &Path) -> io::Result<()> {
+        if let Some(directory) = path.parent() {
+            fs::create_dir_all(directory)?;
+        }
+        fs::write(path, self.to_svg())
+    }
+
     /// The SVG document.
     pub fn to_svg(&self) -> String {
         let mut svg = format!(
@@ -43,69 +88,48 @@ impl LogChart {
              <rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n"
         );
         let all = || self.series.iter().flat_map(|s| &s.points);
-        let x_end = all().fold(f64::MIN_POSITIVE, |m, p| m.max(p.0));
-        let y_top = all().fold(self.floor, |m, p| m.max(p.1)).log10().mul_add(2.0, 0.1).ceil() / 2.0;
-        let y_low = self.floor.log10();
-        let [left, top, right, bottom] = PLOT;
-        let x_at = |x: f64| left + (right - left) * x / x_end;
-        let y_at = |log: f64| bottom - (bottom - top) * (log.max(y_low) - y_low) / (y_top - y_low);
-        self.axes(&mut svg, x_end, x_at, [y_low, y_top], y_at);
-
+        let (x, y) = (Axis::new(self.x, all().map(|p| p.0)), Axis::new(self.y, all().map(|p| p.1)));
+        self.frame(&mut svg, &x, &y);
         let mut order: Vec<_> = self.series.iter().enumerate().collect();
-        let end = |s: &Series| s.points.last().map_or(0.0, |p| p.1);
-        order.sort_by(|a, b| end(b.1).total_cmp(&end(a.1)));
+        if self.mark == Mark::Line {
+            let end = |s: &Series| s.points.last().map_or(0.0, |p| p.1);
+            order.sort_by(|a, b| end(b.1).total_cmp(&end(a.1)));
+        }
         for (row, (i, series)) in order.into_iter().enumerate() {
-            let points: Vec<_> = series
-                .points
-                .iter()
-                .map(|&(x, y)| format!("{:.1},{:.1}", x_at(x), y_at(y.log10())))
-                .collect();
-            let dash = DASHES[i / COLOURS.len() % DASHES.len()];
-            let pen = format!(
-                "stroke=\"{}\" stroke-dasharray=\"{dash}\" stroke-width=\"2\"",
-                COLOURS[i % COLOURS.len()]
-            );
-            let _ = writeln!(
-                svg,
-                "<polyline fill=\"none\" stroke-linejoin=\"round\" {pen} points=\"{}\"/>",
-                points.join(" ")
-            );
-            let y = top + 12.0 + 22.0 * row as f64;
-            let (from, to) = (right + 24.0, right + 56.0);
-            let _ = writeln!(svg, "<line x1=\"{from}\" y1=\"{y}\" x2=\"{to}\" y2=\"{y}\" {pen}/>");
-            text(&mut svg, [to + 10.0, y + 4.5], "start", &series.name);
+            let points: Vec<_> =
+                series.points.iter().map(|p| [across(x.part(p.0)), up(y.part(p.1))]).collect();
+            let [_, top, right, _] = PLOT;
+            let (key, from) = (top + 12.0 + 22.0 * row as f64, right + 24.0);
+            match self.mark {
+                Mark::Line => {
+                    line(&mut svg, i, &points);
+                    line(&mut svg, i, &[[from, key], [from + 32.0, key]]);
+                }
+                Mark::Dot => {
+                    points.iter().for_each(|&p| dot(&mut svg, i, p));
+                    dot(&mut svg, i, [from + 16.0, key]);
+                }
+            }
+            text(&mut svg, [from + 42.0, key + 4.5], "start", &series.name);
         }
         svg + "</svg>\n"
     }
 
-    fn axes(
-        &self,
-        svg: &mut String,
-        x_end: f64,
-        x_at: impl Fn(f64) -> f64,
-        [y_low, y_top]: [f64; 2],
-        y_at: impl Fn(f64) -> f64,
-    ) {
+    /// Grid, axes, ticks and texts.
+    fn frame(&self, svg: &mut String, x: &Axis, y: &Axis) {
         let [left, top, right, bottom] = PLOT;
-        let mut line = |x1: f64, y1: f64, x2: f64, y2: f64, colour: &str| {
+        let mut rule = |x1: f64, y1: f64, x2: f64, y2: f64, colour: &str| {
             let _ = writeln!(
                 svg,
                 "<line x1=\"{x1:.1}\" y1=\"{y1:.1}\" x2=\"{x2:.1}\" y2=\"{y2:.1}\" stroke=\"{colour}\"/>"
             );
         };
-        let decades: Vec<_> = (y_low.ceil() as i32..=y_top.floor() as i32).collect();
-        decades.iter().for_each(|&d| line(left, y_at(d.into()), right, y_at(d.into()), "#ddd"));
-        let step = round_step(x_end / 6.0);
-        let ticks: Vec<_> = (0..).map(|k| f64::from(k) * step).take_while(|&x| x <= x_end * 1.0001).collect();
-        ticks.iter().for_each(|&x| line(x_at(x), bottom, x_at(x), bottom + 5.0, "#222"));
-        line(left, bottom, right, bottom, "#222");
-        line(left, top, left, bottom, "#222");
-        for d in decades {
-            let sign = if d < 0 { "−" } else { "" };
-            let label = format!("10<tspan dy=\"-5\" font-size=\"10\">{sign}{}</tspan>", d.abs());
-            text(svg, [left - 8.0, y_at(d.into()) + 4.5], "end", &label);
-        }
-        ticks.iter().for_each(|&x| text(svg, [x_at(x), bottom + 20.0], "middle", &x.to_string()));
+        y.ticks().iter().for_each(|t| rule(left, up(t.0), right, up(t.0), "#ddd"));
+        x.ticks().iter().for_each(|t| rule(across(t.0), bottom, across(t.0), bottom + 5.0, "#222"));
+        rule(left, bottom, right, bottom, "#222");
+        rule(left, top, left, bottom, "#222");
+        y.ticks().iter().for_each(|t| text(svg, [left - 8.0, up(t.0) + 4.5], "end", &t.1));
+        x.ticks().iter().for_each(|t| text(svg, [across(t.0), bottom + 20.0], "middle", &t.1));
         text(svg, [0.5 * (left + right), bottom + 44.0], "middle", &self.x_label);
         let middle = 0.5 * (top + bottom);
         let _ = writeln!(svg, "<g transform=\"rotate(-90 24 {middle})\">");
@@ -114,6 +138,84 @@ impl LogChart {
         text(svg, [left, 32.0], "start", &self.title);
         let _ = writeln!(svg, "</g>");
     }
+}
+
+/// An axis from `low` to `high`, which are exponents of ten if it is logarithmic, with a tick each `step`.
+struct Axis {
+    log: bool,
+    low: f64,
+    high: f64,
+    step: f64,
+}
+
+impl Axis {
+    fn new(scale: Scale, values: impl Iterator<Item = f64>) -> Self {
+        let range = |from: f64| values.fold((from, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
+        match scale {
+            Scale::Linear { low } => {
+                let (low, high) = range(low);
+                let low = if low.is_finite() { low } else { 0.0 };
+                let high = if high > low { high } else { low + 1.0 };
+                let step = round_step((high - low) / 6.0);
+                let (low, high) = ((low / step).floor() * step, (high / step).ceil() * step);
+                Self { log: false, low, high, step }
+            }
+            Scale::Log { floor } => {
+                let (low, top) = (floor.log10(), range(floor).1.max(floor).log10());
+                // A little room above the highest point, up to half a decade.
+                let high = top.mul_add(2.0, 0.1).ceil().max(low * 2.0 + 1.0) / 2.0;
+                Self { log: true, low, high, step: 1.0 }
+            }
+        }
+    }
+
+    /// Where a value lies, from 0 to 1.
+    fn part(&self, value: f64) -> f64 {
+        let value = if self.log { value.log10() } else { value };
+        ((value.max(self.low) - self.low) / (self.high - self.low)).min(1.0)
+    }
+
+    /// Places and labels.
+    fn ticks(&self) -> Vec<(f64, String)> {
+        if self.log {
+            let power = |d: i32| {
+                let sign = if d < 0 { "−" } else { "" };
+                format!("10<tspan dy=\"-5\" font-size=\"10\">{sign}{}</tspan>", d.abs())
+            };
+            let decades = self.low.ceil() as i32..=self.high.floor() as i32;
+            return decades.map(|d| (self.part(10f64.powi(d)), power(d))).collect();
+        }
+        let count = ((self.high - self.low) / self.step).round() as u32;
+        let decimals = (-self.step.log10().floor()).max(0.0) as usize;
+        let tick = |k| self.low + f64::from(k) * self.step;
+        (0..=count).map(|k| (self.part(tick(k)), format!("{:.decimals$}", tick(k)))).collect()
+    }
+}
+
+fn across(part: f64) -> f64 {
+    PLOT[0] + (PLOT[2] - PLOT[0]) * part
+}
+
+fn up(part: f64) -> f64 {
+    PLOT[3] - (PLOT[3] - PLOT[1]) * part
+}
+
+fn line(svg: &mut String, i: usize, points: &[[f64; 2]]) {
+    let (colour, dash) = (COLOURS[i % COLOURS.len()], DASHES[i / COLOURS.len() % DASHES.len()]);
+    let points: Vec<_> = points.iter().map(|[x, y]| format!("{x:.1},{y:.1}")).collect();
+    let _ = writeln!(
+        svg,
+        "<polyline fill=\"none\" stroke-linejoin=\"round\" stroke=\"{colour}\" stroke-dasharray=\"{dash}\" \
+         stroke-width=\"2\" points=\"{}\"/>",
+        points.join(" ")
+    );
+}
+
+fn dot(svg: &mut String, i: usize, [x, y]: [f64; 2]) {
+    let colour = COLOURS[i % COLOURS.len()];
+    let fill = if i < COLOURS.len() { colour } else { "white" };
+    let pen = format!("fill=\"{fill}\" stroke=\"{colour}\" stroke-width=\"2.5\"");
+    let _ = writeln!(svg, "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"6\" {pen}/>");
 }
 
 fn text(svg: &mut String, [x, y]: [f64; 2], anchor: &str, content: &str) {

@@ -19,34 +19,52 @@ pub struct MnistFiles {
 }
 
 /// Looks for `train-images-idx3-ubyte`, `train-labels-idx1-ubyte`, `t10k-images-idx3-ubyte` and
-/// `t10k-labels-idx1-ubyte` in `dir`; each may have a dot for the dash before `idx`, and `.gz` at its end. Of several,
-/// the uncompressed one is taken, then the one with the dash.
+/// `t10k-labels-idx1-ubyte` in the directory `place`; each may have `test` for `t10k`, a dot for the dash before `idx`, and
+/// `.gz` at its end. Of several, the uncompressed one is taken, then the one with the dash.
+///
+/// If `place` is no directory, its last part is a prefix of the names: `emnist/emnist-letters` finds
+/// `emnist/emnist-letters-train-images-idx3-ubyte` and so on, as EMNIST is published.
 ///
 /// # Errors
 /// [`Error::Io`] naming the first file that is not there and the names that were tried.
-pub fn find_mnist(dir: &Path) -> Result<MnistFiles> {
+pub fn find_mnist(place: &Path) -> Result<MnistFiles> {
     Ok(MnistFiles {
-        train_images: find(dir, "train-images", "idx3-ubyte")?,
-        train_labels: find(dir, "train-labels", "idx1-ubyte")?,
-        test_images: find(dir, "t10k-images", "idx3-ubyte")?,
-        test_labels: find(dir, "t10k-labels", "idx1-ubyte")?,
+        train_images: find(place, &["train-images"], "idx3-ubyte")?,
+        train_labels: find(place, &["train-labels"], "idx1-ubyte")?,
+        test_images: find(place, &["t10k-images", "test-images"], "idx3-ubyte")?,
+        test_labels: find(place, &["t10k-labels", "test-labels"], "idx1-ubyte")?,
     })
 }
 
-fn find(dir: &Path, stem: &str, ending: &str) -> Result<PathBuf> {
-    let names = ["", ".gz"].map(|gz| ["-", "."].map(|dash| format!("{stem}{dash}{ending}{gz}"))).concat();
+fn find(place: &Path, stems: &[&str], ending: &str) -> Result<PathBuf> {
+    let (dir, prefix) = match (place.is_dir(), place.parent(), place.file_name()) {
+        (false, Some(parent), Some(prefix)) if parent.is_dir() || parent == Path::new("") => {
+            (parent, prefix.to_string_lossy().into_owned() + "-")
+        }
+        _ => (place, String::new()),
+    };
+    let mut names = Vec::new();
+    for gz in ["", ".gz"] {
+        for dash in ["-", "."] {
+            names.extend(stems.iter().map(|stem| format!("{prefix}{stem}{dash}{ending}{gz}")));
+        }
+    }
     // Archives often unpack to a directory of the same name beside the file.
     if let Some(name) = names.iter().find(|name| dir.join(name).is_file()) {
         return Ok(dir.join(name));
     }
+    let no_directory =
+        if prefix.is_empty() { String::new() } else { format!("no directory {}, and ", place.display()) };
     let reason =
-        format!("no file {} in that directory (data/get-mnist.sh downloads MNIST)", names.join(", "));
+        format!("{no_directory}no file {} there (data/get-mnist.sh downloads MNIST)", names.join(", "));
     Err(Error::io("find", &dir.join(&names[0]), io::Error::new(io::ErrorKind::NotFound, reason)))
 }
 
-/// Loads MNIST, or a data set in the same format such as Fashion-MNIST or KMNIST, from the files [`find_mnist`] finds
-/// in `dir`. Images are bytes of any one size, labels are bytes. Whether the content is the official one is not
+/// Loads MNIST, or a data set in the same format such as Fashion-MNIST, KMNIST or EMNIST, from the files [`find_mnist`] finds
+/// at `place`. Images are bytes of any one size, labels are bytes. Whether the content is the official one is not
 /// checked; [`Images::crc32`] tells data sets apart.
+///
+/// EMNIST's files hold each image transposed. Files found by a prefix that begins with `emnist` are therefore turned upright.
 ///
 /// # Errors
 /// If a file is missing or not a valid IDX file (see [`Idx::read`]), has another type or rank, if a label file does not
@@ -56,18 +74,23 @@ fn find(dir: &Path, stem: &str, ending: &str) -> Result<PathBuf> {
 /// let e = hardgrad::data::load_mnist("no/such/place".as_ref()).unwrap_err().to_string();
 /// assert!(e.contains("train-images-idx3-ubyte") && e.contains(".gz"), "{e}");
 /// ```
-pub fn load_mnist(dir: &Path) -> Result<Dataset> {
-    let files = find_mnist(dir)?;
-    let train = load_split(&files.train_images, &files.train_labels)?;
-    let test = load_split(&files.test_images, &files.test_labels)?;
+pub fn load_mnist(place: &Path) -> Result<Dataset> {
+    let files = find_mnist(place)?;
+    let mut train = load_split(&files.train_images, &files.train_labels)?;
+    let mut test = load_split(&files.test_images, &files.test_labels)?;
+    if files.train_images.file_name().is_some_and(|name| name.to_string_lossy().starts_with("emnist")) {
+        for split in [&mut train, &mut test] {
+            split.images = split.images.transposed();
+        }
+    }
     let (a, b) = (train.images(), test.images());
     if (a.rows(), a.cols()) != (b.rows(), b.cols()) {
         let found = format!("found images of {}×{} pixels", b.rows(), b.cols());
         let like = format!("{}×{} as in {}", a.rows(), a.cols(), files.train_images.display());
         return Err(Error::format(&files.test_images, 8, format!("{found}, expected {like}")));
     }
-    let name = dir.file_name().map_or_else(|| "idx".into(), |name| name.to_string_lossy().into_owned());
-    Ok(Dataset { name, train, test, source: Source::Directory(dir.to_path_buf()) })
+    let name = place.file_name().map_or_else(|| "idx".into(), |name| name.to_string_lossy().into_owned());
+    Ok(Dataset { name, train, test, source: Source::Directory(place.to_path_buf()) })
 }
 
 fn load_split(images_path: &Path, labels_path: &Path) -> Result<Split> {
@@ -138,6 +161,32 @@ mod tests {
         assert_eq!(data.train.images().image(2), [16, 17, 18, 19, 20, 21, 22, 23]);
         assert_eq!(data.test.labels(), Some(&[0, 1][..]));
         assert_eq!(data.source, Source::Directory(dir.path().to_path_buf()));
+    }
+
+    #[test]
+    fn emnist_is_found_by_its_prefix_and_turned_upright() {
+        let dir = tempfile::tempdir().unwrap();
+        for (kind, first) in [("digits", 0), ("letters", 100)] {
+            for (split, count) in [("train", 3), ("test", 2)] {
+                let pixels = IdxData::U8((0..count * 8).map(|i| first + i as u8).collect());
+                write(
+                    dir.path(),
+                    &format!("emnist-{kind}-{split}-images-idx3-ubyte"),
+                    &[count, 2, 4],
+                    pixels,
+                );
+                let name = format!("emnist-{kind}-{split}-labels-idx1-ubyte");
+                write(dir.path(), &name, &[count], bytes(count));
+            }
+        }
+        let data = load_mnist(&dir.path().join("emnist-letters")).unwrap();
+        assert_eq!((data.name.as_str(), data.train.len(), data.test.len()), ("emnist-letters", 3, 2));
+        assert_eq!((data.train.images().rows(), data.train.images().cols()), (4, 2));
+        assert_eq!(data.train.images().image(1), [108, 112, 109, 113, 110, 114, 111, 115]);
+        let e = message(&dir.path().join("emnist-balanced"));
+        assert!(e.contains("emnist-balanced-train-images-idx3-ubyte,"), "{e}");
+        // The directory alone does not say which of them.
+        assert!(message(dir.path()).contains(" train-images-idx3-ubyte,"));
     }
 
     #[test]

@@ -118,6 +118,25 @@ impl Images {
         });
     }
 
+    /// The same images with rows and columns exchanged.
+    ///
+    /// ```
+    /// use hardgrad::data::Images;
+    /// let images = Images::new(vec![1, 2, 3, 4, 5, 6], 1, 2, 3)?.transposed();
+    /// assert_eq!((images.rows(), images.image(0)), (3, &[1, 4, 2, 5, 3, 6][..]));
+    /// # Ok::<(), hardgrad::Error>(())
+    /// ```
+    #[must_use]
+    pub fn transposed(&self) -> Self {
+        let mut pixels = Vec::with_capacity(self.pixels.len());
+        for image in self.pixels.chunks_exact(self.pixels_per_image()) {
+            for col in 0..self.cols {
+                pixels.extend(image.iter().skip(col).step_by(self.cols));
+            }
+        }
+        Self { pixels, count: self.count, rows: self.cols, cols: self.rows }
+    }
+
     /// CRC-32 of the pixels: tells two data sets apart, for the record of a run. Not a proof against forgery.
     pub fn crc32(&self) -> u32 {
         crc32fast::hash(&self.pixels)
@@ -179,7 +198,7 @@ impl Split {
 /// Where a data set came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// The four IDX files in this directory.
+    /// The four IDX files in this directory, or those whose names begin with this path's last part.
     Directory(PathBuf),
     /// [`digits()`] with this seed.
     Digits {

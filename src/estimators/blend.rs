@@ -13,6 +13,16 @@ use crate::error::Result;
 use crate::scalar::Scalar;
 
 /// λ · A + (1 − λ) · B. See the [module](self).
+///
+/// ```
+/// use hardgrad::estimators::{Conditional, Latent, SampleEstimator, Work, Blend, ReinMax, StraightThrough};
+/// // π = (¼, ¾), g = (0, 4), so that J(q) g = 4 q_0 q_1 (−1, 1)
+/// let latent = Latent { logits: &[0.0, 3.0_f64.ln()], one_hot: &[0.0, 1.0], gumbel: &[0.0, 0.0], conditional: Conditional::Key(0) };
+/// let (mut dlogits, mut memory) = ([0.0; 2], [0.0; 20]);
+/// Blend::new(ReinMax::new(1.0)?, StraightThrough::new(1.0)?, 0.5)?.vjp(&latent, &[0.0, 4.0], &mut dlogits, Work::new(&mut memory, 2));
+/// assert!((dlogits[1] - 0.625).abs() < 1e-15); // ½ · 0.5 + ½ · 0.75
+/// # Ok::<(), hardgrad::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Blend<A, B> {
     a: A,

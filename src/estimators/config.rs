@@ -93,32 +93,102 @@ pub enum BaselineConfig {
 /// assert_eq!(e.to_string(), "draws: got 0, expected a number from 1 to 1000000");
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[allow(missing_docs)] // the fields are those of the estimators' constructors
 pub enum EstimatorConfig {
+    /// [`StraightThrough`]
     #[serde(rename = "st")]
-    StraightThrough { tau: f64 },
+    StraightThrough {
+        /// τ, at least 1e-30, as everywhere below.
+        tau: f64,
+    },
+    /// [`StraightThroughGumbelSoftmax`]
     #[serde(rename = "stgs")]
-    StraightThroughGumbelSoftmax { tau: f64 },
+    StraightThroughGumbelSoftmax {
+        /// τ
+        tau: f64,
+    },
+    /// [`GumbelRao`]
     #[serde(rename = "gumbel-rao")]
-    GumbelRao { tau: f64, draws: usize },
+    GumbelRao {
+        /// τ
+        tau: f64,
+        /// K, from 1 to 10⁶, as everywhere below.
+        draws: usize,
+    },
+    /// [`GappedStraightThrough`]
     #[serde(rename = "gst")]
-    GappedStraightThrough { gap: Gap, tau: f64 },
+    GappedStraightThrough {
+        /// How far the other logits are kept below the sample's.
+        gap: Gap,
+        /// τ
+        tau: f64,
+    },
+    /// [`ReinMax`]
     #[serde(rename = "reinmax")]
-    ReinMax { tau: f64 },
+    ReinMax {
+        /// τ
+        tau: f64,
+    },
+    /// [`ReinMaxArgmax`]
     #[serde(rename = "reinmax-argmax")]
-    ReinMaxArgmax { tau: f64 },
+    ReinMaxArgmax {
+        /// τ
+        tau: f64,
+    },
+    /// [`ReinMaxRk2`]
     #[serde(rename = "reinmax-rk2")]
-    ReinMaxRk2 { form: Rk2Form, beta: f64 },
+    ReinMaxRk2 {
+        /// Which reading of eq. 27.
+        form: Rk2Form,
+        /// β, from −1e30 to 1e30, as η and λ below; ½ is ReinMax.
+        beta: f64,
+    },
+    /// [`ReinMaxRao`]
     #[serde(rename = "reinmax-rao")]
-    ReinMaxRao { tau: f64, draws: usize },
+    ReinMaxRao {
+        /// τ of the Gumbel-Rao term.
+        tau: f64,
+        /// K
+        draws: usize,
+    },
+    /// [`ReinMaxCv`]
     #[serde(rename = "reinmax-cv")]
-    ReinMaxCv { form: CvForm, tau: f64, draws: usize, eta: f64 },
+    ReinMaxCv {
+        /// Which reading of eq. 18.
+        form: CvForm,
+        /// τ of the control variate.
+        tau: f64,
+        /// K
+        draws: usize,
+        /// η, the weight of the control variate.
+        eta: f64,
+    },
+    /// [`Blend`] of [`ReinMax`] and [`ReinMaxRao`]
     #[serde(rename = "reinmax-blend")]
-    ReinMaxBlend { lambda: f64, tau: f64, rao_tau: f64, draws: usize },
+    ReinMaxBlend {
+        /// λ, the weight of ReinMax; the rest is ReinMax-Rao's.
+        lambda: f64,
+        /// τ of ReinMax.
+        tau: f64,
+        /// τ of ReinMax-Rao.
+        rao_tau: f64,
+        /// K
+        draws: usize,
+    },
+    /// [`Reinforce`](super::Reinforce)
     #[serde(rename = "reinforce")]
-    Reinforce { baseline: BaselineConfig },
+    Reinforce {
+        /// What is taken off the loss.
+        baseline: BaselineConfig,
+    },
+    /// [`Rebar`]
     #[serde(rename = "rebar")]
-    Rebar { tau: f64, eta: f64 },
+    Rebar {
+        /// τ of the relaxation.
+        tau: f64,
+        /// η, the weight of the control variate.
+        eta: f64,
+    },
+    /// The exact gradient, eq. 2, by enumeration of all codes.
     #[serde(rename = "exact")]
     Exact,
 }

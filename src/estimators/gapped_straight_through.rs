@@ -28,6 +28,17 @@ pub enum Gap {
 }
 
 /// GST(gap, τ). See the [module](self).
+///
+/// ```
+/// use hardgrad::estimators::{Conditional, Latent, SampleEstimator, Work, Gap, GappedStraightThrough};
+/// // π = (¼, ¾), g = (0, 4), so that J(q) g = 4 q_0 q_1 (−1, 1)
+/// let latent = Latent { logits: &[0.0, 3.0_f64.ln()], one_hot: &[0.0, 1.0], gumbel: &[0.0, 0.0], conditional: Conditional::Key(0) };
+/// let (mut dlogits, mut memory) = ([0.0; 2], [0.0; 20]);
+/// let q = 1.0 / (1.0 + 2.0_f64.exp()); // the other logit is moved to 2 below
+/// GappedStraightThrough::new(Gap::Fixed(2.0), 1.0)?.vjp(&latent, &[0.0, 4.0], &mut dlogits, Work::new(&mut memory, 2));
+/// assert!((dlogits[1] - 4.0 * q * (1.0 - q)).abs() < 1e-15);
+/// # Ok::<(), hardgrad::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct GappedStraightThrough {
     gap: Gap,

@@ -23,6 +23,18 @@ use crate::scalar::Scalar;
 use crate::simd::{self, LANES, vectorized};
 
 /// GR(τ, K). See the [module](self).
+///
+/// ```
+/// use hardgrad::estimators::{Conditional, Latent, SampleEstimator, Work, GumbelRao};
+/// // π = (¼, ¾), g = (0, 4), so that J(q) g = 4 q_0 q_1 (−1, 1)
+/// let latent = Latent { logits: &[0.0, 3.0_f64.ln()], one_hot: &[0.0, 1.0], gumbel: &[0.0, 0.0], conditional: Conditional::Given { values: &[1.0, 1.0], first: 0, stride: 2 } };
+/// let estimator = GumbelRao::new(1.0, 1)?;
+/// let rows = SampleEstimator::<f64>::work_rows(&estimator);
+/// let (mut dlogits, mut memory) = ([0.0; 2], vec![0.0; 2 * rows]);
+/// estimator.vjp(&latent, &[0.0, 4.0], &mut dlogits, Work::new(&mut memory, 2));
+/// assert!((dlogits[1] - 5.0 / 9.0).abs() < 1e-15); // E = (1, 1): softmax(Y) = (⅙, ⅚)
+/// # Ok::<(), hardgrad::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct GumbelRao {
     tau: f64,

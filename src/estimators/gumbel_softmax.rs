@@ -17,6 +17,14 @@ use crate::kernels::softmax::vjp_row;
 use crate::scalar::Scalar;
 
 /// The relaxed sample and its derivative. See the [module](self).
+///
+/// ```
+/// use hardgrad::estimators::{GumbelSoftmax, SampleEstimator};
+/// let mut sample = [0.0; 2];
+/// GumbelSoftmax::new(1.0)?.draw(&[0.0, 3.0_f64.ln()], &[0.0, 0.0], &mut sample);
+/// assert!((sample[1] - 0.75).abs() < 1e-15);
+/// # Ok::<(), hardgrad::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct GumbelSoftmax {
     forward: f64,

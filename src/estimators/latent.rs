@@ -5,6 +5,17 @@ use crate::scalar::Scalar;
 use crate::simd::LANES;
 
 /// One latent variable, as an estimator's vjp sees it. All slices have C numbers.
+///
+/// ```
+/// use hardgrad::estimators::{Conditional, Latent};
+/// let conditional = Conditional::Given { values: &[0.5, 0.25, 2.0, 1.0], first: 0, stride: 2 };
+/// let latent = Latent { logits: &[0.0, 1.0], one_hot: &[0.0, 1.0], gumbel: &[0.0, 0.0], conditional };
+/// assert_eq!(latent.hot(), 1);
+/// let (mut exponentials, mut row) = (latent.exponentials(), [0.0; 2]);
+/// exponentials.next(&mut row);
+/// exponentials.next(&mut row); // the second of two draws given D
+/// assert_eq!(row, [2.0, 1.0]);
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Latent<'a, T> {
     /// θ
@@ -114,6 +125,13 @@ fn given<T>(values: &[T], at: usize, len: usize) -> &[T] {
 }
 
 /// Temporary memory: rows of C numbers, of unspecified value, taken from the front.
+///
+/// ```
+/// use hardgrad::estimators::Work;
+/// let mut memory = [0.0; 6];
+/// let ([a, b], _) = Work::new(&mut memory, 3).take(); // two rows of three
+/// assert_eq!((a.len(), b.len()), (3, 3));
+/// ```
 #[derive(Debug)]
 pub struct Work<'a, T> {
     memory: &'a mut [T],

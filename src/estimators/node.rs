@@ -14,6 +14,14 @@ const BLOCK: usize = 32;
 /// sample itself.
 ///
 /// Kept by the caller from step to step, so that drawing allocates nothing.
+///
+/// ```
+/// use hardgrad::{estimators::Noise, rng};
+/// let (mut a, mut b) = (Noise::<f32>::new(), Noise::new());
+/// a.draw(&mut rng::from_key(7), 4);
+/// b.draw(&mut rng::from_key(7), 4);
+/// assert_eq!((a.gumbel().len(), &a), (4, &b)); // a function of the generator
+/// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Noise<T> {
     gumbel: Vec<T>,

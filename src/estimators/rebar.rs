@@ -19,6 +19,16 @@ use crate::scalar::Scalar;
 use crate::tape::{CustomOp, InputGrads, Inputs, Recorded, Tape, Var};
 
 /// REBAR(τ, η). See the [module](self).
+///
+/// ```
+/// use hardgrad::estimators::{LossEstimator, Rebar};
+/// let rebar = Rebar::new(0.5, 0.25)?;
+/// let losses = [[5.0], [4.0], [2.0]]; // f(D), f(s(θ+G)), f(s(Y))
+/// let score: f64 = rebar.score(&|k| &losses[k], 0);
+/// assert_eq!(score, 5.0 - 0.25 * 2.0);
+/// assert_eq!(LossEstimator::<f64>::weights(&rebar), [1.0, 0.25, -0.25]);
+/// # Ok::<(), hardgrad::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rebar {
     tau: f64,
@@ -70,6 +80,20 @@ impl<T: Scalar> LossEstimator<T> for Rebar {
 
 /// θ + G given D, eq. 7, as a node that is differentiated with its exponential noise held fixed. Inputs: log π `[N, L·C]` and the
 /// sample D of that shape; value: Y with Z = 1, Y_j = −log(E_j e^{−log π_j} + E_D), Y_D = −log E_D.
+///
+/// ```
+/// use hardgrad::estimators::{GumbelGivenSample, Noise};
+/// use hardgrad::{Mat, ParamStore, Workspace};
+/// let noise = Noise::given(vec![0.0; 2]).with_exponentials(vec![1.0, 1.0]);
+/// let given = GumbelGivenSample::new(&noise, 2);
+/// let (params, mut workspace) = (ParamStore::<f64>::new(), Workspace::new());
+/// let mut tape = workspace.tape(&params);
+/// let log_pi = tape.constant(Mat::from_rows(&[[0.25_f64.ln(), 0.75_f64.ln()]]).view());
+/// let d = tape.constant(Mat::from_rows(&[[0.0, 1.0]]).view());
+/// let y = tape.custom(&given, &[log_pi, d]);
+/// assert_eq!(tape.value(y).data[1], 0.0); // −ln E_D
+/// assert!((tape.value(y).data[0] + 5.0_f64.ln()).abs() < 1e-15); // −ln(E_0/π_0 + E_D)
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct GumbelGivenSample<'a, T> {
     noise: &'a Noise<T>,

@@ -39,6 +39,15 @@ impl Baseline {
 }
 
 /// REINFORCE. See the [module](self).
+///
+/// ```
+/// use hardgrad::estimators::{Baseline, LossEstimator, Reinforce};
+/// let losses = [5.0, 1.0, 3.0]; // of three samples of one example
+/// let score = |baseline| LossEstimator::<f64>::score(&Reinforce::new(baseline), &|_| &losses, 0);
+/// assert_eq!(score(Baseline::Constant(1.5)), 3.5);
+/// assert_eq!(score(Baseline::leave_one_out(3)?), 5.0 - (1.0 + 3.0) / 2.0);
+/// # Ok::<(), hardgrad::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Reinforce {
     baseline: Baseline,

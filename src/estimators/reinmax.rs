@@ -17,6 +17,16 @@ use crate::kernels::softmax::{log_softmax_row, softmax_row, vjp_row};
 use crate::scalar::Scalar;
 
 /// ReinMax(τ). See the [module](self).
+///
+/// ```
+/// use hardgrad::estimators::{Conditional, Latent, SampleEstimator, Work, ReinMax};
+/// // π = (¼, ¾), g = (0, 4), so that J(q) g = 4 q_0 q_1 (−1, 1)
+/// let latent = Latent { logits: &[0.0, 3.0_f64.ln()], one_hot: &[0.0, 1.0], gumbel: &[0.0, 0.0], conditional: Conditional::Key(0) };
+/// let (mut dlogits, mut memory) = ([0.0; 2], [0.0; 20]);
+/// ReinMax::new(1.0)?.vjp(&latent, &[0.0, 4.0], &mut dlogits, Work::new(&mut memory, 2));
+/// assert!((dlogits[1] - 0.5).abs() < 1e-15); // 2 · 4 · ⅛ · ⅞ − ½ · ¾
+/// # Ok::<(), hardgrad::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ReinMax {
     tau: f64,
@@ -46,6 +56,16 @@ impl<T: Scalar> SampleEstimator<T> for ReinMax {
 
 /// ReinMax with D replaced by onehot(argmax θ) inside the first term, table 1: a probe of where ReinMax's variance comes
 /// from, not for training.
+///
+/// ```
+/// use hardgrad::estimators::{Conditional, Latent, SampleEstimator, Work, ReinMaxArgmax};
+/// // π = (¼, ¾), g = (0, 4), so that J(q) g = 4 q_0 q_1 (−1, 1)
+/// let latent = Latent { logits: &[0.0, 3.0_f64.ln()], one_hot: &[1.0, 0.0], gumbel: &[0.0, 0.0], conditional: Conditional::Key(0) };
+/// let (mut dlogits, mut memory) = ([0.0; 2], [0.0; 20]);
+/// ReinMaxArgmax::new(1.0)?.vjp(&latent, &[0.0, 4.0], &mut dlogits, Work::new(&mut memory, 2));
+/// assert!((dlogits[1] - 0.5).abs() < 1e-15); // where ReinMax has 2 · 4 · ⅝ · ⅜ − ½ · ¾ = 1.5
+/// # Ok::<(), hardgrad::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ReinMaxArgmax {
     tau: f64,

@@ -40,6 +40,18 @@ pub enum CvForm {
 }
 
 /// ReinMax-CV(τ, K, η). See the [module](self).
+///
+/// ```
+/// use hardgrad::estimators::{Conditional, Latent, SampleEstimator, Work, CvForm, ReinMaxCv};
+/// // π = (¼, ¾), g = (0, 4), so that J(q) g = 4 q_0 q_1 (−1, 1)
+/// let latent = Latent { logits: &[0.0, 3.0_f64.ln()], one_hot: &[0.0, 1.0], gumbel: &[0.0, 0.0], conditional: Conditional::Given { values: &[1.0; 4], first: 0, stride: 2 } };
+/// let estimator = ReinMaxCv::new(CvForm::Coupled, 1.0, 1, 1.0)?;
+/// let rows = SampleEstimator::<f64>::work_rows(&estimator);
+/// let (mut dlogits, mut memory) = ([0.0; 2], vec![0.0; 2 * rows]);
+/// estimator.vjp(&latent, &[0.0, 4.0], &mut dlogits, Work::new(&mut memory, 2));
+/// assert!((dlogits[1] - 0.5).abs() < 1e-15); // the same draw twice: −S + GR = 0 and ReinMax is left
+/// # Ok::<(), hardgrad::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ReinMaxCv {
     form: CvForm,

@@ -36,6 +36,16 @@ pub enum Rk2Form {
 }
 
 /// ReinMax-RK2(β). See the [module](self).
+///
+/// ```
+/// use hardgrad::estimators::{Conditional, Latent, SampleEstimator, Work, ReinMaxRk2, Rk2Form};
+/// // π = (¼, ¾), g = (0, 4), so that J(q) g = 4 q_0 q_1 (−1, 1)
+/// let latent = Latent { logits: &[0.0, 3.0_f64.ln()], one_hot: &[0.0, 1.0], gumbel: &[0.0, 0.0], conditional: Conditional::Key(0) };
+/// let (mut dlogits, mut memory) = ([0.0; 2], [0.0; 20]);
+/// ReinMaxRk2::new(Rk2Form::Eq27, 1.0)?.vjp(&latent, &[0.0, 4.0], &mut dlogits, Work::new(&mut memory, 2));
+/// assert!((dlogits[1] - 1.0).abs() < 1e-15); // 2 (⅞ · 4 − 3 · ⅞) − ¾
+/// # Ok::<(), hardgrad::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ReinMaxRk2 {
     form: Rk2Form,

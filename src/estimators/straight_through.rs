@@ -16,6 +16,16 @@ use crate::kernels::softmax::{softmax_row, vjp_row};
 use crate::scalar::Scalar;
 
 /// ST(τ): backward as if the sample had been softmax(θ/τ). See the [module](self).
+///
+/// ```
+/// use hardgrad::estimators::{Conditional, Latent, SampleEstimator, Work, StraightThrough};
+/// // π = (¼, ¾), g = (0, 4), so that J(q) g = 4 q_0 q_1 (−1, 1)
+/// let latent = Latent { logits: &[0.0, 3.0_f64.ln()], one_hot: &[0.0, 1.0], gumbel: &[0.0, 0.0], conditional: Conditional::Key(0) };
+/// let (mut dlogits, mut memory) = ([0.0; 2], [0.0; 20]);
+/// StraightThrough::new(1.0)?.vjp(&latent, &[0.0, 4.0], &mut dlogits, Work::new(&mut memory, 2));
+/// assert!((dlogits[1] - 0.75).abs() < 1e-15); // 4 · ¼ · ¾
+/// # Ok::<(), hardgrad::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct StraightThrough {
     tau: f64,

@@ -15,6 +15,16 @@ use crate::kernels::softmax::{softmax_in_place, vjp_row};
 use crate::scalar::Scalar;
 
 /// STGS(τ): backward through the relaxed sample that the same noise gives. See the [module](self).
+///
+/// ```
+/// use hardgrad::estimators::{Conditional, Latent, SampleEstimator, Work, StraightThroughGumbelSoftmax};
+/// // π = (¼, ¾), g = (0, 4), so that J(q) g = 4 q_0 q_1 (−1, 1)
+/// let latent = Latent { logits: &[0.0, 3.0_f64.ln()], one_hot: &[0.0, 1.0], gumbel: &[3.0_f64.ln(), 0.0], conditional: Conditional::Key(0) };
+/// let (mut dlogits, mut memory) = ([0.0; 2], [0.0; 20]);
+/// StraightThroughGumbelSoftmax::new(0.5)?.vjp(&latent, &[0.0, 4.0], &mut dlogits, Work::new(&mut memory, 2));
+/// assert!((dlogits[1] - 2.0).abs() < 1e-15); // θ + G = (ln 3, ln 3): (1/τ) · 4 · ½ · ½
+/// # Ok::<(), hardgrad::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct StraightThroughGumbelSoftmax {
     tau: f64,

@@ -1,4 +1,41 @@
-//! Pages to read.
+//! A guide to gradient estimators for discrete variables, for people who know a little calculus and PyTorch. In reading order:
+//!
+//! 1. [A gradient through a sample](chapter_1_gradients): what it is, and why autodiff alone is silently wrong
+//! 2. [Score functions and baselines](chapter_2_score_functions)
+//! 3. [Straight-Through is the rectangle rule, ReinMax the trapezoid](chapter_3_straight_through), with a picture, and β
+//! 4. [Gumbel-softmax and Rao-Blackwell](chapter_4_gumbel_softmax)
+//! 5. [What a control variate can and cannot do, given D](chapter_5_control_variates)
+//! 6. [Choosing an estimator](chapter_6_choosing): tables by size and budget, with measured numbers
+//! 7. [The engine in one sitting](chapter_7_engine): a tape of five nodes from record to sweep
+//! 8. [Write your own estimator](chapter_8_your_own)
+//! 9. [Errata of the paper](errata)
+//!
+//! Every code block is a test that asserts a number. To *see* bias and variance, move the sliders:
+//! `cargo run --release --example explorer` writes a page for your browser and prints its path.
+
+#[doc = include_str!("chapter_1.md")]
+pub mod chapter_1_gradients {}
+
+#[doc = include_str!("chapter_2.md")]
+pub mod chapter_2_score_functions {}
+
+#[doc = include_str!("chapter_3.md")]
+pub mod chapter_3_straight_through {}
+
+#[doc = include_str!("chapter_4.md")]
+pub mod chapter_4_gumbel_softmax {}
+
+#[doc = include_str!("chapter_5.md")]
+pub mod chapter_5_control_variates {}
+
+#[doc = include_str!("chapter_6.md")]
+pub mod chapter_6_choosing {}
+
+#[doc = include_str!("chapter_7.md")]
+pub mod chapter_7_engine {}
+
+#[doc = include_str!("chapter_8.md")]
+pub mod chapter_8_your_own {}
 
 #[doc = include_str!("errata.md")]
 pub mod errata {}

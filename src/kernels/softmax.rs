@@ -7,6 +7,10 @@ use crate::scalar::Scalar;
 use crate::simd::{self, sum, sum_of, vectorized};
 
 /// The largest of `x`; −∞ if there is none.
+///
+/// ```
+/// assert_eq!(hardgrad::kernels::softmax::max(&[1.0, 3.0, 2.0]), 3.0);
+/// ```
 #[inline(always)]
 pub fn max<T: Scalar>(x: &[T]) -> T {
     x.iter().fold(T::NEG_INFINITY, |m, &x| m.max(x))
@@ -20,6 +24,14 @@ fn exp_first<T: Scalar>(a: T, _: T) -> T {
 
 /// y = softmax(x / tau) of one group. The largest x is subtracted first, so the largest exponential is 1: no overflow, and
 /// the sum is at least 1.
+///
+/// ```
+/// let mut y = [0.0; 2];
+/// hardgrad::kernels::softmax::softmax_row(&[1000.0, 1000.0 + 2.0 * 3.0_f64.ln()], 2.0, &mut y);
+/// for (got, want) in y.iter().zip([0.25, 0.75]) {
+///     assert!((got - want).abs() < 1e-13_f64);
+/// }
+/// ```
 #[inline(always)]
 pub fn softmax_row<T: Scalar>(x: &[T], tau: T, y: &mut [T]) {
     y.copy_from_slice(x);
@@ -37,6 +49,14 @@ pub fn softmax_in_place<T: Scalar>(tau: T, x: &mut [T]) {
 }
 
 /// y = log softmax(x / tau) of one group.
+///
+/// ```
+/// let mut y = [0.0; 2];
+/// hardgrad::kernels::softmax::log_softmax_row(&[0.0, 3.0_f64.ln()], 1.0, &mut y);
+/// for (got, want) in y.iter().zip([0.25_f64.ln(), 0.75_f64.ln()]) {
+///     assert!((got - want).abs() < 1e-15_f64);
+/// }
+/// ```
 #[inline(always)]
 pub fn log_softmax_row<T: Scalar>(x: &[T], tau: T, y: &mut [T]) {
     let top = max(x);
@@ -52,6 +72,14 @@ pub fn log_softmax_row<T: Scalar>(x: &[T], tau: T, y: &mut [T]) {
 ///
 /// As Σ q = 1, a number may be taken off every g. Taking off the g of the largest q removes the largest term of the mean: near a
 /// corner of the simplex, where g − ⟨q, g⟩ would be the difference of two nearly equal numbers, no digits are lost.
+///
+/// ```
+/// let mut dx = [1.0, 1.0];
+/// hardgrad::kernels::softmax::vjp_row(2.0, &[0.25, 0.75], &[0.0, 4.0], &mut dx); // ⟨q, g⟩ = 3
+/// for (got, want) in dx.iter().zip([-0.5_f64, 2.5]) {
+///     assert!((got - want).abs() < 1e-15_f64);
+/// }
+/// ```
 #[inline(always)]
 pub fn vjp_row<T: Scalar>(weight: T, q: &[T], g: &[T], dx: &mut [T]) {
     let Some(corner) = (0..q.len()).reduce(|best, i| if q[i] > q[best] { i } else { best }) else { return };
@@ -67,6 +95,14 @@ pub fn vjp_row<T: Scalar>(weight: T, q: &[T], g: &[T], dx: &mut [T]) {
 
 vectorized! {
     /// y = softmax(x) by groups of `group` numbers.
+    ///
+    /// ```
+    /// let mut y = [0.0; 4];
+    /// hardgrad::kernels::softmax::softmax(&[0.0, 3.0_f64.ln(), 7.0, 7.0], 2, &mut y);
+    /// for (got, want) in y.iter().zip([0.25, 0.75, 0.5, 0.5]) {
+    ///     assert!((got - want).abs() < 1e-15_f64);
+    /// }
+    /// ```
     pub fn softmax<T: Scalar>(x: &[T], group: usize, y: &mut [T]) {
         for (x, y) in x.chunks(group).zip(y.chunks_mut(group)) {
             softmax_row(x, T::ONE, y);
@@ -76,6 +112,14 @@ vectorized! {
 
 vectorized! {
     /// dx += J(y) g by groups; y is the softmax.
+    ///
+    /// ```
+    /// let mut dx = [0.0; 2];
+    /// hardgrad::kernels::softmax::softmax_vjp(&[0.25, 0.75], 2, &[0.0, 4.0], &mut dx);
+    /// for (got, want) in dx.iter().zip([-0.75_f64, 0.75]) {
+    ///     assert!((got - want).abs() < 1e-15_f64);
+    /// }
+    /// ```
     pub fn softmax_vjp<T: Scalar>(y: &[T], group: usize, g: &[T], dx: &mut [T]) {
         for ((y, g), dx) in y.chunks(group).zip(g.chunks(group)).zip(dx.chunks_mut(group)) {
             vjp_row(T::ONE, y, g, dx);
@@ -85,6 +129,14 @@ vectorized! {
 
 vectorized! {
     /// y = log softmax(x) by groups of `group` numbers.
+    ///
+    /// ```
+    /// let mut y = [0.0; 2];
+    /// hardgrad::kernels::softmax::log_softmax(&[0.0, 3.0_f64.ln()], 2, &mut y);
+    /// for (got, want) in y.iter().zip([0.25_f64.ln(), 0.75_f64.ln()]) {
+    ///     assert!((got - want).abs() < 1e-15_f64);
+    /// }
+    /// ```
     pub fn log_softmax<T: Scalar>(x: &[T], group: usize, y: &mut [T]) {
         for (x, y) in x.chunks(group).zip(y.chunks_mut(group)) {
             log_softmax_row(x, T::ONE, y);
@@ -94,6 +146,14 @@ vectorized! {
 
 vectorized! {
     /// dx += g − eʸ Σ g by groups; y is the log-softmax.
+    ///
+    /// ```
+    /// let mut dx = [0.0; 2];
+    /// hardgrad::kernels::softmax::log_softmax_vjp(&[0.25_f64.ln(), 0.75_f64.ln()], 2, &[0.0, 4.0], &mut dx);
+    /// for (got, want) in dx.iter().zip([-1.0, 1.0]) {
+    ///     assert!((got - want).abs() < 1e-15_f64);
+    /// }
+    /// ```
     pub fn log_softmax_vjp<T: Scalar>(y: &[T], group: usize, g: &[T], dx: &mut [T]) {
         for ((y, g), dx) in y.chunks(group).zip(g.chunks(group)).zip(dx.chunks_mut(group)) {
             let total = sum(g);

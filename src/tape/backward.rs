@@ -18,6 +18,17 @@ impl<T: Scalar> Tape<'_, T> {
     /// Gradients of the 1×1 value `loss`: of every parameter into `grads` (overwritten; zero where `loss` does not depend
     /// on it), of every leaf and intermediate value for [`grad`](Self::grad).
     ///
+    /// ```
+    /// # use hardgrad::{Mat, ParamStore, Workspace};
+    /// # let (params, mut workspace) = (ParamStore::<f64>::new(), Workspace::new());
+    /// # let mut tape = workspace.tape(&params);
+    /// # use hardgrad::ParamGrads;
+    /// let x = tape.leaf(Mat::from_rows(&[[3.0]]).view());
+    /// let loss = tape.mul(x, x);
+    /// tape.backward(loss, &mut ParamGrads::zeros(&params));
+    /// assert_eq!(tape.grad(x).unwrap().data, [6.0]);
+    /// ```
+    ///
     /// # Panics
     /// If `loss` is not 1×1 or depends on no parameter and no leaf.
     #[track_caller]
@@ -28,6 +39,17 @@ impl<T: Scalar> Tape<'_, T> {
     }
 
     /// Like [`backward`](Self::backward), from a value of any shape with its cotangent given: the gradients of ⟨g, value⟩.
+    ///
+    /// ```
+    /// # use hardgrad::{Mat, ParamStore, Workspace};
+    /// # let (params, mut workspace) = (ParamStore::<f64>::new(), Workspace::new());
+    /// # let mut tape = workspace.tape(&params);
+    /// # use hardgrad::ParamGrads;
+    /// let x = tape.leaf(Mat::from_rows(&[[1.0, 2.0]]).view());
+    /// let y = tape.mul(x, x);
+    /// tape.backward_from(y, &[10.0, 1.0], &mut ParamGrads::zeros(&params)); // ⟨(10, 1), x²⟩
+    /// assert_eq!(tape.grad(x).unwrap().data, [20.0, 4.0]);
+    /// ```
     ///
     /// # Panics
     /// If `g` has another length than the value, or the value depends on no parameter and no leaf.

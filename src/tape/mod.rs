@@ -41,6 +41,7 @@ use op::Op;
 use workspace::Nonzero;
 
 /// A value on a tape. It belongs to the tape that made it; another tape refuses it.
+#[must_use]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Var {
     pub(crate) index: u32,
@@ -65,6 +66,7 @@ impl<T> Node<T> {
 }
 
 /// One step's recording. Made by [`Workspace::tape`].
+#[must_use]
 pub struct Tape<'t, T> {
     workspace: &'t mut Workspace<T>,
     params: &'t ParamStore<T>,
@@ -115,6 +117,14 @@ impl<'t, T: Scalar> Tape<'t, T> {
     }
 
     /// A value that needs no gradient, `[rows, cols]`, written in place by `fill`, which must write every number.
+    ///
+    /// ```
+    /// # use hardgrad::{Mat, ParamStore, Workspace};
+    /// # let (params, mut workspace) = (ParamStore::<f64>::new(), Workspace::new());
+    /// # let mut tape = workspace.tape(&params);
+    /// let ones = tape.constant_with(2, 3, |out| out.fill(1.0));
+    /// assert_eq!(tape.value(ones).data, [1.0; 6]);
+    /// ```
     pub fn constant_with(&mut self, rows: usize, cols: usize, fill: impl FnOnce(&mut [T])) -> Var {
         self.push(Op::Constant, (rows, cols), false, |_, out, _| fill(out))
     }
@@ -135,13 +145,26 @@ impl<'t, T: Scalar> Tape<'t, T> {
     }
 
     /// The same numbers as a constant: no gradient flows back through it.
+    ///
+    /// ```
+    /// # use hardgrad::{Mat, ParamStore, Workspace};
+    /// # let (params, mut workspace) = (ParamStore::<f64>::new(), Workspace::new());
+    /// # let mut tape = workspace.tape(&params);
+    /// # use hardgrad::ParamGrads;
+    /// let x = tape.leaf(Mat::from_rows(&[[3.0]]).view());
+    /// let held = tape.detach(x);
+    /// let y = tape.mul(x, held);
+    /// tape.backward(y, &mut ParamGrads::zeros(&params));
+    /// assert_eq!(tape.grad(x).unwrap().data, [3.0]); // of x², plain, it would be 6
+    /// ```
     #[track_caller]
     pub fn detach(&mut self, x: Var) -> Var {
         let shape = self.shape(x);
         self.push(Op::Constant, shape, false, |v, out, _| out.copy_from_slice(v.get(x).data))
     }
 
-    /// A custom operation (see [`CustomOp`]). The operation outlives the tape, so that nothing is allocated for it.
+    /// A custom operation (see [`CustomOp`]). The operation outlives the tape, so that nothing is allocated for it. A function that
+    /// is given both says so: `fn loss<'t>(tape: &mut Tape<'t, f32>, node: &'t SampleNode<'_, f32>)`.
     #[track_caller]
     pub fn custom(&mut self, op: &'t dyn CustomOp<T>, inputs: &[Var]) -> Var {
         inputs.iter().for_each(|&v| self.check(v));

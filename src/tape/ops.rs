@@ -12,6 +12,16 @@ use crate::scalar::Scalar;
 impl<T: Scalar> Tape<'_, T> {
     /// a · b. Shapes: `[N, K] · [K, M] → [N, M]`.
     ///
+    /// ```
+    /// # use hardgrad::{Mat, ParamStore, Workspace};
+    /// # let (params, mut workspace) = (ParamStore::<f64>::new(), Workspace::new());
+    /// # let mut tape = workspace.tape(&params);
+    /// let a = tape.constant(Mat::from_rows(&[[1.0, 2.0]]).view());
+    /// let b = tape.constant(Mat::from_rows(&[[3.0], [4.0]]).view());
+    /// let y = tape.matmul(a, b);
+    /// assert_eq!(tape.value(y).data, [11.0]);
+    /// ```
+    ///
     /// # Panics
     /// If the inner sizes differ.
     #[track_caller]
@@ -25,6 +35,16 @@ impl<T: Scalar> Tape<'_, T> {
 
     /// a · bᵀ. Shapes: `[N, K] · [M, K]ᵀ → [N, M]`.
     ///
+    /// ```
+    /// # use hardgrad::{Mat, ParamStore, Workspace};
+    /// # let (params, mut workspace) = (ParamStore::<f64>::new(), Workspace::new());
+    /// # let mut tape = workspace.tape(&params);
+    /// let a = tape.constant(Mat::from_rows(&[[1.0, 2.0]]).view());
+    /// let b = tape.constant(Mat::from_rows(&[[3.0, 4.0], [5.0, 6.0]]).view());
+    /// let y = tape.matmul_transposed(a, b);
+    /// assert_eq!(tape.value(y).data, [11.0, 17.0]);
+    /// ```
+    ///
     /// # Panics
     /// If the inner sizes differ.
     #[track_caller]
@@ -37,6 +57,17 @@ impl<T: Scalar> Tape<'_, T> {
     }
 
     /// x · weight + bias in one node, and max(·, 0) of that where `relu`. Shapes: `[N, K] · [K, M] + [1, M] → [N, M]`.
+    ///
+    /// ```
+    /// # use hardgrad::{Mat, ParamStore, Workspace};
+    /// # let (params, mut workspace) = (ParamStore::<f64>::new(), Workspace::new());
+    /// # let mut tape = workspace.tape(&params);
+    /// let x = tape.constant(Mat::from_rows(&[[1.0, 2.0]]).view());
+    /// let weight = tape.constant(Mat::from_rows(&[[3.0, -3.0], [4.0, -4.0]]).view());
+    /// let bias = tape.constant(Mat::from_rows(&[[0.5, 0.5]]).view());
+    /// let y = tape.linear(x, weight, bias, true);
+    /// assert_eq!(tape.value(y).data, [11.5, 0.0]);
+    /// ```
     ///
     /// # Panics
     /// If the shapes do not fit.
@@ -80,6 +111,16 @@ impl<T: Scalar> Tape<'_, T> {
 
     /// x + bias in every row. Shapes: `[N, M] + [1, M] → [N, M]`.
     ///
+    /// ```
+    /// # use hardgrad::{Mat, ParamStore, Workspace};
+    /// # let (params, mut workspace) = (ParamStore::<f64>::new(), Workspace::new());
+    /// # let mut tape = workspace.tape(&params);
+    /// let x = tape.constant(Mat::from_rows(&[[1.0, 2.0], [3.0, 4.0]]).view());
+    /// let bias = tape.constant(Mat::from_rows(&[[10.0, 20.0]]).view());
+    /// let y = tape.add_bias(x, bias);
+    /// assert_eq!(tape.value(y).data, [11.0, 22.0, 13.0, 24.0]);
+    /// ```
+    ///
     /// # Panics
     /// If the shapes do not fit.
     #[track_caller]
@@ -94,6 +135,16 @@ impl<T: Scalar> Tape<'_, T> {
 
     /// a + b, of one shape.
     ///
+    /// ```
+    /// # use hardgrad::{Mat, ParamStore, Workspace};
+    /// # let (params, mut workspace) = (ParamStore::<f64>::new(), Workspace::new());
+    /// # let mut tape = workspace.tape(&params);
+    /// let a = tape.constant(Mat::from_rows(&[[1.0, 2.0]]).view());
+    /// let b = tape.constant(Mat::from_rows(&[[3.0, 5.0]]).view());
+    /// let y = tape.add(a, b);
+    /// assert_eq!(tape.value(y).data, [4.0, 7.0]);
+    /// ```
+    ///
     /// # Panics
     /// If the shapes differ.
     #[track_caller]
@@ -102,6 +153,16 @@ impl<T: Scalar> Tape<'_, T> {
     }
 
     /// a − b, of one shape.
+    ///
+    /// ```
+    /// # use hardgrad::{Mat, ParamStore, Workspace};
+    /// # let (params, mut workspace) = (ParamStore::<f64>::new(), Workspace::new());
+    /// # let mut tape = workspace.tape(&params);
+    /// let a = tape.constant(Mat::from_rows(&[[1.0, 2.0]]).view());
+    /// let b = tape.constant(Mat::from_rows(&[[3.0, 5.0]]).view());
+    /// let y = tape.sub(a, b);
+    /// assert_eq!(tape.value(y).data, [-2.0, -3.0]);
+    /// ```
     ///
     /// # Panics
     /// If the shapes differ.
@@ -112,6 +173,16 @@ impl<T: Scalar> Tape<'_, T> {
 
     /// a ⊙ b, of one shape.
     ///
+    /// ```
+    /// # use hardgrad::{Mat, ParamStore, Workspace};
+    /// # let (params, mut workspace) = (ParamStore::<f64>::new(), Workspace::new());
+    /// # let mut tape = workspace.tape(&params);
+    /// let a = tape.constant(Mat::from_rows(&[[1.0, 2.0]]).view());
+    /// let b = tape.constant(Mat::from_rows(&[[3.0, 5.0]]).view());
+    /// let y = tape.mul(a, b);
+    /// assert_eq!(tape.value(y).data, [3.0, 10.0]);
+    /// ```
+    ///
     /// # Panics
     /// If the shapes differ.
     #[track_caller]
@@ -120,36 +191,92 @@ impl<T: Scalar> Tape<'_, T> {
     }
 
     /// alpha · x + offset, element by element.
+    ///
+    /// ```
+    /// # use hardgrad::{Mat, ParamStore, Workspace};
+    /// # let (params, mut workspace) = (ParamStore::<f64>::new(), Workspace::new());
+    /// # let mut tape = workspace.tape(&params);
+    /// let x = tape.constant(Mat::from_rows(&[[1.0, 2.0]]).view());
+    /// let y = tape.affine(x, 10.0, -1.0);
+    /// assert_eq!(tape.value(y).data, [9.0, 19.0]);
+    /// ```
     #[track_caller]
     pub fn affine(&mut self, x: Var, alpha: T, offset: T) -> Var {
         self.unary(Op::Affine(x, alpha), x, |x, out| elementwise::affine(alpha, x, offset, out))
     }
 
     /// max(x, 0), element by element; its derivative at 0 is taken as 0.
+    ///
+    /// ```
+    /// # use hardgrad::{Mat, ParamStore, Workspace};
+    /// # let (params, mut workspace) = (ParamStore::<f64>::new(), Workspace::new());
+    /// # let mut tape = workspace.tape(&params);
+    /// let x = tape.constant(Mat::from_rows(&[[-1.0, 2.0]]).view());
+    /// let y = tape.relu(x);
+    /// assert_eq!(tape.value(y).data, [0.0, 2.0]);
+    /// ```
     #[track_caller]
     pub fn relu(&mut self, x: Var) -> Var {
         self.unary(Op::Relu(x), x, elementwise::relu)
     }
 
     /// 1 / (1 + e⁻ˣ), element by element.
+    ///
+    /// ```
+    /// # use hardgrad::{Mat, ParamStore, Workspace};
+    /// # let (params, mut workspace) = (ParamStore::<f64>::new(), Workspace::new());
+    /// # let mut tape = workspace.tape(&params);
+    /// let x = tape.constant(Mat::from_rows(&[[0.0, -1000.0]]).view());
+    /// let y = tape.sigmoid(x);
+    /// assert_eq!(tape.value(y).data, [0.5, 0.0]);
+    /// ```
     #[track_caller]
     pub fn sigmoid(&mut self, x: Var) -> Var {
         self.unary(Op::Sigmoid(x), x, elementwise::sigmoid)
     }
 
     /// eˣ, element by element.
+    ///
+    /// ```
+    /// # use hardgrad::{Mat, ParamStore, Workspace};
+    /// # let (params, mut workspace) = (ParamStore::<f64>::new(), Workspace::new());
+    /// # let mut tape = workspace.tape(&params);
+    /// let x = tape.constant(Mat::from_rows(&[[0.0, 1.0]]).view());
+    /// let y = tape.exp(x);
+    /// assert!((tape.value(y).data[1] - std::f64::consts::E).abs() < 1e-15);
+    /// ```
     #[track_caller]
     pub fn exp(&mut self, x: Var) -> Var {
         self.unary(Op::Exp(x), x, elementwise::exp)
     }
 
     /// ln x, element by element.
+    ///
+    /// ```
+    /// # use hardgrad::{Mat, ParamStore, Workspace};
+    /// # let (params, mut workspace) = (ParamStore::<f64>::new(), Workspace::new());
+    /// # let mut tape = workspace.tape(&params);
+    /// let x = tape.constant(Mat::from_rows(&[[1.0, 2.0]]).view());
+    /// let y = tape.ln(x);
+    /// assert!((tape.value(y).data[1] - std::f64::consts::LN_2).abs() < 1e-15);
+    /// ```
     #[track_caller]
     pub fn ln(&mut self, x: Var) -> Var {
         self.unary(Op::Ln(x), x, elementwise::ln)
     }
 
     /// Softmax of each group of `group` numbers in a row. Shape: `[N, L·group]`, kept.
+    ///
+    /// ```
+    /// # use hardgrad::{Mat, ParamStore, Workspace};
+    /// # let (params, mut workspace) = (ParamStore::<f64>::new(), Workspace::new());
+    /// # let mut tape = workspace.tape(&params);
+    /// let x = tape.constant(Mat::from_rows(&[[0.0, 3.0_f64.ln(), 7.0, 7.0]]).view());
+    /// let y = tape.softmax(x, 2); // two variables of two categories
+    /// for (y, pi) in tape.value(y).data.iter().zip([0.25, 0.75, 0.5, 0.5]) {
+    ///     assert!((y - pi).abs() < 1e-15);
+    /// }
+    /// ```
     ///
     /// # Panics
     /// If the rows do not divide into such groups.
@@ -161,6 +288,15 @@ impl<T: Scalar> Tape<'_, T> {
 
     /// Logarithm of the softmax of each group of `group` numbers in a row. Shape: `[N, L·group]`, kept.
     ///
+    /// ```
+    /// # use hardgrad::{Mat, ParamStore, Workspace};
+    /// # let (params, mut workspace) = (ParamStore::<f64>::new(), Workspace::new());
+    /// # let mut tape = workspace.tape(&params);
+    /// let x = tape.constant(Mat::from_rows(&[[0.0, 3.0_f64.ln()]]).view());
+    /// let y = tape.log_softmax(x, 2);
+    /// assert!((tape.value(y).data[1] - 0.75_f64.ln()).abs() < 1e-15);
+    /// ```
+    ///
     /// # Panics
     /// If the rows do not divide into such groups.
     #[track_caller]
@@ -170,12 +306,30 @@ impl<T: Scalar> Tape<'_, T> {
     }
 
     /// Σ of everything. Shape: `[N, M] → [1, 1]`.
+    ///
+    /// ```
+    /// # use hardgrad::{Mat, ParamStore, Workspace};
+    /// # let (params, mut workspace) = (ParamStore::<f64>::new(), Workspace::new());
+    /// # let mut tape = workspace.tape(&params);
+    /// let x = tape.constant(Mat::from_rows(&[[1.0, 2.0], [3.0, 4.0]]).view());
+    /// let y = tape.sum(x);
+    /// assert_eq!(tape.scalar(y), 10.0);
+    /// ```
     #[track_caller]
     pub fn sum(&mut self, x: Var) -> Var {
         self.push(Op::Sum(x), (1, 1), self.any(&[x]), |v, out, _| out[0] = reduce::sum(v.get(x).data))
     }
 
     /// Mean of everything (NaN if there is nothing). Shape: `[N, M] → [1, 1]`.
+    ///
+    /// ```
+    /// # use hardgrad::{Mat, ParamStore, Workspace};
+    /// # let (params, mut workspace) = (ParamStore::<f64>::new(), Workspace::new());
+    /// # let mut tape = workspace.tape(&params);
+    /// let x = tape.constant(Mat::from_rows(&[[1.0, 2.0], [3.0, 4.0]]).view());
+    /// let y = tape.mean(x);
+    /// assert_eq!(tape.scalar(y), 2.5);
+    /// ```
     #[track_caller]
     pub fn mean(&mut self, x: Var) -> Var {
         let (n, m) = self.shape(x);
@@ -184,6 +338,15 @@ impl<T: Scalar> Tape<'_, T> {
     }
 
     /// Σ of each row. Shape: `[N, M] → [N, 1]`.
+    ///
+    /// ```
+    /// # use hardgrad::{Mat, ParamStore, Workspace};
+    /// # let (params, mut workspace) = (ParamStore::<f64>::new(), Workspace::new());
+    /// # let mut tape = workspace.tape(&params);
+    /// let x = tape.constant(Mat::from_rows(&[[1.0, 2.0], [3.0, 4.0]]).view());
+    /// let y = tape.row_sum(x);
+    /// assert_eq!(tape.value(y).data, [3.0, 7.0]);
+    /// ```
     #[track_caller]
     pub fn row_sum(&mut self, x: Var) -> Var {
         let (n, m) = self.shape(x);
@@ -192,6 +355,16 @@ impl<T: Scalar> Tape<'_, T> {
 
     /// Binary cross-entropy of each row, in nats, summed over the row: −Σ t ln σ(x) + (1 − t) ln(1 − σ(x)).
     /// Shapes: logits `[N, M]`, targets `[N, M]` in [0, 1] → `[N, 1]`.
+    ///
+    /// ```
+    /// # use hardgrad::{Mat, ParamStore, Workspace};
+    /// # let (params, mut workspace) = (ParamStore::<f64>::new(), Workspace::new());
+    /// # let mut tape = workspace.tape(&params);
+    /// let logits = tape.constant(Mat::from_rows(&[[0.0, 3.0_f64.ln()]]).view());
+    /// let targets = tape.constant(Mat::from_rows(&[[1.0, 0.0]]).view());
+    /// let y = tape.bce_with_logits(logits, targets); // −ln ½ − ln ¼
+    /// assert!((tape.scalar(y) - 8.0_f64.ln()).abs() < 1e-15);
+    /// ```
     ///
     /// # Panics
     /// If the shapes differ.
@@ -208,6 +381,15 @@ impl<T: Scalar> Tape<'_, T> {
     /// KL divergence from the categorical distributions softmax(logits) to the uniform one, of each row, in nats:
     /// Σ_l Σ_c π ln π + L ln C. Shapes: logits `[N, L·group]` → `[N, 1]`.
     ///
+    /// ```
+    /// # use hardgrad::{Mat, ParamStore, Workspace};
+    /// # let (params, mut workspace) = (ParamStore::<f64>::new(), Workspace::new());
+    /// # let mut tape = workspace.tape(&params);
+    /// let logits = tape.constant(Mat::from_rows(&[[0.0, 0.0, 0.0, 3.0_f64.ln()]]).view());
+    /// let y = tape.categorical_kl(logits, 2); // 0 + ¼ ln ¼ + ¾ ln ¾ + ln 2
+    /// assert!((tape.scalar(y) - (0.75 * 3.0_f64.ln() - 2.0_f64.ln())).abs() < 1e-15);
+    /// ```
+    ///
     /// # Panics
     /// If the rows do not divide into groups of `group`.
     #[track_caller]
@@ -222,6 +404,15 @@ impl<T: Scalar> Tape<'_, T> {
     }
 
     /// The same numbers, row after row, in another shape.
+    ///
+    /// ```
+    /// # use hardgrad::{Mat, ParamStore, Workspace};
+    /// # let (params, mut workspace) = (ParamStore::<f64>::new(), Workspace::new());
+    /// # let mut tape = workspace.tape(&params);
+    /// let x = tape.constant(Mat::from_rows(&[[1.0, 2.0, 3.0, 4.0]]).view());
+    /// let y = tape.reshape(x, 2, 2);
+    /// assert_eq!(tape.value(y).row(1), [3.0, 4.0]);
+    /// ```
     ///
     /// # Panics
     /// If the number of elements differs.
@@ -240,6 +431,15 @@ impl<T: Scalar> Tape<'_, T> {
     }
 
     /// Each row `times` times in a row. Shape: `[N, M] → [N·times, M]`.
+    ///
+    /// ```
+    /// # use hardgrad::{Mat, ParamStore, Workspace};
+    /// # let (params, mut workspace) = (ParamStore::<f64>::new(), Workspace::new());
+    /// # let mut tape = workspace.tape(&params);
+    /// let x = tape.constant(Mat::from_rows(&[[1.0], [2.0]]).view());
+    /// let y = tape.repeat_rows(x, 2);
+    /// assert_eq!(tape.value(y).data, [1.0, 1.0, 2.0, 2.0]);
+    /// ```
     #[track_caller]
     pub fn repeat_rows(&mut self, x: Var, times: usize) -> Var {
         let (n, m) = self.shape(x);

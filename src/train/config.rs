@@ -4,14 +4,15 @@ use crate::error::{Error, Result};
 use crate::estimators::{EstimatorConfig, TemperatureSchedule};
 use crate::optim::{Adam, AdamConfig, Optimizer, RAdam};
 use crate::scalar::Scalar;
-use crate::vae::{LatentShape, VaeConfig};
+use crate::vae::VaeConfig;
 use serde::{Deserialize, Serialize};
 
 /// Which optimiser.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OptimizerKind {
     /// [`Adam`]
+    #[default]
     Adam,
     /// [`RAdam`]
     RAdam,
@@ -68,7 +69,7 @@ impl Default for TrainConfig {
     /// The paper's 8×4 VAE with ReinMax: τ 1.3, Adam 5e-4, batches of 100.
     fn default() -> Self {
         Self {
-            vae: VaeConfig::paper(LatentShape { categories: 8, variables: 4 }),
+            vae: VaeConfig::default(),
             estimator: EstimatorConfig::ReinMax { tau: 1.3 },
             tau_schedule: None,
             optimizer: OptimizerKind::Adam,
@@ -106,6 +107,15 @@ impl TrainConfig {
     }
 
     /// The estimator as it is in this epoch, from 1.
+    ///
+    /// ```
+    /// use hardgrad::estimators::{EstimatorConfig, ScheduleShape, TemperatureSchedule};
+    /// use hardgrad::train::TrainConfig;
+    /// let schedule = TemperatureSchedule { shape: ScheduleShape::Exponential, to: 0.325, over: 10 };
+    /// let config = TrainConfig { tau_schedule: Some(schedule), ..TrainConfig::default() };
+    /// assert_eq!(config.estimator_at(1), EstimatorConfig::ReinMax { tau: 1.3 });
+    /// assert_eq!(config.estimator_at(6), EstimatorConfig::ReinMax { tau: 0.65 }); // half-way to a quarter: a half
+    /// ```
     pub fn estimator_at(&self, epoch: usize) -> EstimatorConfig {
         let mut estimator = self.estimator;
         if let (Some(schedule), Some(tau)) = (&self.tau_schedule, estimator.tau_mut()) {

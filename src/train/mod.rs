@@ -5,6 +5,7 @@
 mod checkpoint;
 mod config;
 mod objective;
+mod params_file;
 mod preset;
 mod record;
 mod trainer;

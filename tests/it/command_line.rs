@@ -39,7 +39,9 @@ fn a_run_leaves_its_files_and_resumes() {
     assert!(whole.status.success(), "{}", stderr(&whole));
     assert!(stderr(&whole).contains("built-in digits instead (data/get-mnist.sh"), "{}", stderr(&whole));
     assert!(String::from_utf8_lossy(&whole.stdout).contains("test  loss "));
-    for file in ["config.json", "metrics.jsonl", "checkpoint.bin", "reconstructions.png", "samples.png"] {
+    for file in
+        ["config.json", "metrics.jsonl", "curves.svg", "checkpoint.bin", "reconstructions.png", "samples.png"]
+    {
         assert!(dir.path().join("whole").join(file).exists(), "{file}");
     }
     assert!(train_vae(dir.path(), "--dataset digits --epochs 1 --out parts --quiet").status.success());
@@ -92,6 +94,7 @@ fn wrong_arguments_exit_2_and_say_what_would_be_right() {
         ("--threads 0", "1..=1024"),
         ("--optimizer sgd", "one of adam, radam"),
         ("--dataset mnist", "get-mnist.sh"),
+        ("--data nowhere", "cannot find nowhere"),
         ("--dataset digits --out file", "cannot make the directory file"),
     ] {
         let output = train_vae(dir.path(), args);

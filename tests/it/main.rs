@@ -11,6 +11,8 @@ mod gemm;
 mod goldens;
 mod identities;
 mod idx;
+mod new_user;
 mod optimizers;
 mod tiny_vae;
+mod traits;
 mod unbiased;

@@ -1,0 +1,59 @@
+//! ReinMax in a two-layer model of one's own, on one's own matrix of floats: train, save, load.
+use hardgrad::data::Batches;
+use hardgrad::estimators::{Noise, ReinMax, SampleNode};
+use hardgrad::nn::Linear;
+use hardgrad::optim::{Adam, AdamConfig, Optimizer};
+use hardgrad::{Mat, ParamGrads, ParamStore, Tape, Var, Workspace, rng};
+
+const CATEGORIES: usize = 4;
+
+struct Model {
+    encoder: Linear,
+    decoder: Linear,
+}
+
+impl Model {
+    fn new(params: &mut ParamStore<f32>) -> Self {
+        let mut rng = rng::from_key(0);
+        let encoder = Linear::new(params, "encoder", 6, 2 * CATEGORIES, &mut rng);
+        Self { encoder, decoder: Linear::new(params, "decoder", 2 * CATEGORIES, 6, &mut rng) }
+    }
+
+    /// Mean squared error of x rebuilt from two categorical choices.
+    fn loss<'t>(&self, tape: &mut Tape<'t, f32>, x: Var, choice: &'t SampleNode<'_, f32>) -> Var {
+        let logits = self.encoder.forward(tape, x, false);
+        let code = tape.custom(choice, &[logits]);
+        let rebuilt = self.decoder.forward(tape, code, false);
+        let error = tape.sub(rebuilt, x);
+        let square = tape.mul(error, error);
+        tape.mean(square)
+    }
+}
+
+fn main() -> hardgrad::Result<()> {
+    let data = Mat::from_fn(240, 6, |i, j| if (i / 3) % 4 == j { 1.0 } else { 0.1 * (i % 5) as f32 });
+    let mut params = ParamStore::new();
+    let model = Model::new(&mut params);
+    let (reinmax, mut noise) = (ReinMax::new(1.0)?, Noise::new());
+    let mut adam = Adam::new(AdamConfig { lr: 1e-2, ..AdamConfig::default() })?;
+    let (mut workspace, mut grads, mut rng) = (Workspace::new(), ParamGrads::zeros(&params), rng::from_key(1));
+    let mut losses = Vec::new();
+    for _epoch in 0..30 {
+        for batch in Batches::shuffled(data.rows(), 24, &mut rng)?.iter() {
+            noise.draw(&mut rng, batch.len() * 2 * CATEGORIES);
+            let choice = SampleNode::new(&reinmax, &noise, CATEGORIES);
+            let mut tape = workspace.tape(&params);
+            let x = tape.constant(data.rows_at(batch).view());
+            let loss = model.loss(&mut tape, x, &choice);
+            losses.push(tape.scalar(loss));
+            tape.backward(loss, &mut grads);
+            adam.step(&mut params, &grads);
+        }
+    }
+    params.save("model.params")?;
+    let mut loaded = ParamStore::new();
+    let _model = Model::new(&mut loaded);
+    loaded.load("model.params")?;
+    println!("{} {} {}", losses[0], losses[losses.len() - 1], loaded == params);
+    Ok(())
+}

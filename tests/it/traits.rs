@@ -1,0 +1,38 @@
+//! What may be sent to, and shared with, another thread. Checked by the compiler.
+
+use hardgrad::estimators::{
+    Blend, EstimatorConfig, GumbelRao, LossNode, Noise, Rebar, ReinMax, ReinMaxCv, Reinforce, SampleNode,
+};
+use hardgrad::{Error, Mat, MatRef, ParamGrads, ParamStore, Workspace, certify, data, nn, optim, train, vae};
+
+fn send_and_sync<T: Send + Sync>() {}
+fn send<T: Send>() {}
+
+#[test]
+fn configs_have_defaults_and_the_defaults_are_valid() {
+    assert!(train::TrainConfig::default().validated().is_ok());
+    assert!(optim::AdamConfig::default().validated().is_ok());
+    assert_eq!(vae::VaeConfig::default().latent.to_string(), "8x4");
+    assert_eq!(train::OptimizerKind::default(), train::OptimizerKind::Adam);
+}
+
+#[test]
+fn what_users_share_can_be_shared() {
+    send_and_sync::<Mat<f32>>();
+    send_and_sync::<MatRef<'_, f64>>();
+    send_and_sync::<ParamStore<f32>>();
+    send_and_sync::<ParamGrads<f32>>();
+    send_and_sync::<Workspace<f32>>();
+    send_and_sync::<Noise<f32>>();
+    send_and_sync::<(ReinMax, GumbelRao, ReinMaxCv, Blend<ReinMax, GumbelRao>, Rebar, Reinforce)>();
+    send_and_sync::<(SampleNode<'_, f32>, LossNode<'_, f32>)>();
+    send_and_sync::<EstimatorConfig>();
+    send_and_sync::<(optim::Adam<f32>, optim::RAdam<f32>)>();
+    send_and_sync::<(nn::Mlp, vae::Vae)>();
+    send_and_sync::<(data::Dataset, data::Batches)>();
+    send_and_sync::<(train::TrainConfig, train::Checkpoint)>();
+    send_and_sync::<certify::Certificate>();
+    send_and_sync::<Error>();
+    // A trainer holds its optimiser as a `dyn Optimizer`, which need only be `Send`.
+    send::<train::Trainer<'_>>();
+}

@@ -62,11 +62,18 @@ struct Args {
 
 fn main() -> Result<(), BoxedError> {
     let args = Args::parse();
-    let threads = args.threads.map_or(0, usize::from);
     #[cfg(feature = "rayon")]
-    return rayon::ThreadPoolBuilder::new().num_threads(threads).build()?.install(|| run(&args));
+    {
+        let threads = args.threads.map_or(0, usize::from);
+        rayon::ThreadPoolBuilder::new().num_threads(threads).build()?.install(|| run(&args))
+    }
     #[cfg(not(feature = "rayon"))]
-    run(&args)
+    {
+        if args.threads.is_some_and(|n| n > 1) {
+            eprintln!("note: built without the feature `rayon`: running on one thread");
+        }
+        run(&args)
+    }
 }
 
 fn run(args: &Args) -> Result<(), BoxedError> {

@@ -112,10 +112,11 @@ impl LaneRng {
         let key = mix(!key);
         let word = |i: usize| mix(key.wrapping_add((i as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)));
         let mut state = [[0; LANES]; 4];
-        for (w, pair) in state.chunks_exact_mut(2).enumerate() {
-            for l in 0..LANES {
+        for (w, pair) in state.as_chunks_mut::<2>().0.iter_mut().enumerate() {
+            let [low, high] = pair;
+            for (l, (low, high)) in low.iter_mut().zip(high).enumerate() {
                 let bits = word(w * LANES + l);
-                (pair[0][l], pair[1][l]) = (bits as u32, (bits >> 32) as u32);
+                (*low, *high) = (bits as u32, (bits >> 32) as u32);
             }
         }
         Self { state }

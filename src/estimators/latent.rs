@@ -61,6 +61,7 @@ impl<'a, T: Scalar> Latent<'a, T> {
 
 /// Standard exponential numbers, −ln u with u uniform in (0, 1): always finite and > 0.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant)] // one at a time, on the stack: a box would allocate for every variable
 pub enum Exponentials<'a, T> {
     /// Drawn on demand.
     Rng {

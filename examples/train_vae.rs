@@ -53,6 +53,9 @@ struct Args {
     /// Learning rate, > 0 [default: 5e-4]
     #[arg(long, value_name = "F", allow_negative_numbers = true)]
     lr: Option<f64>,
+    /// Scale the gradient of all parameters together down to this L2 norm where it is longer, > 0 [default: off]
+    #[arg(long, value_name = "F", allow_negative_numbers = true)]
+    clip_norm: Option<f64>,
     /// Epochs in all; a resumed run goes on to this number
     #[arg(long, value_name = "N", default_value_t = 20)]
     epochs: usize,
@@ -161,6 +164,7 @@ fn config(args: &Args, data: &Dataset) -> hardgrad::Result<TrainConfig> {
         tau_schedule: args.estimator.tau_schedule,
         optimizer: args.optimizer.or(preset.map(|run| run.optimizer)).unwrap_or(OptimizerKind::Adam),
         lr: args.lr.or(preset.map(|run| run.lr)).unwrap_or(5e-4),
+        clip_norm: args.clip_norm,
         batch_size: args.batch_size,
         seed: args.seed,
     }

@@ -1,9 +1,13 @@
-//! Optimisers over the flat parameter store: [`Adam`] and [`RAdam`], with PyTorch's update formulas.
+//! Optimisers over the flat parameter store: [`Adam`] and [`RAdam`], with PyTorch's update formulas; and clipping of the
+//! gradient's norm.
 
 mod adam;
+mod norm;
 mod radam;
 
 pub use adam::Adam;
+pub use norm::{clip_norm, norm};
+pub(crate) use norm::{scale_to, sum_of_squares};
 pub use radam::RAdam;
 
 use crate::error::{Error, Result};

@@ -1,0 +1,102 @@
+//! The length of the gradient.
+
+use super::BLOCK;
+use crate::par;
+use crate::params::ParamGrads;
+use crate::scalar::Scalar;
+use crate::simd::vectorized;
+
+/// ‖g‖₂ of all gradients together, summed in `f64` in an order that depends on their number alone. NaN or infinite if any of
+/// them is; for `f32` gradients, and far from 1e154 for `f64`, only then.
+///
+/// ```
+/// use hardgrad::{Mat, ParamGrads, ParamStore, optim};
+/// let mut params = ParamStore::<f32>::new();
+/// params.add("w", Mat::zeros(1, 2));
+/// let mut grads = ParamGrads::zeros(&params);
+/// grads.flat_mut().copy_from_slice(&[3e30, 4e30]); // whose squares f32 does not have
+/// assert!((optim::norm(&grads) / 5e30 - 1.0).abs() < 1e-6);
+/// ```
+pub fn norm<T: Scalar>(grads: &ParamGrads<T>) -> f64 {
+    sum_of_squares(grads.flat()).sqrt()
+}
+
+/// Scales the gradients by max/‖g‖₂ where ‖g‖₂ > `max`, and leaves them as they are where not. Returns ‖g‖₂ as it was.
+///
+/// PyTorch's `clip_grad_norm_`, but for the 1e-6 that it adds to the norm: here a clipped gradient has the norm `max`, to
+/// rounding.
+///
+/// ```
+/// use hardgrad::{Mat, ParamGrads, ParamStore, optim};
+/// let mut params = ParamStore::<f64>::new();
+/// params.add("w", Mat::zeros(1, 2));
+/// let mut grads = ParamGrads::zeros(&params);
+/// grads.flat_mut().copy_from_slice(&[3.0, 4.0]);
+/// assert_eq!(optim::clip_norm(&mut grads, 5.0), 5.0);
+/// assert_eq!(grads.flat(), [3.0, 4.0]);
+/// assert_eq!(optim::clip_norm(&mut grads, 2.5), 5.0);
+/// assert_eq!(grads.flat(), [1.5, 2.0]);
+/// ```
+///
+/// # Panics
+/// If `max` is not above 0.
+#[track_caller]
+pub fn clip_norm<T: Scalar>(grads: &mut ParamGrads<T>, max: f64) -> f64 {
+    let norm = norm(grads);
+    scale_to(grads, norm, max);
+    norm
+}
+
+/// [`clip_norm`] of gradients whose norm is known.
+#[track_caller]
+pub(crate) fn scale_to<T: Scalar>(grads: &mut ParamGrads<T>, norm: f64, max: f64) {
+    assert!(max > 0.0, "clip_norm: the largest norm must be above 0, got {max}");
+    if norm > max {
+        let scale = T::of(max / norm);
+        par::for_each_block(grads.flat_mut(), BLOCK, |_, g| g.iter_mut().for_each(|g| *g *= scale));
+    }
+}
+
+/// Σ x², in `f64`. Finite `f32` numbers have a finite sum, so this is also how they are found to be finite.
+pub(crate) fn sum_of_squares<T: Scalar>(x: &[T]) -> f64 {
+    par::sum_blocks(x, BLOCK, &|block| squares(block))
+}
+
+/// Number of partial sums: two AVX-512 vectors of `f64`.
+const LANES: usize = 16;
+
+vectorized! {
+    /// One block of [`sum_of_squares`]: interleaved partial sums, then in order.
+    fn squares<T: Scalar>(x: &[T]) -> f64 {
+        let (chunks, tail) = x.as_chunks::<LANES>();
+        let mut lanes = [0.0_f64; LANES];
+        for chunk in chunks {
+            for k in 0..LANES {
+                let x = chunk[k].to_f64();
+                lanes[k] += x * x;
+            }
+        }
+        let tail: f64 = tail.iter().map(|x| x.to_f64() * x.to_f64()).sum();
+        lanes.iter().sum::<f64>() + tail
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_number_that_is_not_finite_shows() {
+        for len in [1, 16, 17, BLOCK + 3, 3 * BLOCK] {
+            for at in [0, len / 2, len - 1] {
+                for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+                    let mut x = vec![f32::MAX; len];
+                    assert!(sum_of_squares(&x).is_finite());
+                    x[at] = bad;
+                    assert!(!sum_of_squares(&x).is_finite(), "{bad} at {at} of {len}");
+                }
+            }
+        }
+        assert_eq!(sum_of_squares::<f32>(&[]), 0.0);
+    }
+}

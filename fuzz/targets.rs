@@ -1,9 +1,11 @@
 //! What is fuzzed. `tests/it/corpora.rs` replays the stored inputs through the same functions.
 #![allow(dead_code)] // each fuzzer uses one of them
 
-use hardgrad::data::Idx;
+use hardgrad::data::{Dataset, Idx, Images, Source, Split};
+use hardgrad::train::{Checkpoint, Trainer};
 use std::io::{self, Read};
 use std::path::Path;
+use std::sync::LazyLock;
 
 /// Three bytes at a time, so that every loop over partial reads runs.
 struct Dripping<'a>(&'a [u8]);
@@ -39,6 +41,7 @@ pub fn idx(data: &[u8]) {
 
 /// A gzip file. The first byte says how the rest is put into it: as a deflate stream of its own, or stored, with a right
 /// checksum, so that what lies behind the checksum is reached.
+#[cfg(feature = "gzip")]
 pub fn gzip(data: &[u8]) {
     let Some((&mode, rest)) = data.split_first() else { return };
     let mut file = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
@@ -65,5 +68,65 @@ pub fn gzip(data: &[u8]) {
         Ok(packed) => assert_eq!(written(&packed), written(&plain.expect("the packed one was accepted"))),
         // A header that promises more than so few bytes can hold is refused in both, by different rules.
         Err(_) => assert!(plain.is_err() || rest.starts_with(&[0x1f, 0x8b]) || rest.len() > 0xffff),
+    }
+}
+
+/// Ten images of 2×2 pixels to train on, five to test.
+pub fn tiny() -> Dataset {
+    let split = |n: usize| {
+        let pixels = (0..n * 4).map(|i| (i * 37 % 256) as u8).collect();
+        let images = Images::new(pixels, n, 2, 2).expect("n images");
+        Split::new(images, None).expect("no labels")
+    };
+    Dataset { name: "tiny".into(), train: split(10), test: split(5), source: Source::Digits { seed: 0 } }
+}
+
+/// A checkpoint as it stands, or, if the first byte is odd, a payload of version 1 or 2 behind an honest header. What is
+/// decoded is encoded to bytes that decode to the same; and a trainer takes it or refuses it.
+pub fn checkpoint(data: &[u8]) {
+    static DATA: LazyLock<Dataset> = LazyLock::new(tiny);
+    let Some((&mode, rest)) = data.split_first() else { return };
+    let mut file = rest.to_vec();
+    if mode % 2 == 1 {
+        let covered =
+            [&(1 + u32::from(mode / 2 % 2)).to_le_bytes()[..], &(rest.len() as u64).to_le_bytes()].concat();
+        let crc = crc32fast::hash(&[&covered[..], rest].concat());
+        file = [&b"HARDGRAD"[..], &covered, &crc.to_le_bytes(), rest].concat();
+    }
+    let path = Path::new("fuzz.bin");
+    let Ok(mut checkpoint) = Checkpoint::from_bytes(&file, path) else { return };
+    let bytes = checkpoint.to_bytes();
+    let again = Checkpoint::from_bytes(&bytes, path).expect("what was written is read");
+    assert_eq!(again.to_bytes(), bytes);
+    checkpoint.data_crc32 = DATA.train.images().crc32();
+    if let Ok(trainer) = Trainer::resume(checkpoint, &DATA) {
+        let _ = trainer.checkpoint().to_bytes();
+    }
+}
+
+/// A `.safetensors` file as it stands, or, if the first byte is odd, a header before as many numbers as the parameters have.
+/// It is taken whole or not at all.
+#[cfg(feature = "safetensors")]
+pub fn safetensors(data: &[u8]) {
+    use hardgrad::{Mat, ParamStore, weights};
+    let mut params = ParamStore::new();
+    params.add("a.weight", Mat::from_rows(&[[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]));
+    params.add("a.bias", Mat::from_rows(&[[7.0, 8.0, 9.0]]));
+    params.add("theta", Mat::from_rows(&[[10.0, 11.0]]));
+    let before = params.clone();
+    let Some((&mode, rest)) = data.split_first() else { return };
+    let mut file = rest.to_vec();
+    if mode % 2 == 1 {
+        file = [&(rest.len() as u64).to_le_bytes()[..], rest, &[0x3f; 44]].concat();
+    }
+    let path = Path::new("fuzz.safetensors");
+    match weights::from_bytes(&mut params, &file, path) {
+        Err(_) => assert_eq!(params, before),
+        Ok(()) => {
+            let taken = params.clone();
+            weights::from_bytes(&mut params, &weights::to_bytes(&taken), path)
+                .expect("what was written is read");
+            assert_eq!(params, taken);
+        }
     }
 }

@@ -100,6 +100,8 @@ mod simd;
 pub mod tape;
 pub mod train;
 pub mod vae;
+#[cfg(feature = "safetensors")]
+pub mod weights;
 
 pub use error::{Error, Result};
 pub use mat::{Mat, MatMut, MatRef};

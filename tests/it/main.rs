@@ -4,6 +4,7 @@
 mod bits;
 mod command_line;
 mod composition;
+mod corpora;
 mod damage;
 mod extremes;
 mod gemm;
@@ -11,5 +12,7 @@ mod goldens;
 mod identities;
 mod idx;
 mod optimizers;
+#[path = "../../fuzz/targets.rs"]
+mod targets;
 mod tiny_vae;
 mod unbiased;

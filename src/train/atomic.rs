@@ -65,6 +65,9 @@ fn write(path: &Path, bytes: &[u8], between: &mut dyn FnMut()) -> io::Result<()>
 /// Lets `keep` name what `path` names, if there is such a file: a second name where the file system has that, so that
 /// `path` is never missing, and else a new one.
 fn set_aside(path: &Path, keep: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a directory; expected a file"));
+    }
     if !path.exists() {
         return Ok(());
     }

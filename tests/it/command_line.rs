@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 /// The example binary lies beside the test binary's directory; `cargo test` builds it.
-fn binary() -> PathBuf {
+pub fn binary() -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let profile = test.parent().and_then(Path::parent).unwrap();
     let binary = profile.join("examples").join(format!("train_vae{}", std::env::consts::EXE_SUFFIX));
@@ -22,12 +22,12 @@ fn train_vae(dir: &Path, args: &str) -> Output {
         .unwrap()
 }
 
-fn stderr(output: &Output) -> String {
+pub fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 /// The lines of `metrics.jsonl` without the wall times.
-fn losses(dir: &Path) -> Vec<String> {
+pub fn losses(dir: &Path) -> Vec<String> {
     let text = std::fs::read_to_string(dir.join("metrics.jsonl")).unwrap();
     text.lines().map(|line| line.split(",\"seconds\"").next().unwrap().to_string()).collect()
 }

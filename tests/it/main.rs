@@ -11,8 +11,13 @@ mod gemm;
 mod goldens;
 mod identities;
 mod idx;
+mod kill;
+#[cfg(target_os = "linux")]
+mod memory;
 mod optimizers;
 #[path = "../../fuzz/targets.rs"]
 mod targets;
 mod tiny_vae;
+#[cfg(unix)]
+mod trouble;
 mod unbiased;

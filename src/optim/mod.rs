@@ -6,8 +6,8 @@ mod norm;
 mod radam;
 
 pub use adam::Adam;
+pub(crate) use norm::first_not_finite;
 pub use norm::{clip_norm, norm};
-pub(crate) use norm::{scale_to, sum_of_squares};
 pub use radam::RAdam;
 
 use crate::error::{Error, Result};
@@ -15,15 +15,18 @@ use crate::par;
 use crate::params::{ParamGrads, ParamStore};
 use crate::scalar::Scalar;
 use crate::simd::vectorized;
+use norm::all_finite;
 use serde::{Deserialize, Serialize};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Changes parameters, given their gradients.
 pub trait Optimizer<T: Scalar>: std::fmt::Debug + Send {
-    /// One update.
+    /// One update. Returns whether all gradients, their squares and the updated parameters are finite; if not, parameters and
+    /// moments are of no more use.
     ///
     /// # Panics
     /// If `params` and `grads` are of another size than at the first update.
-    fn step(&mut self, params: &mut ParamStore<T>, grads: &ParamGrads<T>);
+    fn step(&mut self, params: &mut ParamStore<T>, grads: &ParamGrads<T>) -> bool;
 
     /// The running moments, for a checkpoint.
     fn moments(&self) -> &Moments<T>;
@@ -103,7 +106,8 @@ struct Update<T> {
 const BLOCK: usize = 1 << 14;
 
 impl<T: Scalar> Moments<T> {
-    /// m ← m + (1 − β₁)(g − m), v ← β₂ v + (1 − β₂) g², then `update`, in one pass over memory.
+    /// m ← m + (1 − β₁)(g − m), v ← β₂ v + (1 − β₂) g², then `update`, in one pass over memory. Returns whether g, g² and
+    /// the new parameters are finite.
     #[track_caller]
     fn advance(
         &mut self,
@@ -111,7 +115,7 @@ impl<T: Scalar> Moments<T> {
         update: Update<T>,
         params: &mut ParamStore<T>,
         grads: &ParamGrads<T>,
-    ) {
+    ) -> bool {
         let (p, g) = (params.flat_mut(), grads.flat());
         assert!(
             p.len() == g.len() && p.len() == self.mean.len(),
@@ -123,9 +127,16 @@ impl<T: Scalar> Moments<T> {
         let gain1 = T::of(1.0 - config.beta1);
         let (beta2, gain2) = (T::of(config.beta2), T::of(1.0 - config.beta2));
         let work = ((p, g), (&mut self.mean[..], &mut self.mean_square[..]));
+        let finite = AtomicBool::new(true);
         par::for_each_block(work, BLOCK, |_, ((p, g), (m, v))| {
+            // Here, where the block is in the cache, looking at its numbers costs little.
+            let gradient_is_finite = all_finite(g, true);
             advance_block(p, g, m, v, [gain1, beta2, gain2], update);
+            if !gradient_is_finite || !all_finite(p, false) {
+                finite.store(false, Ordering::Relaxed);
+            }
         });
+        finite.into_inner()
     }
 
     /// Sizes the moments at the first update and counts the update. Returns its number, from 1.

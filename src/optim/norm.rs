@@ -18,7 +18,7 @@ use crate::simd::vectorized;
 /// assert!((optim::norm(&grads) / 5e30 - 1.0).abs() < 1e-6);
 /// ```
 pub fn norm<T: Scalar>(grads: &ParamGrads<T>) -> f64 {
-    sum_of_squares(grads.flat()).sqrt()
+    par::sum_blocks(grads.flat(), BLOCK, &|block| squares(block)).sqrt()
 }
 
 /// Scales the gradients by max/‖g‖₂ where ‖g‖₂ > `max`, and leaves them as they are where not. Returns ‖g‖₂ as it was.
@@ -42,31 +42,51 @@ pub fn norm<T: Scalar>(grads: &ParamGrads<T>) -> f64 {
 /// If `max` is not above 0.
 #[track_caller]
 pub fn clip_norm<T: Scalar>(grads: &mut ParamGrads<T>, max: f64) -> f64 {
-    let norm = norm(grads);
-    scale_to(grads, norm, max);
-    norm
-}
-
-/// [`clip_norm`] of gradients whose norm is known.
-#[track_caller]
-pub(crate) fn scale_to<T: Scalar>(grads: &mut ParamGrads<T>, norm: f64, max: f64) {
     assert!(max > 0.0, "clip_norm: the largest norm must be above 0, got {max}");
+    let norm = norm(grads);
     if norm > max {
         let scale = T::of(max / norm);
         par::for_each_block(grads.flat_mut(), BLOCK, |_, g| g.iter_mut().for_each(|g| *g *= scale));
     }
+    norm
 }
 
-/// Σ x², in `f64`. Finite `f32` numbers have a finite sum, so this is also how they are found to be finite.
-pub(crate) fn sum_of_squares<T: Scalar>(x: &[T]) -> f64 {
-    par::sum_blocks(x, BLOCK, &|block| squares(block))
+/// The first number that is not finite, or whose square is not, if `squares`.
+pub(crate) fn first_not_finite<T: Scalar>(x: &[T], squares: bool) -> Option<usize> {
+    x.iter().position(|&x| !(if squares { x * x } else { x }).is_finite())
 }
 
-/// Number of partial sums: two AVX-512 vectors of `f64`.
-const LANES: usize = 16;
+/// Number of partial sums: enough vectors that no addition waits for the one before it.
+const LANES: usize = 64;
 
 vectorized! {
-    /// One block of [`sum_of_squares`]: interleaved partial sums, then in order.
+    /// Whether all numbers are finite, and their squares, if `squares`: what is finite gives 0 when multiplied by 0, and NaN what
+    /// is not.
+    pub(super) fn all_finite<T: Scalar>(x: &[T], squares: bool) -> bool {
+        let (chunks, tail) = x.as_chunks::<LANES>();
+        let mut lanes = [T::ZERO; LANES];
+        if squares {
+            for chunk in chunks {
+                for k in 0..LANES {
+                    lanes[k] += chunk[k] * chunk[k] * T::ZERO;
+                }
+            }
+        } else {
+            for chunk in chunks {
+                for k in 0..LANES {
+                    lanes[k] += chunk[k] * T::ZERO;
+                }
+            }
+        }
+        for (lane, &x) in lanes.iter_mut().zip(tail) {
+            *lane += if squares { x * x } else { x } * T::ZERO;
+        }
+        lanes.iter().all(|&lane| lane == T::ZERO)
+    }
+}
+
+vectorized! {
+    /// One block of [`norm`], squared: interleaved partial sums, then in order.
     fn squares<T: Scalar>(x: &[T]) -> f64 {
         let (chunks, tail) = x.as_chunks::<LANES>();
         let mut lanes = [0.0_f64; LANES];
@@ -86,17 +106,38 @@ mod tests {
     use super::*;
 
     #[test]
-    fn any_number_that_is_not_finite_shows() {
-        for len in [1, 16, 17, BLOCK + 3, 3 * BLOCK] {
+    fn the_first_number_that_is_not_finite_is_found() {
+        for len in [1, 63, 64, 65, BLOCK + 3, 3 * BLOCK] {
+            let mut x = vec![f32::MAX; len];
+            assert!(all_finite(&x, false) && !all_finite(&x, true));
+            assert_eq!((first_not_finite(&x, false), first_not_finite(&x, true)), (None, Some(0)));
+            x.fill(1.8e19);
+            assert!(all_finite(&x, true));
             for at in [0, len / 2, len - 1] {
                 for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
-                    let mut x = vec![f32::MAX; len];
-                    assert!(sum_of_squares(&x).is_finite());
-                    x[at] = bad;
-                    assert!(!sum_of_squares(&x).is_finite(), "{bad} at {at} of {len}");
+                    for squares in [false, true] {
+                        let mut x = x.clone();
+                        (x[at], x[len - 1]) = (bad, bad);
+                        assert!(!all_finite(&x, squares), "{bad} at {at} of {len}");
+                        assert_eq!(first_not_finite(&x, squares), Some(at), "{bad} at {at} of {len}");
+                    }
                 }
             }
         }
-        assert_eq!(sum_of_squares::<f32>(&[]), 0.0);
+        assert!(all_finite::<f32>(&[], true));
+    }
+
+    #[test]
+    fn the_norm_is_that_of_a_plain_sum() {
+        let mut params = crate::ParamStore::<f32>::new();
+        params.add("w", crate::Mat::from_fn(3, BLOCK - 5, |i, j| ((i + 7 * j) % 13) as f32 * 0.5 - 3.0));
+        let mut grads = ParamGrads::zeros(&params);
+        grads.flat_mut().copy_from_slice(params.flat());
+        // All squares are multiples of ¼ and their sum is below 2⁵⁰: both sums are exact.
+        let plain: f64 = params.flat().iter().map(|&x| f64::from(x * x)).sum();
+        assert_eq!(norm(&grads), plain.sqrt());
+        assert_eq!(clip_norm(&mut grads, 10.0), plain.sqrt());
+        // Rounding the scale and each product: 2 · 2⁻²⁴, and what the sum adds is far less.
+        assert!((norm(&grads) / 10.0 - 1.0).abs() < 1.5e-7);
     }
 }

@@ -256,8 +256,8 @@ impl<'d> Trainer<'d> {
     /// One update; after the last of an epoch also the test pass. A [`checkpoint`](Self::checkpoint) may be taken after any.
     ///
     /// # Errors
-    /// [`Error::NotFinite`] if the loss or a gradient is not finite: nothing has changed then. Or if a parameter is not after
-    /// the update, or the test loss: then the trainer is of no more use, and the caller's last checkpoint is good.
+    /// [`Error::NotFinite`] if the loss, a gradient or its square, a parameter or the test loss is not finite, naming it. The
+    /// trainer is of no more use then, and the caller's last checkpoint is good.
     pub fn advance(&mut self) -> Result<Advance> {
         let epoch = self.history.len() + 1;
         if self.prepared != Some(epoch) {
@@ -328,16 +328,25 @@ impl<'d> Trainer<'d> {
             baseline.add(bce.iter().map(|&b| f64::from(b)).sum::<f64>() / bce.len() as f64);
         }
         tape.backward(loss.total, &mut self.grads);
-        let found = |what| Err(Error::NotFinite { what, epoch, step });
-        if let Some(what) = prepare_gradient(&mut self.grads, &self.params, self.config.clip_norm) {
-            return found(what);
+        if let Some(max) = self.config.clip_norm {
+            optim::clip_norm(&mut self.grads, max);
         }
-        self.optimizer.step(&mut self.params, &self.grads);
-        if let Some(index) = first_not_finite(self.params.flat()) {
-            return found(self.params.name_at(index).into());
+        if !self.optimizer.step(&mut self.params, &self.grads) {
+            return Err(Error::NotFinite { what: self.what_is_not_finite(), epoch, step });
         }
         (self.step, self.losses, self.baseline) = (step, losses, baseline);
         Ok(())
+    }
+
+    /// The first tensor that an optimiser complained of.
+    fn what_is_not_finite(&self) -> String {
+        let grads = self.grads.flat();
+        if let Some(index) = optim::first_not_finite(grads, true) {
+            let of = if grads[index].is_finite() { "the square of the gradient" } else { "the gradient" };
+            return format!("{of} of {}", self.params.name_at(index));
+        }
+        let index = optim::first_not_finite(self.params.flat(), false);
+        index.map_or("a parameter".into(), |index| self.params.name_at(index).into())
     }
 
     /// The test loss with the present parameters: one sample an image.
@@ -392,33 +401,4 @@ impl<'d> Trainer<'d> {
         let probs = tape.sigmoid(pixels);
         tape.value(probs).to_mat()
     }
-}
-
-/// Clips the gradient if that is asked for. What is not finite about it, if anything, and then nothing is changed.
-fn prepare_gradient(
-    grads: &mut ParamGrads<f32>,
-    params: &ParamStore<f32>,
-    clip_norm: Option<f64>,
-) -> Option<String> {
-    let norm = optim::norm(grads);
-    // The optimiser squares each number in `f32`.
-    let suspect = !((norm * norm) as f32).is_finite();
-    if suspect && let Some(index) = grads.flat().iter().position(|&g| !(g * g).is_finite()) {
-        let what =
-            if grads.flat()[index].is_finite() { "the square of the gradient" } else { "the gradient" };
-        return Some(format!("{what} of {}", params.name_at(index)));
-    }
-    if let Some(max) = clip_norm {
-        optim::scale_to(grads, norm, max);
-    }
-    None
-}
-
-/// The first number that is not finite.
-fn first_not_finite(numbers: &[f32]) -> Option<usize> {
-    // The sum is fast, and in `f64` finite for finite numbers.
-    if optim::sum_of_squares(numbers).is_finite() {
-        return None;
-    }
-    numbers.iter().position(|x| !x.is_finite())
 }

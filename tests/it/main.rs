@@ -21,3 +21,5 @@ mod tiny_vae;
 #[cfg(unix)]
 mod trouble;
 mod unbiased;
+#[cfg(feature = "safetensors")]
+mod weights;

@@ -1,10 +1,10 @@
-//! The fuzzers' stored inputs, through what is fuzzed.
+//! The fuzzers' stored inputs (`tests/corpus/`), through what is fuzzed.
 
 use crate::targets;
 use std::path::Path;
 
 fn replay(target: &str, run: fn(&[u8])) {
-    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus").join(target);
     let mut files: Vec<_> = std::fs::read_dir(&corpus).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
     assert!(files.len() >= 5, "{}: {} files", corpus.display(), files.len());

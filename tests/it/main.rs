@@ -15,7 +15,6 @@ mod kill;
 #[cfg(target_os = "linux")]
 mod memory;
 mod optimizers;
-#[path = "../../fuzz/targets.rs"]
 mod targets;
 mod tiny_vae;
 #[cfg(unix)]

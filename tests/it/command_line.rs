@@ -94,7 +94,10 @@ fn wrong_arguments_exit_2_and_say_what_would_be_right() {
         ("--threads 0", "1..=1024"),
         ("--clip-norm 0 --dataset digits", "clip-norm: got 0, expected a finite number > 0"),
         ("--checkpoint-every 0", "1.."),
-        ("--estimator reinforce --form leave-one-out --draws 99999999999 --dataset digits", "2 to 10000 samples"),
+        (
+            "--estimator reinforce --form leave-one-out --draws 99999999999 --dataset digits",
+            "2 to 10000 samples",
+        ),
         ("--optimizer sgd", "one of adam, radam"),
         ("--dataset mnist", "get-mnist.sh"),
         ("--dataset digits --out file", "cannot make the directory file"),

@@ -96,8 +96,11 @@ fn a_place_that_cannot_be_written() {
     let place = Place::new();
     let under_a_file = place.0.path().join("t10k-labels-idx1-ubyte").join("out");
     ends(&place.train(&under_a_file, ""), 2, &["cannot make the directory", "out: "]);
-    ends(&place.train(Path::new("/proc/self/out"), ""), 2, &["cannot make the directory /proc/self/out"]);
-    ends(&place.train(Path::new("/proc/self"), ""), 2, &["cannot write into /proc/self: run.lock"]);
+    // A place where even root may not write.
+    if cfg!(target_os = "linux") {
+        ends(&place.train(Path::new("/proc/self/out"), ""), 2, &["cannot make the directory /proc/self/out"]);
+        ends(&place.train(Path::new("/proc/self"), ""), 2, &["cannot write into /proc/self: run.lock"]);
+    }
 }
 
 #[test]
@@ -144,7 +147,7 @@ fn an_out_that_vanishes() {
     // A file that is being written may be new while the others are removed.
     while fs::remove_dir_all(&out).is_err() && out.exists() {}
     let output = child.wait_with_output().unwrap();
-    ends(&output, 1, &["cannot ", "checkpoint", "No such file or directory"]);
+    ends(&output, 1, &["cannot ", "No such file or directory"]);
 }
 
 #[test]
@@ -190,6 +193,29 @@ fn a_damaged_checkpoint_and_the_one_before_it() {
     assert!(fs::read(out.join("checkpoint.damaged.bin")).unwrap() == bytes);
     assert!(fs::read(&newest).unwrap() == fs::read(whole.join("checkpoint.bin")).unwrap());
     assert_eq!(losses(&out), losses(&whole));
+}
+
+/// A number that is not finite ends the run at its step, and what was saved stays as it was.
+#[test]
+fn a_number_that_is_not_finite() {
+    let place = Place::new();
+    let out = place.out();
+    ends(&place.train(&out, "--epochs 2"), 0, &[]);
+    let newest = out.join("checkpoint.bin");
+    let mut checkpoint = Checkpoint::load(&newest).unwrap();
+    // Of all that is in a checkpoint, something that no check of its sizes can see.
+    checkpoint.moments.mean[0] = f32::INFINITY;
+    checkpoint.save(&newest).unwrap();
+    let files = ["checkpoint.bin", "checkpoint.prev.bin", "metrics.jsonl", "samples.png"];
+    let held = || files.map(|file| fs::read(out.join(file)).unwrap());
+    let before = held();
+    let failed = place.train(&out, "--epochs 3 --checkpoint-every 1 --resume");
+    ends(
+        &failed,
+        1,
+        &["encoder.0.weight is not finite at epoch 3, step 1", "--lr", "after epoch 2, step 0 is kept"],
+    );
+    assert!(held() == before);
 }
 
 /// `metrics.jsonl` and `config.json` are read no further than they can go.

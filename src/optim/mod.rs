@@ -6,7 +6,6 @@ mod norm;
 mod radam;
 
 pub use adam::Adam;
-pub(crate) use norm::first_not_finite;
 pub use norm::{clip_norm, norm};
 pub use radam::RAdam;
 
@@ -15,14 +14,13 @@ use crate::par;
 use crate::params::{ParamGrads, ParamStore};
 use crate::scalar::Scalar;
 use crate::simd::vectorized;
-use norm::all_finite;
 use serde::{Deserialize, Serialize};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Changes parameters, given their gradients.
 pub trait Optimizer<T: Scalar>: std::fmt::Debug + Send {
-    /// One update. Returns whether all gradients, their squares and the updated parameters are finite; if not, parameters and
-    /// moments are of no more use.
+    /// One update. Returns whether the gradients, their mean squares and the updated parameters are all finite; if not,
+    /// parameters and moments are of no more use.
     ///
     /// # Panics
     /// If `params` and `grads` are of another size than at the first update.
@@ -106,7 +104,7 @@ struct Update<T> {
 const BLOCK: usize = 1 << 14;
 
 impl<T: Scalar> Moments<T> {
-    /// m ← m + (1 − β₁)(g − m), v ← β₂ v + (1 − β₂) g², then `update`, in one pass over memory. Returns whether g, g² and
+    /// m ← m + (1 − β₁)(g − m), v ← β₂ v + (1 − β₂) g², then `update`, in one pass over memory. Returns whether v, and so g, and
     /// the new parameters are finite.
     #[track_caller]
     fn advance(
@@ -129,10 +127,7 @@ impl<T: Scalar> Moments<T> {
         let work = ((p, g), (&mut self.mean[..], &mut self.mean_square[..]));
         let finite = AtomicBool::new(true);
         par::for_each_block(work, BLOCK, |_, ((p, g), (m, v))| {
-            // Here, where the block is in the cache, looking at its numbers costs little.
-            let gradient_is_finite = all_finite(g, true);
-            advance_block(p, g, m, v, [gain1, beta2, gain2], update);
-            if !gradient_is_finite || !all_finite(p, false) {
+            if !advance_block(p, g, m, v, [gain1, beta2, gain2], update) {
                 finite.store(false, Ordering::Relaxed);
             }
         });
@@ -152,8 +147,9 @@ impl<T: Scalar> Moments<T> {
 
 vectorized! {
     /// One block of [`Moments::advance`], with gains = [1 − β₁, β₂, 1 − β₂].
-    fn advance_block<T: Scalar>(p: &mut [T], g: &[T], m: &mut [T], v: &mut [T], gains: [T; 3], update: Update<T>) {
+    fn advance_block<T: Scalar>(p: &mut [T], g: &[T], m: &mut [T], v: &mut [T], gains: [T; 3], update: Update<T>) -> bool {
         let [gain1, beta2, gain2] = gains;
+        let mut bad = 0; // not a bool, and no way out of the loop: so it goes by vectors
         for (((p, &g), m), v) in p.iter_mut().zip(g).zip(m).zip(v) {
             *m += gain1 * (g - *m);
             *v = beta2 * *v + gain2 * g * g;
@@ -161,6 +157,8 @@ vectorized! {
                 Some((divisor, eps)) => update.scale * *m / (v.sqrt() / divisor + eps),
                 None => update.scale * *m,
             };
+            bad |= u32::from(!(p.is_finite() & v.is_finite()));
         }
+        bad == 0
     }
 }

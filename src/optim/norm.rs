@@ -51,39 +51,8 @@ pub fn clip_norm<T: Scalar>(grads: &mut ParamGrads<T>, max: f64) -> f64 {
     norm
 }
 
-/// The first number that is not finite, or whose square is not, if `squares`.
-pub(crate) fn first_not_finite<T: Scalar>(x: &[T], squares: bool) -> Option<usize> {
-    x.iter().position(|&x| !(if squares { x * x } else { x }).is_finite())
-}
-
 /// Number of partial sums: enough vectors that no addition waits for the one before it.
 const LANES: usize = 64;
-
-vectorized! {
-    /// Whether all numbers are finite, and their squares, if `squares`: what is finite gives 0 when multiplied by 0, and NaN what
-    /// is not.
-    pub(super) fn all_finite<T: Scalar>(x: &[T], squares: bool) -> bool {
-        let (chunks, tail) = x.as_chunks::<LANES>();
-        let mut lanes = [T::ZERO; LANES];
-        if squares {
-            for chunk in chunks {
-                for k in 0..LANES {
-                    lanes[k] += chunk[k] * chunk[k] * T::ZERO;
-                }
-            }
-        } else {
-            for chunk in chunks {
-                for k in 0..LANES {
-                    lanes[k] += chunk[k] * T::ZERO;
-                }
-            }
-        }
-        for (lane, &x) in lanes.iter_mut().zip(tail) {
-            *lane += if squares { x * x } else { x } * T::ZERO;
-        }
-        lanes.iter().all(|&lane| lane == T::ZERO)
-    }
-}
 
 vectorized! {
     /// One block of [`norm`], squared: interleaved partial sums, then in order.
@@ -104,28 +73,6 @@ vectorized! {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_first_number_that_is_not_finite_is_found() {
-        for len in [1, 63, 64, 65, BLOCK + 3, 3 * BLOCK] {
-            let mut x = vec![f32::MAX; len];
-            assert!(all_finite(&x, false) && !all_finite(&x, true));
-            assert_eq!((first_not_finite(&x, false), first_not_finite(&x, true)), (None, Some(0)));
-            x.fill(1.8e19);
-            assert!(all_finite(&x, true));
-            for at in [0, len / 2, len - 1] {
-                for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
-                    for squares in [false, true] {
-                        let mut x = x.clone();
-                        (x[at], x[len - 1]) = (bad, bad);
-                        assert!(!all_finite(&x, squares), "{bad} at {at} of {len}");
-                        assert_eq!(first_not_finite(&x, squares), Some(at), "{bad} at {at} of {len}");
-                    }
-                }
-            }
-        }
-        assert!(all_finite::<f32>(&[], true));
-    }
 
     #[test]
     fn the_norm_is_that_of_a_plain_sum() {

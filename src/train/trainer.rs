@@ -256,7 +256,7 @@ impl<'d> Trainer<'d> {
     /// One update; after the last of an epoch also the test pass. A [`checkpoint`](Self::checkpoint) may be taken after any.
     ///
     /// # Errors
-    /// [`Error::NotFinite`] if the loss, a gradient or its square, a parameter or the test loss is not finite, naming it. The
+    /// [`Error::NotFinite`] if the loss, a gradient or its mean square, a parameter or the test loss is not finite, naming it. The
     /// trainer is of no more use then, and the caller's last checkpoint is good.
     pub fn advance(&mut self) -> Result<Advance> {
         let epoch = self.history.len() + 1;
@@ -338,15 +338,19 @@ impl<'d> Trainer<'d> {
         Ok(())
     }
 
-    /// The first tensor that an optimiser complained of.
+    /// What the optimiser complained of: the first in the order in which one makes the other.
     fn what_is_not_finite(&self) -> String {
-        let grads = self.grads.flat();
-        if let Some(index) = optim::first_not_finite(grads, true) {
-            let of = if grads[index].is_finite() { "the square of the gradient" } else { "the gradient" };
-            return format!("{of} of {}", self.params.name_at(index));
-        }
-        let index = optim::first_not_finite(self.params.flat(), false);
-        index.map_or("a parameter".into(), |index| self.params.name_at(index).into())
+        let mean_square = &self.optimizer.moments().mean_square;
+        let places = [
+            ("the gradient of ", self.grads.flat()),
+            ("the mean squared gradient of ", &mean_square[..]),
+            ("", self.params.flat()),
+        ];
+        let found = places.iter().find_map(|(what, numbers)| {
+            let index = numbers.iter().position(|x| !x.is_finite())?;
+            Some(format!("{what}{}", self.params.name_at(index)))
+        });
+        found.unwrap_or_else(|| "a parameter".into())
     }
 
     /// The test loss with the present parameters: one sample an image.

@@ -147,7 +147,7 @@ fn what_is_not_finite_is_named() {
     // before, the gradient is too, but not its square; and clipping does not hide what overflows.
     let last = good.params.len() - 784 - 512 * 784 + 100;
     let e = after_setting(last, 1e30, None);
-    assert!(e.starts_with("the square of the gradient of encoder."), "{e}");
+    assert!(e.starts_with("the mean squared gradient of encoder."), "{e}");
     let e = after_setting(last, 3e38, Some(1.0));
     assert!(e.contains("is not finite at epoch 1, step 1"), "{e}");
     // The update itself goes too far.

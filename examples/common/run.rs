@@ -77,12 +77,13 @@ pub fn train(
             }
             Advance::Epoch(progress, record) => {
                 reporter.step(progress);
-                let seconds = start.replace(Instant::now()).map(|start| start.elapsed().as_secs_f64());
+                let seconds = start.map(|start| start.elapsed().as_secs_f64());
                 dir.save(trainer, seconds)?;
                 reporter.epoch(&record, seconds);
                 if record.epoch.is_multiple_of(5) && record.epoch != plan.epochs {
                     dir.save_pictures(trainer, data)?;
                 }
+                start = Some(Instant::now());
             }
         }
         if let Some(signal) = plan.stop.signal() {

@@ -149,7 +149,7 @@ vectorized! {
     /// One block of [`Moments::advance`], with gains = [1 − β₁, β₂, 1 − β₂].
     fn advance_block<T: Scalar>(p: &mut [T], g: &[T], m: &mut [T], v: &mut [T], gains: [T; 3], update: Update<T>) -> bool {
         let [gain1, beta2, gain2] = gains;
-        let mut bad = 0; // not a bool, and no way out of the loop: so it goes by vectors
+        let mut largest = T::Bits::default();
         for (((p, &g), m), v) in p.iter_mut().zip(g).zip(m).zip(v) {
             *m += gain1 * (g - *m);
             *v = beta2 * *v + gain2 * g * g;
@@ -157,8 +157,40 @@ vectorized! {
                 Some((divisor, eps)) => update.scale * *m / (v.sqrt() / divisor + eps),
                 None => update.scale * *m,
             };
-            bad |= u32::from(!(p.is_finite() & v.is_finite()));
+            largest = largest.max(p.magnitude()).max(v.magnitude());
         }
-        bad == 0
+        largest < T::NEG_INFINITY.magnitude()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Mat;
+
+    /// One update of `len` parameters, one of whose gradients and values is given.
+    fn goes_well(len: usize, at: usize, gradient: f32, value: f32) -> bool {
+        let mut params = ParamStore::new();
+        params.add("w", Mat::zeros(1, len));
+        params.flat_mut()[at] = value;
+        let mut grads = ParamGrads::zeros(&params);
+        grads.flat_mut()[at] = gradient;
+        Adam::new(AdamConfig::default()).expect("defaults").step(&mut params, &grads)
+    }
+
+    #[test]
+    fn any_number_that_is_not_finite_is_reported() {
+        for len in [1, 15, 16, 17, BLOCK + 3] {
+            for at in [0, len / 2, len - 1] {
+                assert!(goes_well(len, at, -1e18, f32::MAX));
+                // (1 − β₂) g² is 1e39; f32 ends at 3.4e38.
+                for gradient in [f32::NAN, -f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 1e21] {
+                    assert!(!goes_well(len, at, gradient, 0.0), "gradient {gradient} at {at} of {len}");
+                }
+                for value in [f32::NAN, -f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+                    assert!(!goes_well(len, at, 0.0, value), "parameter {value} at {at} of {len}");
+                }
+            }
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::rng::uniform;
 use crate::scalar::Scalar;
+use crate::simd::vectorized;
 
 /// Fills `out` with standard Gumbel noise, −ln(−ln u) with u from [`uniform`]: always finite, as u lies strictly between
 /// 0 and 1.
@@ -14,8 +15,16 @@ use crate::scalar::Scalar;
 /// assert!((mean - 0.5772).abs() < 5.0 * 1.2825 / 4000.0_f64.sqrt()); // Euler's constant, five standard errors
 /// ```
 pub fn gumbel<T: Scalar>(rng: &mut impl rand::Rng, out: &mut [T]) {
-    for g in out {
-        *g = -(-uniform::<T>(rng).ln()).ln();
+    out.fill_with(|| uniform(rng));
+    gumbel_of_uniform(out);
+}
+
+vectorized! {
+    /// x ← −ln(−ln x)
+    fn gumbel_of_uniform<T: Scalar>(x: &mut [T]) {
+        for x in x {
+            *x = -(-x.ln()).ln();
+        }
     }
 }
 

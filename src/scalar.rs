@@ -63,15 +63,25 @@ pub trait Scalar:
     const NEG_INFINITY: Self;
     /// Distance from 1 to the next number.
     const EPSILON: Self;
+    /// The smallest positive number with all its digits.
+    const MIN_POSITIVE: Self;
 
     /// The nearest number to `x`.
     fn of(x: f64) -> Self;
+    /// `x`, exactly.
+    fn of_byte(x: u8) -> Self;
     /// Exact widening.
     fn to_f64(self) -> f64;
     /// eˣ
     fn exp(self) -> Self;
     /// Natural logarithm.
     fn ln(self) -> Self;
+    /// 2ˣ for x ≤ 0, within 2 units in the last place; 0 where that would be subnormal.
+    fn exp2_nonpositive(self) -> Self;
+    /// log₂ of a normal number > 0, within 2 units in the last place.
+    fn log2_normal(self) -> Self;
+    /// 1/x of a normal number > 0 whose reciprocal is one, within 2 units in the last place; faster than a division.
+    fn recip_normal(self) -> Self;
     /// ln(1 + x), exact for small x.
     fn ln_1p(self) -> Self;
     /// Square root, correctly rounded.
@@ -86,10 +96,12 @@ pub trait Scalar:
     fn magnitude(self) -> Self::Bits;
     /// 64 random bits to a uniform number in the open interval (0, 1); see [`crate::rng::uniform`].
     fn open_unit(raw: u64) -> Self;
+    /// The same from 32 random bits, and 32 more where the type has room for them.
+    fn open_unit_of_halves(high: u32, low: impl FnOnce() -> u32) -> Self;
 }
 
 macro_rules! scalar {
-    ($t:ty, $bits:ty, $kind:expr, $cells_log2:expr, $exp:path, $ln:path, $ln_1p:path) => {
+    ($t:ty, $bits:ty, $kind:expr, $cells_log2:expr, $exp:path, $ln:path, $exp2_nonpositive:path, $log2_normal:path, $recip_normal:path, $ln_1p:path) => {
         impl Scalar for $t {
             type Bits = $bits;
             const KIND: Kind = $kind;
@@ -97,10 +109,15 @@ macro_rules! scalar {
             const ONE: Self = 1.0;
             const NEG_INFINITY: Self = <$t>::NEG_INFINITY;
             const EPSILON: Self = <$t>::EPSILON;
+            const MIN_POSITIVE: Self = <$t>::MIN_POSITIVE;
 
             #[inline(always)]
             fn of(x: f64) -> Self {
                 x as $t
+            }
+            #[inline(always)]
+            fn of_byte(x: u8) -> Self {
+                <$t>::from(x)
             }
             #[inline(always)]
             fn to_f64(self) -> f64 {
@@ -113,6 +130,18 @@ macro_rules! scalar {
             #[inline(always)]
             fn ln(self) -> Self {
                 $ln(self)
+            }
+            #[inline(always)]
+            fn exp2_nonpositive(self) -> Self {
+                $exp2_nonpositive(self)
+            }
+            #[inline(always)]
+            fn log2_normal(self) -> Self {
+                $log2_normal(self)
+            }
+            #[inline(always)]
+            fn recip_normal(self) -> Self {
+                $recip_normal(self)
             }
             #[inline(always)]
             fn ln_1p(self) -> Self {
@@ -144,9 +173,29 @@ macro_rules! scalar {
                 let cell = (raw >> (64 - $cells_log2)) as $t;
                 (cell + 0.5) * (1.0 / (1u64 << $cells_log2) as $t)
             }
+            #[inline(always)]
+            fn open_unit_of_halves(high: u32, low: impl FnOnce() -> u32) -> Self {
+                if $cells_log2 < 32 {
+                    // A signed integer converts in one instruction.
+                    let cell = (high >> (32 - $cells_log2.min(31))) as i32 as $t;
+                    return (cell + 0.5) * (1.0 / (1u64 << $cells_log2) as $t);
+                }
+                Self::open_unit(u64::from(high) << 32 | u64::from(low()))
+            }
         }
     };
 }
 
-scalar!(f32, u32, Kind::F32, 23, simd::exp_f32, simd::ln_f32, simd::ln_1p_f32);
-scalar!(f64, u64, Kind::F64, 52, f64::exp, f64::ln, f64::ln_1p);
+scalar!(
+    f32,
+    u32,
+    Kind::F32,
+    23_u32,
+    simd::exp_f32,
+    simd::ln_f32,
+    simd::exp2_nonpositive_f32,
+    simd::log2_normal_f32,
+    simd::recip_normal_f32,
+    simd::ln_1p_f32
+);
+scalar!(f64, u64, Kind::F64, 52_u32, f64::exp, f64::ln, f64::exp2, f64::log2, f64::recip, f64::ln_1p);

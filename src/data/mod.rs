@@ -13,6 +13,8 @@ pub use digits::{DIGITS_TEST, DIGITS_TRAIN, digits};
 pub use idx::{Idx, IdxData};
 pub use mnist::{MnistFiles, find_mnist, load_mnist};
 
+use crate::par::{self, Wide};
+use crate::simd::vectorized;
 use crate::{Error, Result, Scalar};
 use std::path::PathBuf;
 
@@ -108,17 +110,28 @@ impl Images {
             out.len(),
             indices.len()
         );
-        let levels: [T; 256] = std::array::from_fn(|v| T::of(v as f64) / T::of(255.0));
-        for (row, &index) in out.chunks_exact_mut(n).zip(indices) {
-            for (x, &v) in row.iter_mut().zip(self.image(index as usize)) {
-                *x = levels[usize::from(v)];
+        let out = Wide { slice: out, times: n };
+        par::for_each_block((indices, out), FILL_BLOCK, |_, (indices, out): (&[u32], Wide<'_, T>)| {
+            for (row, &index) in out.slice.chunks_exact_mut(n).zip(indices) {
+                grey_levels(self.image(index as usize), row);
             }
-        }
+        });
     }
 
     /// CRC-32 of the pixels: tells two data sets apart, for the record of a run. Not a proof against forgery.
     pub fn crc32(&self) -> u32 {
         crc32fast::hash(&self.pixels)
+    }
+}
+
+/// Images to a block of parallel work.
+const FILL_BLOCK: usize = 25;
+
+vectorized! {
+    fn grey_levels<T: Scalar>(pixels: &[u8], out: &mut [T]) {
+        for (x, &v) in out.iter_mut().zip(pixels) {
+            *x = T::of_byte(v) / T::of(255.0);
+        }
     }
 }
 

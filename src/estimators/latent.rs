@@ -1,7 +1,8 @@
 //! What an estimator's vjp is given.
 
-use crate::rng::{Pcg64, from_key, uniform};
+use crate::rng::{LaneRng, Pcg64, from_key, uniform};
 use crate::scalar::Scalar;
+use crate::simd::LANES;
 
 /// One latent variable, as an estimator's vjp sees it. All slices have C numbers.
 #[derive(Clone, Copy, Debug)]
@@ -41,49 +42,75 @@ impl<'a, T: Scalar> Latent<'a, T> {
     /// The stream of exponential numbers, at its start.
     pub fn exponentials(&self) -> Exponentials<'a, T> {
         match self.conditional {
-            Conditional::Key(key) => Exponentials::Rng(from_key(key)),
+            Conditional::Key(key) => Exponentials::Rng { rows: from_key(key), lanes: LaneRng::from_key(key) },
             Conditional::Given { values, first, stride } => Exponentials::Given { values, at: first, stride },
         }
     }
 }
 
-/// Rows of standard exponential numbers, one row a draw.
+/// Standard exponential numbers, −ln u with u uniform in (0, 1): always finite and > 0.
 #[derive(Debug)]
 pub enum Exponentials<'a, T> {
     /// Drawn on demand.
-    Rng(Pcg64),
+    Rng {
+        /// For single draws.
+        rows: Pcg64,
+        /// For sixteen draws at once.
+        lanes: LaneRng,
+    },
     /// Read from the caller's.
     Given {
         /// All of them.
         values: &'a [T],
-        /// Where the next row begins.
+        /// Where the next draw begins.
         at: usize,
-        /// From one row to the next.
+        /// From one draw to the next.
         stride: usize,
     },
 }
 
 impl<T: Scalar> Exponentials<'_, T> {
-    /// Writes the next row, −ln u with u uniform in (0, 1): always finite and > 0.
+    /// Writes the next draw, `[C]`.
     ///
     /// # Panics
-    /// If the caller gave fewer rows than the estimator wants.
+    /// If the caller gave fewer draws than the estimator wants.
     pub fn next(&mut self, row: &mut [T]) {
         match self {
-            Self::Rng(rng) => {
+            Self::Rng { rows, .. } => {
                 for e in row {
-                    *e = -uniform::<T>(rng).ln();
+                    *e = -uniform::<T>(rows).ln();
                 }
             }
             Self::Given { values, at, stride } => {
-                let given = values.get(*at..*at + row.len());
-                row.copy_from_slice(
-                    given.expect("the estimator wants more conditional draws than were given"),
-                );
+                row.copy_from_slice(given(values, *at, row.len()));
                 *at += *stride;
             }
         }
     }
+
+    /// Writes the next `draws ≤ 16` draws side by side, `[C, 16]`; what stands beyond them is finite and > 0 too.
+    ///
+    /// # Panics
+    /// If the caller gave fewer draws than the estimator wants.
+    pub fn next_lanes(&mut self, draws: usize, lanes_of_each: &mut [T]) {
+        match self {
+            Self::Rng { lanes, .. } => lanes.fill_exponential(lanes_of_each),
+            Self::Given { values, at, stride } => {
+                let rows = lanes_of_each.as_chunks_mut::<LANES>().0;
+                rows.as_flattened_mut().fill(T::ONE);
+                for k in 0..draws {
+                    let draw = given(values, *at, rows.len());
+                    rows.iter_mut().zip(draw).for_each(|(row, &e)| row[k] = e);
+                    *at += *stride;
+                }
+            }
+        }
+    }
+}
+
+/// `len` of the caller's numbers.
+fn given<T>(values: &[T], at: usize, len: usize) -> &[T] {
+    values.get(at..at + len).expect("the estimator wants more conditional draws than were given")
 }
 
 /// Temporary memory: rows of C numbers, of unspecified value, taken from the front.
@@ -112,6 +139,15 @@ impl<'a, T: Scalar> Work<'a, T> {
             row
         });
         (rows, Self { memory, categories: c })
+    }
+
+    /// Takes `rows` rows as one slice; the rest as above.
+    ///
+    /// # Panics
+    /// If fewer are left.
+    pub fn take_together(self, rows: usize) -> (&'a mut [T], Self) {
+        let (taken, memory) = self.memory.split_at_mut(rows * self.categories);
+        (taken, Self { memory, ..self })
     }
 
     /// The same rows for a part of the work that ends before the next begins.

@@ -3,7 +3,7 @@
 use super::{Conditional, Latent, SampleEstimator, Work};
 use crate::categorical;
 use crate::mat::MatMut;
-use crate::par::{self, Wide};
+use crate::par::{self, Blocks, Wide};
 use crate::scalar::Scalar;
 use crate::tape::{CustomOp, InputGrads, Inputs, Recorded};
 
@@ -120,6 +120,10 @@ impl<'a, T: Scalar> SampleNode<'a, T> {
     pub fn new(estimator: &'a dyn SampleEstimator<T>, noise: &'a Noise<T>, categories: usize) -> Self {
         Self { estimator, noise, categories }
     }
+
+    fn blocks(&self) -> usize {
+        self.noise.gumbel.len().div_ceil(BLOCK * self.categories)
+    }
 }
 
 impl<T: Scalar> CustomOp<T> for SampleNode<'_, T> {
@@ -157,22 +161,23 @@ impl<T: Scalar> CustomOp<T> for SampleNode<'_, T> {
     }
 
     fn scratch_len(&self, _: &Inputs<'_, T>) -> usize {
-        // A block of variables uses the first rows of its own part.
-        self.estimator.work_rows().max(1) * self.noise.gumbel.len()
+        // Rows for one variable at a time in each block.
+        self.blocks() * self.estimator.work_rows() * self.categories
     }
 
     fn vjp(&self, node: &Recorded<'_, T>, grads: &mut InputGrads<'_, '_, T>, scratch: &mut [T]) {
         let Some(dlogits) = grads.get(0) else { return };
         let c = self.categories;
         let (logits, one_hot, g) = (node.inputs.get(0).data, node.output.data, node.g.data);
-        let times = self.estimator.work_rows().max(1);
-        let slice = &mut scratch[..times * dlogits.data.len()];
+        let times = (self.estimator.work_rows() * c).max(1);
+        let slice = &mut scratch[..times * self.blocks()];
         par::for_each_block(
-            (dlogits.data, Wide { slice, times }),
-            BLOCK * c,
-            |start, (dlogits, work): (&mut [T], Wide<'_, T>)| {
-                for (k, dlogits) in dlogits.chunks_mut(c).enumerate() {
-                    let row = start + k * c..start + (k + 1) * c;
+            (Blocks { slice: dlogits.data, size: BLOCK * c }, Wide { slice, times }),
+            1,
+            |block, (dlogits, work): (Blocks<'_, T>, Wide<'_, T>)| {
+                for (k, dlogits) in dlogits.slice.chunks_mut(c).enumerate() {
+                    let first = (block * BLOCK + k) * c;
+                    let row = first..first + c;
                     let latent = Latent {
                         logits: &logits[row.clone()],
                         one_hot: &one_hot[row.clone()],

@@ -66,6 +66,15 @@ pub fn relu_vjp<T: Scalar>(y: &[T], g: &[T], dx: &mut [T]) {
     map_vjp(y, g, dx, |y, g| if y > T::ZERO { g } else { T::ZERO });
 }
 
+vectorized! {
+    /// dy = g where y > 0, else 0: what is left of g before the ReLU.
+    pub fn masked_by_relu<T: Scalar>(y: &[T], g: &[T], dy: &mut [T]) {
+        for ((dy, &y), &g) in dy.iter_mut().zip(y).zip(g) {
+            *dy = if y > T::ZERO { g } else { T::ZERO };
+        }
+    }
+}
+
 /// ln(1 + eˣ) = max(x, 0) + ln(1 + e^−|x|), finite for every finite x.
 #[inline(always)]
 pub fn softplus_of<T: Scalar>(x: T) -> T {

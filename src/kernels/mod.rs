@@ -8,3 +8,4 @@ pub mod bernoulli;
 pub mod elementwise;
 pub mod reduce;
 pub mod softmax;
+pub mod sparse;

@@ -29,27 +29,25 @@ pub fn row_sum_vjp<T: Scalar>(g: &[T], cols: usize, dx: &mut [T]) {
     }
 }
 
-/// y `[N, M]` += bias `[M]` in every row; with `relu`, then y = max(y, 0).
-pub fn add_bias<T: Scalar>(bias: &[T], relu: bool, y: &mut [T]) {
-    if bias.is_empty() {
-        return;
-    }
-    for row in y.chunks_exact_mut(bias.len()) {
-        for (y, &b) in row.iter_mut().zip(bias) {
-            let sum = *y + b;
-            *y = if relu && sum <= T::ZERO { T::ZERO } else { sum };
+vectorized! {
+    /// y `[N, M]` += bias `[M]` in every row; with `relu`, then y = max(y, 0).
+    pub fn add_bias<T: Scalar>(bias: &[T], relu: bool, y: &mut [T]) {
+        for row in y.chunks_exact_mut(bias.len().max(1)) {
+            for (y, &b) in row.iter_mut().zip(bias) {
+                let sum = *y + b;
+                *y = if relu && sum <= T::ZERO { T::ZERO } else { sum };
+            }
         }
     }
 }
 
-/// db `[M]` += the sum of g `[N, M]` over its rows, in row order.
-pub fn add_bias_vjp<T: Scalar>(g: &[T], db: &mut [T]) {
-    if db.is_empty() {
-        return;
-    }
-    for row in g.chunks_exact(db.len()) {
-        for (db, &g) in db.iter_mut().zip(row) {
-            *db += g;
+vectorized! {
+    /// db `[M]` += the sum of g `[N, M]` over its rows, in row order.
+    pub fn add_bias_vjp<T: Scalar>(g: &[T], db: &mut [T]) {
+        for row in g.chunks_exact(db.len().max(1)) {
+            for (db, &g) in db.iter_mut().zip(row) {
+                *db += g;
+            }
         }
     }
 }

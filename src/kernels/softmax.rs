@@ -18,12 +18,6 @@ fn exp_first<T: Scalar>(a: T, _: T) -> T {
     a.exp()
 }
 
-/// eᵃ b: π ln π where a and b are ln π.
-#[inline(always)]
-fn exp_times<T: Scalar>(a: T, b: T) -> T {
-    a.exp() * b
-}
-
 /// y = softmax(x / tau) of one group. The largest x is subtracted first, so the largest exponential is 1: no overflow, and
 /// the sum is at least 1.
 #[inline(always)]
@@ -104,26 +98,53 @@ vectorized! {
     }
 }
 
+/// Of each group of x: s = x − max x, e = eˢ, and `of_group(s, e, Z, ⟨π, s⟩)` with Z = Σ e and π = e / Z.
+///
+/// The exponentials of a whole row are taken at once, as groups of 8 would leave most of a vector unused.
+#[inline(always)]
+fn for_each_group<T: Scalar>(
+    x: &[T],
+    group: usize,
+    s: &mut [T],
+    e: &mut [T],
+    mut of_group: impl FnMut(usize, &[T], &[T], T, T),
+) {
+    for (x, s) in x.chunks_exact(group).zip(s.chunks_exact_mut(group)) {
+        let top = max(x);
+        s.iter_mut().zip(x).for_each(|(s, &x)| *s = x - top);
+    }
+    e.iter_mut().zip(&*s).for_each(|(e, &s)| *e = s.exp());
+    for (at, (s, e)) in s.chunks_exact(group).zip(e.chunks_exact(group)).enumerate() {
+        let total = sum(e);
+        of_group(at * group, s, e, total, sum_of(e, s, product) / total);
+    }
+}
+
+#[inline(always)]
+fn product<T: Scalar>(a: T, b: T) -> T {
+    a * b
+}
+
 vectorized! {
     /// KL divergence from softmax(x) to the uniform distribution, summed over the row's groups, in nats: x `[N, L·C]`, one
     /// result a row: Σ_l Σ_c π ln π + L ln C.
     ///
-    /// `scratch` has the length of one group. π ln π needs no epsilon: ln π comes from the log-softmax and is finite, so
-    /// where π underflows to 0 the product is 0.
+    /// `scratch` has the length of two rows. With s and Z as in `for_each_group`, ln π = s − ln Z, so π ln π needs no epsilon: where π
+    /// underflows to 0, s is finite and the product is 0.
     pub fn categorical_kl<T: Scalar>(x: &[T], cols: usize, group: usize, kl: &mut [T], scratch: &mut [T]) {
         let uniform = T::of((group as f64).ln());
+        let (s, e) = scratch.split_at_mut(cols);
         for (i, kl) in kl.iter_mut().enumerate() {
             *kl = T::ZERO;
-            for x in x[i * cols..(i + 1) * cols].chunks(group) {
-                log_softmax_row(x, T::ONE, scratch);
-                *kl += uniform + sum_of(scratch, scratch, exp_times);
-            }
+            for_each_group(&x[i * cols..(i + 1) * cols], group, s, e, |_, _, _, total, mean| {
+                *kl += uniform + (mean - total.ln());
+            });
         }
     }
 }
 
 vectorized! {
-    /// dx += g · π ⊙ (ln π − ⟨π, ln π⟩), with one g a row.
+    /// dx += g · π ⊙ (ln π − ⟨π, ln π⟩) = g · π ⊙ (s − ⟨π, s⟩), with one g a row.
     pub fn categorical_kl_vjp<T: Scalar>(
         x: &[T],
         cols: usize,
@@ -132,15 +153,15 @@ vectorized! {
         dx: &mut [T],
         scratch: &mut [T],
     ) {
+        let (s, e) = scratch.split_at_mut(cols);
         let rows = x.chunks(cols.max(1)).zip(dx.chunks_mut(cols.max(1)));
         for ((x, dx), &g) in rows.zip(g) {
-            for (x, dx) in x.chunks(group).zip(dx.chunks_mut(group)) {
-                log_softmax_row(x, T::ONE, scratch);
-                let mean = sum_of(scratch, scratch, exp_times);
-                for (dx, &ln_pi) in dx.iter_mut().zip(&*scratch) {
-                    *dx += g * ln_pi.exp() * (ln_pi - mean);
+            for_each_group(x, group, s, e, |at, s, e, total, mean| {
+                let weight = g / total;
+                for ((dx, &s), &e) in dx[at..].iter_mut().zip(s).zip(e) {
+                    *dx += weight * e * (s - mean);
                 }
-            }
+            });
         }
     }
 }

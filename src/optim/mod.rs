@@ -145,14 +145,25 @@ impl<T: Scalar> Moments<T> {
     }
 }
 
+/// 0 for a number below `floor`, `x` for any other.
+///
+/// The moments of a parameter that gets no gradient for long (a pixel that is hardly ever inked) decay towards the subnormal
+/// numbers, on which CPUs are some hundred times slower: 1500 steps into MNIST the update took four times as long. The mean's floor
+/// lies so far above them, by 1/ε, that its products with 1 − β₁ and the learning rate are normal too. What is lost is in `f32` below
+/// 1e-31 of the mean, against a divisor of at least eps.
+#[inline(always)]
+fn flushed<T: Scalar>(x: T, floor: T) -> T {
+    if x.abs() < floor { T::ZERO } else { x }
+}
+
 vectorized! {
     /// One block of [`Moments::advance`], with gains = [1 − β₁, β₂, 1 − β₂].
     fn advance_block<T: Scalar>(p: &mut [T], g: &[T], m: &mut [T], v: &mut [T], gains: [T; 3], update: Update<T>) -> bool {
         let [gain1, beta2, gain2] = gains;
         let mut largest = T::Bits::default();
         for (((p, &g), m), v) in p.iter_mut().zip(g).zip(m).zip(v) {
-            *m += gain1 * (g - *m);
-            *v = beta2 * *v + gain2 * g * g;
+            *m = flushed(*m + gain1 * (g - *m), T::MIN_POSITIVE / T::EPSILON);
+            *v = flushed(beta2 * *v + gain2 * g * g, T::MIN_POSITIVE);
             *p -= match update.root {
                 Some((divisor, eps)) => update.scale * *m / (v.sqrt() / divisor + eps),
                 None => update.scale * *m,

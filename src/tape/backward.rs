@@ -5,6 +5,7 @@
 
 use super::custom::{CustomOp, InputGrads, Inputs, Recorded};
 use super::op::Op;
+use super::workspace::Nonzero;
 use super::{Node, Tape, Values, Var};
 use crate::gemm::gemm;
 use crate::kernels::{bernoulli, elementwise, reduce, softmax};
@@ -53,13 +54,17 @@ impl<T: Scalar> Tape<'_, T> {
         seed.sum_into(from).expect("needs_grad was checked").data.copy_from_slice(g);
         for index in (0..=from.index as usize).rev() {
             let node = &ws.nodes[index];
+            if let Op::Linear { sparse: Some(at), .. } = node.op {
+                let Nonzero { rows, columns } = &mut ws.sparse[at];
+                columns.assign_transposed(rows);
+            }
             if !ws.touched[index] || matches!(node.op, Op::Constant | Op::Leaf | Op::Param(_)) {
                 continue;
             }
             // Parents lie to the left of the node, so their gradients and the node's own never overlap.
             let (left, right) = ws.grads.split_at_mut(node.offset);
             let step = Step {
-                values: Values { values: &ws.values, nodes: &ws.nodes, params },
+                values: Values { values: &ws.values, nodes: &ws.nodes, params, sparse: &ws.sparse },
                 out: &ws.values[node.range()],
                 g: &right[..node.rows * node.cols],
                 cols: node.cols,
@@ -101,16 +106,18 @@ impl<T: Scalar> Step<'_, T> {
             }
             Op::MatMul(a, b) => self.matmul(a, b, g, grads),
             Op::MatMulTransposed(a, b) => self.matmul_transposed(a, b, g, grads),
-            Op::Linear { x, weight, bias, relu } => {
+            Op::Linear { x, weight, bias, relu, sparse } => {
                 let mut g = g;
                 if relu {
                     let masked = &mut scratch[..g.len()];
-                    masked.fill(T::ZERO);
-                    elementwise::relu_vjp(y, g, masked);
+                    elementwise::masked_by_relu(y, g, masked);
                     g = masked;
                 }
                 grads.add(bias, |db| reduce::add_bias_vjp(g, db));
-                self.matmul(x, weight, g, grads);
+                match sparse {
+                    Some(index) => self.sparse_matmul((x, weight), &self.values.sparse[index], g, grads),
+                    None => self.matmul(x, weight, g, grads),
+                }
             }
             Op::AddBias(x, bias) => {
                 grads.add(x, |dx| elementwise::axpy(T::ONE, g, dx));
@@ -143,7 +150,8 @@ impl<T: Scalar> Step<'_, T> {
                 grads.add(targets, |dt| bernoulli::bce_with_logits_target_vjp(x, cols, g, dt));
             }
             Op::CategoricalKl(x, group) => {
-                let (logits, scratch) = (self.values.get(x), &mut scratch[..group]);
+                let logits = self.values.get(x);
+                let scratch = &mut scratch[..2 * logits.cols];
                 grads.add(x, |dx| {
                     softmax::categorical_kl_vjp(logits.data, logits.cols, group, g, dx, scratch);
                 });
@@ -161,6 +169,17 @@ impl<T: Scalar> Step<'_, T> {
             (a, b),
             |da: MatMut<'_, T>, beta| gemm(g, bv.t(), beta, da),
             |db: MatMut<'_, T>, beta| gemm(av.t(), g, beta, db),
+        );
+    }
+
+    /// As [`matmul`](Self::matmul), where `a` is sparse.
+    fn sparse_matmul(&self, (a, b): (Var, Var), nonzero: &Nonzero<T>, g: &[T], grads: &mut Grads<'_, T>) {
+        let (rows, bv) = (self.values.get(a).rows, self.values.get(b));
+        let g = MatRef::new(rows, self.cols, g);
+        grads.multiply_both(
+            (a, b),
+            |da: MatMut<'_, T>, beta| gemm(g, bv.t(), beta, da),
+            |db: MatMut<'_, T>, beta| nonzero.columns.multiply(g, beta, db),
         );
     }
 

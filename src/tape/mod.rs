@@ -38,6 +38,7 @@ use crate::mat::{Mat, MatRef};
 use crate::params::{ParamId, ParamStore};
 use crate::scalar::Scalar;
 use op::Op;
+use workspace::Nonzero;
 
 /// A value on a tape. It belongs to the tape that made it; another tape refuses it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,6 +83,7 @@ pub(crate) struct Values<'a, T> {
     values: &'a [T],
     nodes: &'a [Node<T>],
     params: &'a ParamStore<T>,
+    sparse: &'a [Nonzero<T>],
 }
 
 impl<T> Clone for Values<'_, T> {
@@ -146,7 +148,7 @@ impl<'t, T: Scalar> Tape<'t, T> {
         let first = self.workspace.custom_inputs.len();
         self.workspace.custom_inputs.extend_from_slice(inputs);
         let ws = &*self.workspace;
-        let values = Values { values: &ws.values, nodes: &ws.nodes, params: self.params };
+        let values = Values { values: &ws.values, nodes: &ws.nodes, params: self.params, sparse: &ws.sparse };
         let (shape, scratch_len) = {
             let inputs = Inputs { values, vars: inputs };
             (op.shape(&inputs), op.scratch_len(&inputs))
@@ -164,7 +166,7 @@ impl<'t, T: Scalar> Tape<'t, T> {
     pub fn value(&self, v: Var) -> MatRef<'_, T> {
         self.check(v);
         let ws = &*self.workspace;
-        Values { values: &ws.values, nodes: &ws.nodes, params: self.params }.get(v)
+        Values { values: &ws.values, nodes: &ws.nodes, params: self.params, sparse: &ws.sparse }.get(v)
     }
 
     /// The one number of a 1×1 value.
@@ -237,7 +239,7 @@ impl<'t, T: Scalar> Tape<'t, T> {
         let len = shape.0 * shape.1;
         let offset = ws.reserve(len);
         let (before, rest) = ws.values.split_at_mut(offset);
-        let values = Values { values: before, nodes: &ws.nodes, params: self.params };
+        let values = Values { values: before, nodes: &ws.nodes, params: self.params, sparse: &ws.sparse };
         fill(values, &mut rest[..len], &mut ws.scratch);
         self.record(op, shape, offset, needs_grad)
     }

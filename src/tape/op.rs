@@ -57,8 +57,8 @@ pub(crate) enum Op<T> {
     MatMul(Var, Var),
     /// a · bᵀ
     MatMulTransposed(Var, Var),
-    /// x · weight + bias, then max(·, 0) where `relu`
-    Linear { x: Var, weight: Var, bias: Var, relu: bool },
+    /// x · weight + bias, then max(·, 0) where `relu`; `sparse` where the workspace lists the nonzero numbers of x
+    Linear { x: Var, weight: Var, bias: Var, relu: bool, sparse: Option<usize> },
     /// x + bias in every row
     AddBias(Var, Var),
     /// a + b

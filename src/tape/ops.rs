@@ -1,8 +1,10 @@
 //! One method an operation: checks the shapes, computes, records.
 
 use super::op::Op;
-use super::{Tape, Var};
+use super::workspace::Nonzero;
+use super::{Tape, Values, Var};
 use crate::gemm::gemm;
+use crate::kernels::sparse::SparseRows;
 use crate::kernels::{bernoulli, elementwise, reduce, softmax};
 use crate::mat::MatMut;
 use crate::scalar::Scalar;
@@ -44,11 +46,36 @@ impl<T: Scalar> Tape<'_, T> {
         assert!(k == k2, "linear: x [{n}, {k}] · weight [{k2}, {m}]: the inner sizes differ");
         assert!(b == (1, m), "linear: bias [{}, {}], expected [1, {m}]", b.0, b.1);
         self.workspace.need_scratch(if relu { n * m } else { 0 });
-        let op = Op::Linear { x, weight, bias, relu };
+        let sparse = self.list_nonzero(x);
+        let op = Op::Linear { x, weight, bias, relu, sparse };
         self.push(op, (n, m), self.any(&[x, weight, bias]), |v, out, _| {
-            gemm(v.get(x), v.get(weight), T::ZERO, MatMut::new(n, m, out));
+            let y = MatMut::new(n, m, out);
+            match sparse {
+                Some(index) => v.sparse[index].rows.multiply(v.get(weight), T::ZERO, y),
+                None => gemm(v.get(x), v.get(weight), T::ZERO, y),
+            }
             reduce::add_bias(v.get(bias).data, relu, out);
         })
+    }
+
+    /// Lists the nonzero numbers of `x` where a sparse product with it pays. Only data and samples are looked at, images and one-hot
+    /// codes; other values are hardly ever so sparse.
+    fn list_nonzero(&mut self, x: Var) -> Option<usize> {
+        if !matches!(self.node(x).op, Op::Constant | Op::Custom { .. }) {
+            return None;
+        }
+        let ws = &mut *self.workspace;
+        let values = Values { values: &ws.values, nodes: &ws.nodes, params: self.params, sparse: &[] };
+        let x = values.get(x);
+        if !SparseRows::pays(x.data) {
+            return None;
+        }
+        if ws.sparse.len() == ws.sparse_used {
+            ws.sparse.push(Nonzero::default());
+        }
+        ws.sparse[ws.sparse_used].rows.assign(x);
+        ws.sparse_used += 1;
+        Some(ws.sparse_used - 1)
     }
 
     /// x + bias in every row. Shapes: `[N, M] + [1, M] → [N, M]`.
@@ -187,10 +214,10 @@ impl<T: Scalar> Tape<'_, T> {
     pub fn categorical_kl(&mut self, logits: Var, group: usize) -> Var {
         self.check_group("categorical_kl", logits, group);
         let (n, m) = self.shape(logits);
-        self.workspace.need_scratch(group);
+        self.workspace.need_scratch(2 * m);
         let op = Op::CategoricalKl(logits, group);
         self.push(op, (n, 1), self.any(&[logits]), |v, out, scratch| {
-            softmax::categorical_kl(v.get(logits).data, m, group, out, &mut scratch[..group]);
+            softmax::categorical_kl(v.get(logits).data, m, group, out, &mut scratch[..2 * m]);
         })
     }
 

@@ -1,6 +1,7 @@
 //! Memory that outlives a step.
 
 use super::{Node, Tape, Var};
+use crate::kernels::sparse::SparseRows;
 use crate::params::ParamStore;
 use crate::scalar::Scalar;
 
@@ -31,9 +32,19 @@ pub struct Workspace<T> {
     pub(super) param_nodes: Vec<Option<Var>>,
     /// For kernels that need a temporary row or matrix.
     pub(super) scratch: Vec<T>,
+    /// The nonzero numbers of sparse values, of which the first `sparse_used` belong to this tape.
+    pub(super) sparse: Vec<Nonzero<T>>,
+    pub(super) sparse_used: usize,
     /// Arena numbers in use.
     pub(super) used: usize,
     pub(super) serial: u32,
+}
+
+/// The nonzero numbers of a value by rows, for products with it, and by columns, for the sweep's with its transpose.
+#[derive(Debug, Default)]
+pub(super) struct Nonzero<T> {
+    pub(super) rows: SparseRows<T>,
+    pub(super) columns: SparseRows<T>,
 }
 
 impl<T: Scalar> Workspace<T> {
@@ -47,6 +58,8 @@ impl<T: Scalar> Workspace<T> {
             custom_inputs: Vec::new(),
             param_nodes: Vec::new(),
             scratch: Vec::new(),
+            sparse: Vec::new(),
+            sparse_used: 0,
             used: 0,
             serial: 0,
         }
@@ -56,6 +69,7 @@ impl<T: Scalar> Workspace<T> {
     pub fn tape<'t>(&'t mut self, params: &'t ParamStore<T>) -> Tape<'t, T> {
         self.serial = self.serial.wrapping_add(1);
         self.used = 0;
+        self.sparse_used = 0;
         self.nodes.clear();
         self.custom_inputs.clear();
         self.param_nodes.clear();

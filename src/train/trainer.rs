@@ -12,6 +12,7 @@ use crate::estimators::{
 };
 use crate::mat::Mat;
 use crate::optim::{self, Optimizer};
+use crate::par;
 use crate::params::{ParamGrads, ParamStore};
 use crate::rng::{Purpose, Streams, below};
 use crate::tape::Workspace;
@@ -267,7 +268,7 @@ impl<'d> Trainer<'d> {
         }
         let steps = self.train_batches.len();
         if self.step < steps {
-            self.update(epoch)?;
+            par::keep_awake(|| self.update(epoch))?;
         }
         let loss = self.losses.mean();
         let progress = Progress { epoch, step: self.step, steps, images: self.images_seen(), loss };

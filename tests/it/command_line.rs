@@ -3,18 +3,18 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-/// The example binary lies beside the test binary's directory; `cargo test` builds it.
-pub fn binary() -> PathBuf {
+/// The example binaries lie beside the test binary's directory; `cargo test` builds them.
+pub fn example(name: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let profile = test.parent().and_then(Path::parent).unwrap();
-    let binary = profile.join("examples").join(format!("train_vae{}", std::env::consts::EXE_SUFFIX));
+    let binary = profile.join("examples").join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
     assert!(binary.exists(), "{} is not there: run all of `cargo test`", binary.display());
     binary
 }
 
 /// Runs it in `dir`, on the built-in digits, with a small latent space.
 fn train_vae(dir: &Path, args: &str) -> Output {
-    Command::new(binary())
+    Command::new(example("train_vae"))
         .current_dir(dir)
         .env_remove("MNIST_DIR")
         .args(args.split_whitespace())

@@ -1,6 +1,6 @@
 //! `train_vae` killed at random moments, most of them while it writes a checkpoint, and resumed.
 
-use crate::command_line::{binary, losses};
+use crate::command_line::{example, losses};
 use hardgrad::data::{Idx, IdxData, Split, digits};
 use hardgrad::rng::{from_key, uniform};
 use hardgrad::train::Checkpoint;
@@ -34,7 +34,7 @@ pub fn write_small_digits(dir: &Path) {
 fn train(data: &Path, out: &Path) -> Child {
     let options =
         "--dataset mnist --epochs 4 --checkpoint-every 1 --slow-writes 3 --threads 1 --quiet --resume";
-    Command::new(binary())
+    Command::new(example("train_vae"))
         .args(options.split(' '))
         .args(["--data".as_ref(), data, "--out".as_ref(), out])
         .stdout(Stdio::null())

@@ -6,6 +6,7 @@ mod command_line;
 mod composition;
 mod corpora;
 mod damage;
+mod explorer;
 mod extremes;
 mod gemm;
 mod goldens;

@@ -1,6 +1,6 @@
 //! `train_vae` where the file system does not do its part.
 
-use crate::command_line::{binary, losses, stderr};
+use crate::command_line::{example, losses, stderr};
 use crate::kill::write_small_digits;
 use hardgrad::train::Checkpoint;
 use std::fs::{self, File};
@@ -23,7 +23,7 @@ impl Place {
     }
 
     fn command(&self, out: &Path, options: &str) -> Command {
-        let mut command = Command::new(binary());
+        let mut command = Command::new(example("train_vae"));
         command
             .args("--dataset mnist --quiet --data".split(' '))
             .arg(self.0.path())

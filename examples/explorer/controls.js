@@ -1,0 +1,192 @@
+// What sets the state: sliders, lists, stories, dragging π, and the choice of light or dark.
+
+/** A labelled control. Its explanation, of the id `describedBy`, stands below it unless it is shown elsewhere. */
+function control(id, text, input, help, describedBy = `${id}-help`) {
+  input.id = id;
+  input.setAttribute('aria-describedby', describedBy);
+  const output = html('output', { for: id, id: `${id}-value` });
+  const explanation = help ? html('p', { class: 'help', id: describedBy }, help) : '';
+  return html('div', { class: 'control' }, html('label', { for: id }, text, output), input, explanation);
+}
+
+function slider(id, text, { min, max, step, values, help, describedBy }, value, change) {
+  const [from, to, by] = values ? [0, values.length - 1, 1] : [min, max, step];
+  const input = html('input', { type: 'range', min: from, max: to, step: by });
+  input.value = values ? values.indexOf(value) : value;
+  const element = control(id, text, input, help, describedBy);
+  const show = (value) => {
+    element.querySelector('output').textContent = values ? String(value) : decimals(value, 2);
+    input.setAttribute('aria-valuetext', String(value));
+  };
+  show(value);
+  input.addEventListener('input', () => {
+    const value = values ? values[input.value] : Number(input.value);
+    show(value);
+    change(value);
+    update();
+  });
+  return element;
+}
+
+function chooser(id, text, options, value, change, help, describedBy) {
+  const select = html('select', {}, ...options.map(([value, title]) => html('option', { value }, title)));
+  select.value = value;
+  select.addEventListener('change', () => {
+    change(select.value);
+    build();
+  });
+  return control(id, text, select, help, describedBy);
+}
+
+function buildProblem() {
+  const radios = [2, 3, 8].map((c) => {
+    const input = html('input', { type: 'radio', name: 'categories', value: c, id: `categories-${c}` });
+    input.checked = state.categories === c;
+    input.addEventListener('change', () => {
+      state.categories = c;
+      build();
+    });
+    return html('label', {}, input, String(c));
+  });
+  const help = html(
+    'p',
+    { class: 'help' },
+    'How many there are to choose from. Two make a gradient of one number, three one in a plane.',
+  );
+  const categories = html(
+    'fieldset',
+    { class: 'control' },
+    html('legend', {}, 'Categories C'),
+    html('div', { class: 'options' }, ...radios),
+    help,
+  );
+  const titles = Object.entries(losses).map(([name, { title }]) => [name, title]);
+  const loss = chooser('loss', 'Loss f', titles, state.loss, (value) => (state.loss = value), ' ');
+  loss.querySelector('.help').innerHTML = `${losses[state.loss].formula}. ${losses[state.loss].note}`;
+  const range = { min: -3, max: 3, step: 0.05, describedBy: 'theta-help' };
+  const thetas = state.theta
+    .slice(0, state.categories)
+    .map((value, j) => slider(`theta-${j + 1}`, theta_(j), range, value, (value) => (state.theta[j] = value)));
+  const what = 'The logits. A category with a larger θ is drawn more often; adding the same to all changes nothing.';
+  get('problem-controls').replaceChildren(
+    categories,
+    loss,
+    html('div', { class: 'thetas' }, ...thetas, html('p', { class: 'help', id: 'theta-help' }, what)),
+  );
+}
+
+function buildSide(name) {
+  const side = state[name];
+  const { title, source, formula, note, parameters, forms } = estimators[side.estimator];
+  const all = Object.entries(estimators).map(([name, { title }]) => [name, title]);
+  const choose = (estimator) => Object.assign(side, { estimator, form: 0 });
+  const choosers = [chooser(`estimator-${name}`, 'Estimator', all, side.estimator, choose, '', `about-${name}`)];
+  if (forms) {
+    const options = forms.map(({ title }, index) => [index, title]);
+    const help = 'Readings of one formula that are not the same.';
+    choosers.push(chooser(`form-${name}`, 'Form', options, side.form, (form) => (side.form = Number(form)), help));
+  }
+  const about = html('div', {}, html('p', { class: 'formula' }));
+  about.firstChild.innerHTML = `∂f/∂θ ≈ ${formula}`;
+  about.append(html('p', { class: 'help about', id: `about-${name}` }, `${source}. ${note}`));
+  const sliders = parameters.map((parameter) => {
+    const set = (value) => (side[parameter] = value);
+    return slider(`${parameter}-${name}`, PARAMETERS[parameter].symbol, PARAMETERS[parameter], side[parameter], set);
+  });
+  if (sliders.length === 0) sliders.push(html('p', { class: 'help' }, 'Nothing to set but the form.'));
+  const heading = html('h3', {}, html('span', { class: 'badge' }, name), title);
+  get(`side-${name}`).replaceChildren(
+    html('div', { class: 'choosers' }, heading, ...choosers),
+    about,
+    html('div', { class: 'controls' }, ...sliders),
+    html('div', { class: 'cloud', id: `cloud-${name}` }),
+    html(
+      'div',
+      {},
+      html('p', { class: 'reading', id: `reading-${name}` }),
+      html('p', { class: 'command' }, 'To train with it: train_vae ', html('code', { id: `command-${name}` })),
+    ),
+  );
+}
+
+function buildAxes() {
+  const options = Array.from({ length: state.categories }, (_, j) => [j, `∂/∂${theta_(j)}`]);
+  const help = 'Any of the eight coordinates of the gradient.';
+  const axis = (k, text) =>
+    chooser(`axis-${k + 1}`, text, options, state.axes[k], (value) => (state.axes[k] = Number(value)), help);
+  get('axes-controls').replaceChildren(...(state.categories === 8 ? [axis(0, 'Across'), axis(1, 'Upwards')] : []));
+}
+
+/** Rebuilds what depends on a choice, keeping the focus, and shows everything. */
+function build() {
+  const focused = document.activeElement?.id;
+  buildProblem();
+  NAMES.forEach(buildSide);
+  buildAxes();
+  const average = {
+    values: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000],
+    help: 'Draws averaged in one training step, as a batch does. The variance falls to 1/N of one draw’s, the bias stays.',
+  };
+  get('average-control').replaceChildren(
+    slider('average', 'N', average, state.average, (value) => (state.average = value)),
+  );
+  if (focused) get(focused)?.focus();
+  render();
+}
+
+function tell(index) {
+  const { set, text } = STORIES[index];
+  const { A, B, ...rest } = clone(START);
+  Object.assign(state, rest, set, { A: { ...A, ...set.A }, B: { ...B, ...set.B } });
+  get('story-text').textContent = text;
+  [...get('stories').children].forEach((button, i) => button.setAttribute('aria-pressed', i === index));
+  build();
+}
+
+/** Sets θ = log π less its mean, on the sliders' grid. */
+function dragTo(event) {
+  const svg = get('simplex').firstChild;
+  const at = new DOMPoint(event.clientX, event.clientY).matrixTransform(svg.getScreenCTM().inverse());
+  const logs = piAt(state.categories, [at.x, at.y]).map((p) => Math.log(Math.max(p, 1e-3)));
+  const centre = sum(logs) / logs.length;
+  logs.forEach((log, j) => {
+    state.theta[j] = Number(Math.min(3, Math.max(-3, Math.round((log - centre) * 20) / 20)).toFixed(2));
+    const input = get(`theta-${j + 1}`);
+    input.value = state.theta[j];
+    get(`theta-${j + 1}-value`).textContent = decimals(state.theta[j], 2);
+    input.setAttribute('aria-valuetext', String(state.theta[j]));
+  });
+  update();
+}
+
+get('simplex').addEventListener('pointerdown', (event) => {
+  if (state.categories === 8) return;
+  get('simplex').setPointerCapture(event.pointerId);
+  dragTo(event);
+});
+get('simplex').addEventListener('pointermove', (event) => {
+  if (get('simplex').hasPointerCapture(event.pointerId)) dragTo(event);
+});
+
+const darkByDefault = matchMedia('(prefers-color-scheme: dark)');
+function showTheme() {
+  const dark = (document.documentElement.dataset.theme ?? (darkByDefault.matches ? 'dark' : 'light')) === 'dark';
+  get('theme').textContent = dark ? 'Light' : 'Dark';
+  return dark;
+}
+get('theme').addEventListener('click', () => {
+  document.documentElement.dataset.theme = showTheme() ? 'light' : 'dark';
+  showTheme();
+});
+darkByDefault.addEventListener('change', showTheme);
+
+STORIES.forEach(({ title }, index) => {
+  const button = html('button', { type: 'button' }, title);
+  button.addEventListener('click', () => tell(index));
+  get('stories').append(button);
+});
+
+/** For tests and for the console: what the page itself uses. */
+window.hardgrad = { evaluate, settings, estimators, losses, state };
+showTheme();
+tell(0);

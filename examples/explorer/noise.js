@@ -1,0 +1,41 @@
+// Randomness with a fixed seed: the same settings show the same numbers, here and in the library.
+
+/** xoshiro128++ (Blackman and Vigna): 32 random bits a call, from a state of four words. */
+function xoshiro128plusplus(seed) {
+  const s = Uint32Array.from(seed);
+  const rotateLeft = (x, k) => (x << k) | (x >>> (32 - k));
+  return () => {
+    const result = (rotateLeft((s[0] + s[3]) | 0, 7) + s[0]) >>> 0;
+    const t = s[1] << 9;
+    s[2] ^= s[0];
+    s[3] ^= s[1];
+    s[1] ^= s[2];
+    s[0] ^= s[3];
+    s[2] ^= t;
+    s[3] = rotateLeft(s[3], 11);
+    return result;
+  };
+}
+
+/** A uniform number in the open interval (0, 1): the midpoint of one of 2⁵² cells. */
+const uniform = (next) => ((next() >>> 6) * 2 ** 26 + (next() >>> 6) + 0.5) / 2 ** 52;
+
+const tables = new Map();
+
+/**
+ * Standard exponential numbers E for C categories: table[D][draw][row] is a vector of C. Row 0 is for the noise G that drew D, the
+ * others for what an estimator draws given D. Made once for each C.
+ */
+function noiseTable(categories) {
+  if (!tables.has(categories)) {
+    const next = xoshiro128plusplus(constants.seed);
+    const table = (length, entry) => Array.from({ length }, entry);
+    const vector = () => table(categories, () => -Math.log(uniform(next)));
+    const draw = () => table(constants.rows, vector);
+    tables.set(
+      categories,
+      table(categories, () => table(constants.draws_given[categories], draw)),
+    );
+  }
+  return tables.get(categories);
+}

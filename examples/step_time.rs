@@ -1,0 +1,136 @@
+//! How long one training step of the paper's VAE takes: forward, backward and optimiser, on real batches.
+//!
+//! ```text
+//! cargo run --release --example step_time -- --threads 2 --latent 8x4 --estimator reinmax
+//! ```
+//!
+//! Prints one line of JSON: the median, the tenth and the ninetieth percentile of the steps' wall times in milliseconds; the
+//! matrix products' billions of floating-point operations in a step and in a second; and the allocations in a step, which are
+//! the GEMM library's packing buffers.
+//!
+//! MNIST where its files are found, else the built-in digits.
+
+#[path = "common/data.rs"]
+mod data;
+#[path = "common/estimator.rs"]
+mod estimator;
+
+use clap::Parser;
+use data::DatasetChoice;
+use estimator::EstimatorArgs;
+use hardgrad::data::{Dataset, Images, Split};
+use hardgrad::train::{OptimizerKind, TrainConfig, Trainer};
+use hardgrad::vae::{LatentShape, VaeConfig};
+use serde_json::json;
+use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
+use std::alloc::System;
+use std::path::PathBuf;
+use std::time::Instant;
+
+#[global_allocator]
+static COUNTING: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+type BoxedError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Steps before the clock counts: memory is allocated, caches and clock rates settle.
+const WARM_UP: usize = 20;
+
+/// Time one training step.
+#[derive(Debug, Parser)]
+struct Args {
+    /// Threads [default: one a core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
+    /// Latent space, categories x variables
+    #[arg(long, value_name = "CxL", default_value = "8x4")]
+    latent: LatentShape,
+    #[command(flatten)]
+    estimator: EstimatorArgs,
+    /// adam or radam
+    #[arg(long, default_value = "adam")]
+    optimizer: OptimizerKind,
+    /// Images to a batch
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    batch_size: usize,
+    /// Steps to time
+    #[arg(long, value_name = "N", default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..))]
+    steps: u32,
+    /// Directory of MNIST's four files
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+}
+
+fn main() -> Result<(), BoxedError> {
+    let args = Args::parse();
+    let threads = args.threads.map_or(0, usize::from);
+    #[cfg(feature = "rayon")]
+    return rayon::ThreadPoolBuilder::new().num_threads(threads).build()?.install(|| run(&args));
+    #[cfg(not(feature = "rayon"))]
+    run(&args)
+}
+
+fn run(args: &Args) -> Result<(), BoxedError> {
+    let data = data::load(DatasetChoice::Auto, args.data.as_deref())?;
+    let data = without_test_pass(&data)?;
+    let config = TrainConfig {
+        vae: VaeConfig { pixels: data.train.images().pixels_per_image(), ..VaeConfig::paper(args.latent) },
+        estimator: args.estimator.config(None)?,
+        optimizer: args.optimizer,
+        batch_size: args.batch_size,
+        ..TrainConfig::default()
+    };
+    let mut trainer = Trainer::new(config, &data)?;
+    let mut millis = Vec::new();
+    let wanted = args.steps as usize;
+    let (mut warm_up, mut allocations) = (WARM_UP, 0);
+    while millis.len() < wanted {
+        let mut last: Option<(Instant, usize)> = None;
+        trainer.epoch(&mut |_| {
+            let now = (Instant::now(), COUNTING.stats().allocations);
+            // The first step of an epoch has the shuffle in it, and the last epoch goes on after enough steps.
+            if let Some((then, count)) = last.replace(now).filter(|_| millis.len() < wanted) {
+                if warm_up > 0 {
+                    warm_up -= 1;
+                } else {
+                    millis.push((now.0 - then).as_secs_f64() * 1e3);
+                    allocations += now.1 - count;
+                }
+            }
+        })?;
+    }
+    millis.sort_by(f64::total_cmp);
+    let percentile = |p: usize| (millis[(millis.len() - 1) * p / 100] * 1e3).round() / 1e3;
+    let gflop = gemm_gflop(trainer.config());
+    #[cfg(feature = "rayon")]
+    let threads = rayon::current_num_threads();
+    #[cfg(not(feature = "rayon"))]
+    let threads = 1;
+    let line = json!({
+        "step_ms": percentile(50), "p10_ms": percentile(10), "p90_ms": percentile(90),
+        "gemm_gflop": gflop, "gflops": (gflop / percentile(50) * 1e3).round(),
+        "allocations": (allocations as f64 / wanted as f64 * 10.0).round() / 10.0,
+        "threads": threads, "latent": args.latent, "estimator": args.estimator.estimator.to_string(),
+        "config": trainer.config().estimator, "optimizer": args.optimizer, "batch_size": args.batch_size,
+        "steps": wanted, "data": data.name,
+    });
+    println!("{line}");
+    Ok(())
+}
+
+/// The same training images and one test image: a trainer ends each epoch with a test pass, which is not what is timed here.
+fn without_test_pass(data: &Dataset) -> hardgrad::Result<Dataset> {
+    let images = data.test.images();
+    let one = Images::new(images.image(0).to_vec(), 1, images.rows(), images.cols())?;
+    Ok(Dataset { test: Split::new(one, None)?, ..data.clone() })
+}
+
+/// Billions of floating-point operations of a step's dense matrix products: each layer's forward product, its weights' gradient
+/// and, but for the first layer, its input's. That the decoder's input is one-hot is not taken off.
+fn gemm_gflop(config: &TrainConfig) -> f64 {
+    let mut sizes = vec![config.vae.pixels];
+    sizes.extend(&config.vae.hidden);
+    sizes.push(config.vae.latent.width());
+    let each = |pair: &[usize]| (2 * config.batch_size * pair[0] * pair[1]) as f64 / 1e9;
+    let once: f64 = sizes.windows(2).map(each).sum();
+    6.0 * once - each(&sizes[..2])
+}

@@ -1,0 +1,97 @@
+//! The explorer's page as a file, and its command line. What the page shows is tested in a browser, by `tests/browser/run`.
+
+use crate::command_line::example;
+use serde_json::{Value, json};
+use std::path::Path;
+use std::process::{Command, Output};
+
+fn explorer(dir: &Path, args: &[&str]) -> Output {
+    Command::new(example("explorer")).current_dir(dir).args(args).output().unwrap()
+}
+
+/// The library's numbers for these settings, or the complaint.
+fn answer(settings: &Value) -> Result<Vec<Value>, String> {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("settings.json"), settings.to_string()).unwrap();
+    let output = explorer(dir.path(), &["--answer", "settings.json"]);
+    if output.status.success() {
+        return Ok(serde_json::from_slice(&output.stdout).unwrap());
+    }
+    assert_eq!(output.status.code(), Some(1));
+    Err(String::from_utf8(output.stderr).unwrap())
+}
+
+fn numbers(value: &Value) -> Vec<f64> {
+    value.as_array().unwrap().iter().map(|x| x.as_f64().unwrap()).collect()
+}
+
+#[test]
+fn one_file_without_a_link_to_another() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = explorer(dir.path(), &[]);
+    assert!(output.status.success());
+    assert_eq!(output.stdout, b"explorer.html\n");
+    let page = std::fs::read_to_string(dir.path().join("explorer.html")).unwrap();
+    assert!(page.len() < 5_000_000);
+    for left in ["/* page.css */", "/* constants and scripts */", "{version}"] {
+        assert!(!page.contains(left), "{left} was not filled in");
+    }
+    let outside = page.replace("http://www.w3.org/2000/svg", ""); // a name, not an address
+    for link in ["http:", "https:", "src=", "@import", "url(", "import("] {
+        assert!(!outside.contains(link), "{link}");
+    }
+    let nowhere = explorer(dir.path(), &["--out", "no/such/directory/page.html"]);
+    assert_eq!(nowhere.status.code(), Some(1));
+    let complaint = String::from_utf8(nowhere.stderr).unwrap();
+    assert!(complaint.contains("no/such/directory/page.html"), "{complaint}");
+}
+
+/// The numbers that the page is held to are themselves held to what is known: ReinMax has no bias on a quadratic loss, and
+/// the coupled control variate's mean lies within five standard errors of ReinMax's.
+#[test]
+fn its_reference_numbers_know_reinmax() {
+    let setting = |estimator: Value| json!({ "categories": 3, "loss": "quadratic", "theta": [0.4, -0.3, 0.1], "estimator": estimator });
+    let settings = json!([
+        setting(json!({ "reinmax": { "tau": 1.0 } })),
+        setting(json!({ "reinmax-cv": { "form": "coupled", "tau": 1.0, "draws": 2, "eta": 1.0 } })),
+        setting(json!({ "rebar": { "tau": 0.5, "eta": 1.0 } })),
+    ]);
+    let answers = answer(&settings).unwrap();
+    let exact = numbers(&answers[0]["exact"]);
+    for (mean, exact) in numbers(&answers[0]["mean"]).iter().zip(&exact) {
+        assert!((mean - exact).abs() < 1e-15, "{mean} and {exact}");
+    }
+    for drawn in &answers[1..] {
+        for (j, (mean, exact)) in numbers(&drawn["mean"]).iter().zip(&exact).enumerate() {
+            let standard_error = drawn["covariance_of_mean"][j][j].as_f64().unwrap().sqrt();
+            assert!(
+                standard_error > 0.0 && (mean - exact).abs() < 5.0 * standard_error,
+                "{mean} and {exact}"
+            );
+        }
+    }
+}
+
+#[test]
+fn settings_that_the_page_cannot_have_are_refused() {
+    let wrong = |change: Value| {
+        let mut setting = json!({ "categories": 3, "loss": "linear", "theta": [0.0, 0.0, 0.0], "estimator": { "st": { "tau": 1.0 } } });
+        setting.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+        answer(&json!([setting])).unwrap_err()
+    };
+    for (change, expected) in [
+        (json!({ "categories": 4 }), "categories: got 4, expected 2, 3 or 8"),
+        (json!({ "theta": [0.0] }), "theta: got 1 numbers, expected 3"),
+        (json!({ "samples": 1 }), "samples: got 1, expected 2 to 800"),
+        (json!({ "loss": "quartic" }), "unknown variant `quartic`"),
+        (json!({ "estimator": { "st": { "tau": 0.0 } } }), "tau: got 0, expected a finite number > 0"),
+        (
+            json!({ "estimator": { "gumbel-rao": { "tau": 1.0, "draws": 101 } } }),
+            "draws: got 101, expected 1 to 100",
+        ),
+        (json!({ "estimator": "exact" }), "expected one that draws a sample"),
+    ] {
+        let complaint = wrong(change);
+        assert!(complaint.contains(expected), "{complaint}");
+    }
+}

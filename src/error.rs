@@ -35,6 +35,15 @@ pub enum Error {
         /// What was found and what was expected.
         problem: String,
     },
+    /// A file of a format version that this program does not know: nothing is wrong with the file.
+    Version {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        found: u32,
+        /// The newest version that this program reads.
+        newest: u32,
+    },
     /// An argument or hyper-parameter is outside its range.
     Argument {
         /// Name of the argument.
@@ -46,7 +55,7 @@ pub enum Error {
     },
     /// A number stopped being finite during training.
     NotFinite {
-        /// The tensor, e.g. `loss` or `grad of encoder.0.weight`.
+        /// The tensor, e.g. `the loss`, `the gradient of encoder.0.weight` or `encoder.0.weight`.
         what: String,
         /// Epoch, from 1.
         epoch: usize,
@@ -73,6 +82,11 @@ impl Error {
     pub fn io(doing: &'static str, path: &Path, source: std::io::Error) -> Self {
         Self::Io { doing, path: path.to_path_buf(), source }
     }
+
+    /// Whether a file was not there.
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound)
+    }
 }
 
 impl fmt::Display for Error {
@@ -81,6 +95,13 @@ impl fmt::Display for Error {
             Self::Io { doing, path, source } => write!(f, "cannot {doing} {}: {source}", path.display()),
             Self::Format { path, offset, problem } => {
                 write!(f, "{}: at byte {offset}: {problem}", path.display())
+            }
+            Self::Version { path, found, newest } => {
+                let path = path.display();
+                write!(
+                    f,
+                    "{path}: format version {found}; this program reads versions up to {newest}: use a newer one"
+                )
             }
             Self::Argument { name, value, expected } => write!(f, "{name}: got {value}, expected {expected}"),
             Self::NotFinite { what, epoch, step } => {

@@ -75,14 +75,14 @@
 //! # Promises
 //!
 //! *Bits.* The same binary on a CPU with the same features gives the same bits for the same seed, for any number of threads,
-//! and for a run that was stopped and resumed (`tests/it/bits.rs`). Not promised: the same bits on another CPU (the GEMM library
-//! picks its kernel by the CPU's features), in another version, or from another C library (for `f64`'s exp and ln).
+//! and for a run that was stopped at any step and resumed. Not promised: the same bits on another CPU, in another version, or from
+//! another C library. See [what is promised, and which test holds it](guide::reproducibility).
 //!
 //! *Errors.* A shape that does not fit is a bug and panics, naming the op and both shapes. Files and hyper-parameters give an
 //! [`Error`] that says what was wrong, where, and what would be right.
 //!
 //! *Features.* `rayon` (default): threads. `gzip` (default): read `.gz` data files. Without them the library depends on no
-//! thread and no compression crate.
+//! thread and no compression crate. `safetensors`: weights to and from PyTorch (`weights`).
 
 pub mod categorical;
 pub mod certify;
@@ -105,6 +105,8 @@ mod simd;
 pub mod tape;
 pub mod train;
 pub mod vae;
+#[cfg(feature = "safetensors")]
+pub mod weights;
 
 pub use error::{Error, Result};
 pub use mat::{Mat, MatMut, MatRef};

@@ -172,6 +172,17 @@ pub(crate) fn for_each_block<S: Split>(work: S, block: usize, f: impl Fn(usize, 
     halve(0, work, block.max(1), &f);
 }
 
+/// The sum of `f` over blocks of `block` numbers, added up in a tree that depends on the length alone.
+pub(crate) fn sum_blocks<T: Sync>(x: &[T], block: usize, f: &(impl Fn(&[T]) -> f64 + Sync)) -> f64 {
+    let blocks = x.len().div_ceil(block);
+    if blocks <= 1 {
+        return f(x);
+    }
+    let (left, right) = x.split_at(blocks / 2 * block);
+    let (left, right) = join(|| sum_blocks(left, block, f), || sum_blocks(right, block, f));
+    left + right
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -192,6 +203,15 @@ mod tests {
             })
         });
         assert!(done.iter().all(|d| d.load(Ordering::Relaxed) == 45));
+    }
+
+    #[test]
+    fn a_sum_of_blocks_takes_every_number_once() {
+        let x: Vec<f64> = (0..1000).map(f64::from).collect();
+        for block in [1, 7, 999, 1000, 5000] {
+            assert_eq!(sum_blocks(&x, block, &|b: &[f64]| b.iter().sum()), 499_500.0, "block {block}");
+        }
+        assert_eq!(sum_blocks(&[], 4, &|b: &[f64]| b.iter().sum()), 0.0);
     }
 
     #[test]

@@ -50,6 +50,9 @@ pub trait Scalar:
     + serde::Serialize
     + serde::de::DeserializeOwned
 {
+    /// An integer of the same width.
+    type Bits: Copy + Default + Ord + std::fmt::Debug;
+
     /// Which type this is.
     const KIND: Kind;
     /// 0
@@ -89,6 +92,8 @@ pub trait Scalar:
     fn max(self, other: Self) -> Self;
     /// Neither infinite nor NaN.
     fn is_finite(self) -> bool;
+    /// An integer that grows with |x|, and is above infinity's for NaN: the largest of many says whether all are finite.
+    fn magnitude(self) -> Self::Bits;
     /// 64 random bits to a uniform number in the open interval (0, 1); see [`crate::rng::uniform`].
     fn open_unit(raw: u64) -> Self;
     /// The same from 32 random bits, and 32 more where the type has room for them.
@@ -96,8 +101,9 @@ pub trait Scalar:
 }
 
 macro_rules! scalar {
-    ($t:ty, $kind:expr, $cells_log2:expr, $exp:path, $ln:path, $exp2_nonpositive:path, $log2_normal:path, $recip_normal:path, $ln_1p:path) => {
+    ($t:ty, $bits:ty, $kind:expr, $cells_log2:expr, $exp:path, $ln:path, $exp2_nonpositive:path, $log2_normal:path, $recip_normal:path, $ln_1p:path) => {
         impl Scalar for $t {
+            type Bits = $bits;
             const KIND: Kind = $kind;
             const ZERO: Self = 0.0;
             const ONE: Self = 1.0;
@@ -158,6 +164,10 @@ macro_rules! scalar {
                 self.is_finite()
             }
             #[inline(always)]
+            fn magnitude(self) -> $bits {
+                self.to_bits() & (<$bits>::MAX >> 1) // all but the sign
+            }
+            #[inline(always)]
             fn open_unit(raw: u64) -> Self {
                 // The cell index has `cells_log2` bits; index + ½ needs one more, which the type has exactly.
                 let cell = (raw >> (64 - $cells_log2)) as $t;
@@ -178,6 +188,7 @@ macro_rules! scalar {
 
 scalar!(
     f32,
+    u32,
     Kind::F32,
     23_u32,
     simd::exp_f32,
@@ -187,4 +198,4 @@ scalar!(
     simd::recip_normal_f32,
     simd::ln_1p_f32
 );
-scalar!(f64, Kind::F64, 52_u32, f64::exp, f64::ln, f64::exp2, f64::log2, f64::recip, f64::ln_1p);
+scalar!(f64, u64, Kind::F64, 52_u32, f64::exp, f64::ln, f64::exp2, f64::log2, f64::recip, f64::ln_1p);

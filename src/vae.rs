@@ -150,6 +150,30 @@ impl VaeConfig {
     pub fn paper(latent: LatentShape) -> Self {
         Self { pixels: 784, hidden: vec![512, 256], latent }
     }
+
+    /// How many numbers the network's parameters are; `None` if they cannot be counted in a `usize`.
+    ///
+    /// ```
+    /// use hardgrad::vae::{LatentShape, VaeConfig};
+    /// let config = VaeConfig::paper(LatentShape { categories: 8, variables: 4 });
+    /// assert_eq!(config.parameters(), Some(1_083_696)); // 541,472 to encode, 542,224 to decode
+    /// ```
+    pub fn parameters(&self) -> Option<usize> {
+        let sizes = self.layer_sizes();
+        sizes.windows(2).try_fold(0_usize, |sum, pair| {
+            // The weights stand in both directions, the biases once for each output.
+            let weights = pair[0].checked_mul(pair[1])?.checked_mul(2)?;
+            sum.checked_add(weights)?.checked_add(pair[0])?.checked_add(pair[1])
+        })
+    }
+
+    /// From pixels to codes.
+    fn layer_sizes(&self) -> Vec<usize> {
+        let mut sizes = vec![self.pixels];
+        sizes.extend(&self.hidden);
+        sizes.push(self.latent.width());
+        sizes
+    }
 }
 
 /// Encoder and decoder.
@@ -199,9 +223,7 @@ pub struct LossVars {
 impl Vae {
     /// Adds the parameters `encoder.*` and `decoder.*`, with PyTorch's default initialisation.
     pub fn new<T: Scalar>(params: &mut ParamStore<T>, config: &VaeConfig, rng: &mut impl rand::Rng) -> Self {
-        let mut sizes = vec![config.pixels];
-        sizes.extend(&config.hidden);
-        sizes.push(config.latent.width());
+        let mut sizes = config.layer_sizes();
         let encoder = Mlp::new(params, "encoder", &sizes, rng);
         sizes.reverse();
         let decoder = Mlp::new(params, "decoder", &sizes, rng);

@@ -3,21 +3,21 @@
 use hardgrad::train::{EpochRecord, Progress};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Reports a run on standard error.
 pub struct Reporter {
     bar: Option<ProgressBar>,
     quiet: bool,
     epochs: usize,
-    /// Epochs that were there when the run was resumed.
-    before: usize,
+    /// Epochs, and parts of one, that were there when the run was resumed.
+    before: f64,
     start: Instant,
 }
 
 impl Reporter {
     /// For a run of `epochs` epochs of which `before` are done.
-    pub fn new(quiet: bool, epochs: usize, before: usize) -> Self {
+    pub fn new(quiet: bool, epochs: usize, before: f64) -> Self {
         let bar = (!quiet && std::io::stderr().is_terminal()).then(|| {
             let bar = ProgressBar::new(0);
             let template = "epoch {prefix} {bar:32} {pos}/{len}  {msg}";
@@ -37,8 +37,8 @@ impl Reporter {
             return;
         }
         let elapsed = self.start.elapsed().as_secs_f64();
-        let done = (p.epoch - 1 - self.before) as f64 + p.step as f64 / p.steps as f64;
-        let left = elapsed / done * ((self.epochs - self.before) as f64 - done);
+        let done = (p.epoch - 1) as f64 + p.step as f64 / p.steps as f64 - self.before;
+        let left = elapsed / done * (self.epochs as f64 - self.before - done);
         let per_epoch = p.images as f64 / p.step as f64 * p.steps as f64;
         bar.set_length(p.steps as u64);
         bar.set_prefix(format!("{}/{}", p.epoch, self.epochs));
@@ -52,12 +52,12 @@ impl Reporter {
     }
 
     /// After an epoch.
-    pub fn epoch(&self, r: &EpochRecord, seconds: f64) {
+    pub fn epoch(&self, r: &EpochRecord, seconds: Option<f64>) {
         if self.quiet {
             return;
         }
         let line = format!(
-            "epoch {}/{}: train {:.2} nats (bce {:.2} + kl {:.2}), test {:.2} (bce {:.2} + kl {:.2}), {:.1} s",
+            "epoch {}/{}: train {:.2} nats (bce {:.2} + kl {:.2}), test {:.2} (bce {:.2} + kl {:.2}){}",
             r.epoch,
             self.epochs,
             r.train.loss,
@@ -66,7 +66,7 @@ impl Reporter {
             r.test.loss,
             r.test.bce,
             r.test.kl,
-            seconds
+            seconds.map_or(String::new(), |s| format!(", {s:.1} s"))
         );
         match &self.bar {
             Some(bar) => bar.println(line),
@@ -79,11 +79,6 @@ impl Reporter {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
-    }
-
-    /// Time since the start.
-    pub fn elapsed(&self) -> Duration {
-        self.start.elapsed()
     }
 }
 

@@ -1,18 +1,41 @@
-//! One run, one directory: `config.json`, `metrics.jsonl`, `checkpoint.bin` and the pictures.
+//! One run, one directory: `config.json`, `metrics.jsonl`, `checkpoint.bin` and the one before it, and the pictures.
 
+use crate::lock::{Attempt, Lock};
 use crate::pictures::Grid;
 use hardgrad::data::Dataset;
 use hardgrad::train::{Checkpoint, EpochRecord, TrainConfig, Trainer, write_atomically};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use std::fs;
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-/// The directory of a run. Every file in it is replaced whole or not at all.
+const FILES: [&str; 6] = [
+    "config.json",
+    "metrics.jsonl",
+    "checkpoint.bin",
+    "checkpoint.prev.bin",
+    "reconstructions.png",
+    "samples.png",
+];
+
+/// No `config.json` is as long as this.
+const LONGEST_CONFIG: u64 = 1 << 20;
+
+/// No line of `metrics.jsonl` is.
+const LONGEST_LINE: u64 = 1 << 10;
+
+/// The directory of a run. Every file in it is replaced whole or not at all, and no other process writes into it meanwhile.
 pub struct RunDir {
     path: PathBuf,
     /// Wall time of each epoch, where known.
     seconds: Vec<Option<f64>>,
+    /// Epochs and steps in the checkpoint.
+    saved: Option<(usize, usize)>,
+    /// For tests that kill the program while it writes.
+    slow_writes: Duration,
+    _lock: Lock,
 }
 
 /// A line of `metrics.jsonl`. The wall time stands here alone, so that everything else is the same bits in every run.
@@ -38,13 +61,35 @@ impl From<hardgrad::Error> for RunError {
 }
 
 impl RunDir {
-    /// Makes the directory if need be, refuses one that holds a run of another config, and writes `config.json`.
+    /// Makes the directory if need be, refuses one that another process writes into or that holds a run of another config,
+    /// and writes `config.json`.
     pub fn open(path: &Path, config: &TrainConfig, data: &Dataset, epochs: usize) -> Result<Self, RunError> {
-        let dir = Self { path: path.to_path_buf(), seconds: Vec::new() };
-        fs::create_dir_all(path).map_err(|e| RunError {
-            message: format!("cannot make the directory {}: {e}", path.display()),
-            argument: true,
-        })?;
+        let wrong = |message| RunError { message, argument: true };
+        fs::create_dir_all(path)
+            .map_err(|e| wrong(format!("cannot make the directory {}: {e}", path.display())))?;
+        let attempt = Lock::take(&path.join("run.lock"))
+            .map_err(|e| wrong(format!("cannot write into {}: run.lock: {e}", path.display())))?;
+        let lock = match attempt {
+            Attempt::Taken(lock, None) => lock,
+            Attempt::Taken(lock, Some(pid)) => {
+                eprintln!("note: process {pid} ended without giving {} back: taking over", path.display());
+                lock
+            }
+            Attempt::Held(holder) => {
+                let message = format!("{holder} is writing into {}: give another --out", path.display());
+                return Err(wrong(message));
+            }
+        };
+        for name in FILES {
+            if path.join(name).is_dir() {
+                return Err(wrong(format!(
+                    "{}: it is a directory; expected a file",
+                    path.join(name).display()
+                )));
+            }
+        }
+        let (path, slow_writes) = (path.to_path_buf(), Duration::ZERO);
+        let dir = Self { path, seconds: Vec::new(), saved: None, slow_writes, _lock: lock };
         let mut wanted = describe(config, data)?;
         let file = dir.file("config.json");
         if file.exists() {
@@ -54,7 +99,7 @@ impl RunDir {
                 return Err(RunError {
                     message: format!(
                         "{} holds a run with another config: {}. Give another --out, or remove that directory",
-                        path.display(),
+                        dir.path.display(),
                         differences.join("; ")
                     ),
                     argument: true,
@@ -72,32 +117,81 @@ impl RunDir {
         self.path.join(name)
     }
 
-    /// The checkpoint, if there is one.
-    pub fn checkpoint(&self) -> Result<Option<Checkpoint>, RunError> {
-        let file = self.file("checkpoint.bin");
-        if !file.exists() {
-            return Ok(None);
-        }
-        Ok(Some(Checkpoint::load(&file)?))
+    /// The directory.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
-    /// Saves the run as it stands: the checkpoint first, then `metrics.jsonl` from the same history, so that a run killed
-    /// between the two is put right when it is resumed.
-    pub fn save(&mut self, trainer: &Trainer<'_>, seconds: f64) -> Result<(), RunError> {
-        trainer.checkpoint().save(&self.file("checkpoint.bin"))?;
-        self.seconds.push(Some(seconds));
+    /// Sleeps so long at every place where a file is half written.
+    pub fn slow_writes(&mut self, pause: Duration) {
+        self.slow_writes = pause;
+    }
+
+    /// Says so if a run is there that is not resumed.
+    pub fn begin_again(&self) {
+        if self.file("checkpoint.bin").exists() {
+            eprintln!(
+                "note: {} holds this run already: beginning it again (--resume would go on)",
+                self.path.display()
+            );
+        }
+    }
+
+    /// The newest checkpoint of use, if there is any. A damaged one is put aside, not overwritten.
+    pub fn checkpoint(&self) -> Result<Option<Checkpoint>, RunError> {
+        let file = self.file("checkpoint.bin");
+        let Some(newest) = Checkpoint::load_newest(&file)? else { return Ok(None) };
+        if let Some(e) = newest.instead_of {
+            eprintln!(
+                "warning: {e}; going on from the one before it, {}",
+                Checkpoint::previous(&file).display()
+            );
+            let aside = self.file("checkpoint.damaged.bin");
+            if !e.is_not_found() {
+                fs::rename(&file, &aside).map_err(|e| hardgrad::Error::io("rename to", &aside, e))?;
+            }
+        }
+        Ok(Some(newest.checkpoint))
+    }
+
+    /// Which checkpoint there is, for messages.
+    pub fn saved(&self) -> Option<String> {
+        let (epochs, step) = self.saved?;
+        let file = self.file("checkpoint.bin");
+        Some(format!("the checkpoint after epoch {epochs}, step {step} is kept in {}", file.display()))
+    }
+
+    /// Saves the run as it stands after an epoch: the checkpoint first, then `metrics.jsonl` from the same history, so that a
+    /// run killed between the two is put right when it is resumed.
+    pub fn save(&mut self, trainer: &Trainer<'_>, seconds: Option<f64>) -> Result<(), RunError> {
+        self.save_checkpoint(trainer)?;
+        self.seconds.push(seconds);
         self.save_metrics(trainer)
+    }
+
+    /// Saves the run as it stands after any step.
+    pub fn save_checkpoint(&mut self, trainer: &Trainer<'_>) -> Result<(), RunError> {
+        let pause = self.slow_writes;
+        trainer.checkpoint().save_pausing(&self.file("checkpoint.bin"), &mut || {
+            if !pause.is_zero() {
+                std::thread::sleep(pause);
+            }
+        })?;
+        self.saved = Some((trainer.history().len(), trainer.step().0));
+        Ok(())
     }
 
     /// Makes `metrics.jsonl` agree with a resumed run, keeping the wall times that it holds.
     pub fn resume(&mut self, trainer: &Trainer<'_>) -> Result<(), RunError> {
-        let text = fs::read_to_string(self.file("metrics.jsonl")).unwrap_or_default();
+        let longest = LONGEST_LINE * trainer.history().len() as u64;
+        let text = read_text(&self.file("metrics.jsonl"), longest).unwrap_or_default();
         let mut held = text.lines().map(|line| serde_json::from_str::<Line>(line).ok());
         let seconds = trainer.history().iter().map(|record| {
             let line = held.next()??;
             line.seconds.filter(|_| line.record == *record)
         });
         self.seconds = seconds.collect();
+        self.saved = Some((trainer.history().len(), trainer.step().0));
         self.save_metrics(trainer)
     }
 
@@ -147,8 +241,15 @@ fn read_json(path: &Path) -> Result<Value, RunError> {
         message: format!("{} is there but cannot be read as a run's config: {e}", path.display()),
         argument: true,
     };
-    let text = fs::read_to_string(path).map_err(|e| unreadable(&e))?;
+    let text = read_text(path, LONGEST_CONFIG).map_err(|e| unreadable(&e))?;
     serde_json::from_str(&text).map_err(|e| unreadable(&e))
+}
+
+/// The beginning of a file, no more than `longest` bytes.
+fn read_text(path: &Path, longest: u64) -> io::Result<String> {
+    let mut text = String::new();
+    File::open(path)?.take(longest).read_to_string(&mut text)?;
+    Ok(text)
 }
 
 /// Each leaf of `wanted` that `held` has with another value, or lacks: "lr: 0.001 there, 0.0005 here". What only `held`

@@ -22,6 +22,12 @@ const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 /// bytes (<https://zlib.net/zlib_tech.html>, "Maximum Compression Factor").
 const MAX_RATIO: u64 = 1032;
 
+/// What is believed of a gzip file's promise: so many times its length, and [`TRUSTED`] more. Images compress 3 to 50 times.
+const TRUSTED_RATIO: u64 = 100;
+
+/// See [`TRUSTED_RATIO`]: so that a small file may be all zeros.
+const TRUSTED: u64 = 16 << 20;
+
 /// The elements of an [`Idx`], in row-major order.
 #[derive(Clone, Debug, PartialEq)]
 pub enum IdxData {
@@ -186,7 +192,8 @@ impl Idx {
     /// Reads a file, plain or gzip-compressed (told by its first two bytes, not by its name).
     ///
     /// A plain file's length must be exactly what the header promises, which is checked before memory for it is taken.
-    /// From a gzip file no more than twice what has really been inflated, plus 1 MiB, is ever reserved (three times
+    /// A gzip file may promise 100 times its own length and 16 MiB: one that promises more is a bomb sooner than images, and is
+    /// refused at its header. From a gzip file no more than twice what has really been inflated, plus 1 MiB, is ever reserved (three times
     /// while the buffer moves); several members one after another are one content, as RFC 1952 says, and anything else
     /// behind the last member is an error. Elements wider than a byte take their size once more for the conversion.
     ///
@@ -344,12 +351,19 @@ impl<R: Read> Source<'_, R> {
     }
 
     fn check_gzip_length(&self, header: &Header, len: u64) -> Result<()> {
+        let end = self.offset + header.bytes as u64;
         let most = len.saturating_mul(MAX_RATIO);
-        if self.offset + header.bytes as u64 <= most {
-            return Ok(());
+        if end > most {
+            let holds = format!("{len} bytes of gzip hold at most {most}");
+            return Err(self.problem(4, format!("the header says {header}, but {holds}")));
         }
-        let holds = format!("{len} bytes of gzip hold at most {most}");
-        Err(self.problem(4, format!("the header says {header}, but {holds}")))
+        let most = len.saturating_mul(TRUSTED_RATIO).saturating_add(TRUSTED);
+        if end > most {
+            let holds = format!("{len} bytes of gzip are taken to hold at most {most}");
+            let mend = "if the file is what it should be, decompress it (gunzip)";
+            return Err(self.problem(4, format!("the header says {header}, but {holds}: {mend}")));
+        }
+        Ok(())
     }
 
     /// Reads the data piece by piece, so that memory follows what is really there.

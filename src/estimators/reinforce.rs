@@ -29,10 +29,10 @@ impl Baseline {
     /// Leave-one-out over so many samples.
     ///
     /// # Errors
-    /// If there are fewer than 2.
+    /// If there are fewer than 2 or more than 10,000: the decoder runs once for each.
     pub fn leave_one_out(samples: usize) -> Result<Self> {
-        if samples < 2 {
-            return Err(Error::argument("draws", samples, "at least 2 samples to leave one out"));
+        if !(2..=10_000).contains(&samples) {
+            return Err(Error::argument("draws", samples, "2 to 10000 samples, of which one is left out"));
         }
         Ok(Self::LeaveOneOut { samples })
     }

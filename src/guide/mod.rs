@@ -39,3 +39,6 @@ pub mod chapter_8_your_own {}
 
 #[doc = include_str!("errata.md")]
 pub mod errata {}
+
+#[doc = include_str!("reproducibility.md")]
+pub mod reproducibility {}

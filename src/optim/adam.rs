@@ -43,14 +43,14 @@ impl<T: Scalar> Adam<T> {
 }
 
 impl<T: Scalar> Optimizer<T> for Adam<T> {
-    fn step(&mut self, params: &mut ParamStore<T>, grads: &ParamGrads<T>) {
+    fn step(&mut self, params: &mut ParamStore<T>, grads: &ParamGrads<T>) -> bool {
         let AdamConfig { lr, beta1, beta2, eps } = self.config;
         let t = self.moments.begin(params.flat().len()) as f64;
         let correction1 = 1.0 - beta1.powf(t);
         let correction2 = 1.0 - beta2.powf(t);
         let update =
             Update { scale: T::of(lr / correction1), root: Some((T::of(correction2.sqrt()), T::of(eps))) };
-        self.moments.advance(&self.config, update, params, grads);
+        self.moments.advance(&self.config, update, params, grads)
     }
 
     fn moments(&self) -> &Moments<T> {

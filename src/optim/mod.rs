@@ -1,9 +1,12 @@
-//! Optimisers over the flat parameter store: [`Adam`] and [`RAdam`], with PyTorch's update formulas.
+//! Optimisers over the flat parameter store: [`Adam`] and [`RAdam`], with PyTorch's update formulas; and clipping of the
+//! gradient's norm.
 
 mod adam;
+mod norm;
 mod radam;
 
 pub use adam::Adam;
+pub use norm::{clip_norm, norm};
 pub use radam::RAdam;
 
 use crate::error::{Error, Result};
@@ -12,14 +15,16 @@ use crate::params::{ParamGrads, ParamStore};
 use crate::scalar::Scalar;
 use crate::simd::vectorized;
 use serde::{Deserialize, Serialize};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Changes parameters, given their gradients.
 pub trait Optimizer<T: Scalar>: std::fmt::Debug + Send {
-    /// One update.
+    /// One update. Returns whether the gradients, their mean squares and the updated parameters are all finite; if not,
+    /// parameters and moments are of no more use.
     ///
     /// # Panics
     /// If `params` and `grads` are of another size than at the first update.
-    fn step(&mut self, params: &mut ParamStore<T>, grads: &ParamGrads<T>);
+    fn step(&mut self, params: &mut ParamStore<T>, grads: &ParamGrads<T>) -> bool;
 
     /// The running moments, for a checkpoint.
     fn moments(&self) -> &Moments<T>;
@@ -99,7 +104,8 @@ struct Update<T> {
 const BLOCK: usize = 1 << 14;
 
 impl<T: Scalar> Moments<T> {
-    /// m ← m + (1 − β₁)(g − m), v ← β₂ v + (1 − β₂) g², then `update`, in one pass over memory.
+    /// m ← m + (1 − β₁)(g − m), v ← β₂ v + (1 − β₂) g², then `update`, in one pass over memory. Returns whether v, and so g, and
+    /// the new parameters are finite.
     #[track_caller]
     fn advance(
         &mut self,
@@ -107,7 +113,7 @@ impl<T: Scalar> Moments<T> {
         update: Update<T>,
         params: &mut ParamStore<T>,
         grads: &ParamGrads<T>,
-    ) {
+    ) -> bool {
         let (p, g) = (params.flat_mut(), grads.flat());
         assert!(
             p.len() == g.len() && p.len() == self.mean.len(),
@@ -119,9 +125,13 @@ impl<T: Scalar> Moments<T> {
         let gain1 = T::of(1.0 - config.beta1);
         let (beta2, gain2) = (T::of(config.beta2), T::of(1.0 - config.beta2));
         let work = ((p, g), (&mut self.mean[..], &mut self.mean_square[..]));
+        let finite = AtomicBool::new(true);
         par::for_each_block(work, BLOCK, |_, ((p, g), (m, v))| {
-            advance_block(p, g, m, v, [gain1, beta2, gain2], update);
+            if !advance_block(p, g, m, v, [gain1, beta2, gain2], update) {
+                finite.store(false, Ordering::Relaxed);
+            }
         });
+        finite.into_inner()
     }
 
     /// Sizes the moments at the first update and counts the update. Returns its number, from 1.
@@ -148,8 +158,9 @@ fn flushed<T: Scalar>(x: T, floor: T) -> T {
 
 vectorized! {
     /// One block of [`Moments::advance`], with gains = [1 − β₁, β₂, 1 − β₂].
-    fn advance_block<T: Scalar>(p: &mut [T], g: &[T], m: &mut [T], v: &mut [T], gains: [T; 3], update: Update<T>) {
+    fn advance_block<T: Scalar>(p: &mut [T], g: &[T], m: &mut [T], v: &mut [T], gains: [T; 3], update: Update<T>) -> bool {
         let [gain1, beta2, gain2] = gains;
+        let mut largest = T::Bits::default();
         for (((p, &g), m), v) in p.iter_mut().zip(g).zip(m).zip(v) {
             *m = flushed(*m + gain1 * (g - *m), T::MIN_POSITIVE / T::EPSILON);
             *v = flushed(beta2 * *v + gain2 * g * g, T::MIN_POSITIVE);
@@ -157,6 +168,40 @@ vectorized! {
                 Some((divisor, eps)) => update.scale * *m / (v.sqrt() / divisor + eps),
                 None => update.scale * *m,
             };
+            largest = largest.max(p.magnitude()).max(v.magnitude());
+        }
+        largest < T::NEG_INFINITY.magnitude()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Mat;
+
+    /// One update of `len` parameters, one of whose gradients and values is given.
+    fn goes_well(len: usize, at: usize, gradient: f32, value: f32) -> bool {
+        let mut params = ParamStore::new();
+        params.add("w", Mat::zeros(1, len));
+        params.flat_mut()[at] = value;
+        let mut grads = ParamGrads::zeros(&params);
+        grads.flat_mut()[at] = gradient;
+        Adam::new(AdamConfig::default()).expect("defaults").step(&mut params, &grads)
+    }
+
+    #[test]
+    fn any_number_that_is_not_finite_is_reported() {
+        for len in [1, 15, 16, 17, BLOCK + 3] {
+            for at in [0, len / 2, len - 1] {
+                assert!(goes_well(len, at, -1e18, f32::MAX));
+                // (1 − β₂) g² is 1e39; f32 ends at 3.4e38.
+                for gradient in [f32::NAN, -f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 1e21] {
+                    assert!(!goes_well(len, at, gradient, 0.0), "gradient {gradient} at {at} of {len}");
+                }
+                for value in [f32::NAN, -f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+                    assert!(!goes_well(len, at, 0.0, value), "parameter {value} at {at} of {len}");
+                }
+            }
         }
     }
 }

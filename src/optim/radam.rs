@@ -44,7 +44,7 @@ impl<T: Scalar> RAdam<T> {
 }
 
 impl<T: Scalar> Optimizer<T> for RAdam<T> {
-    fn step(&mut self, params: &mut ParamStore<T>, grads: &ParamGrads<T>) {
+    fn step(&mut self, params: &mut ParamStore<T>, grads: &ParamGrads<T>) -> bool {
         let AdamConfig { lr, beta1, beta2, eps } = self.config;
         let t = self.moments.begin(params.flat().len()) as f64;
         let correction1 = 1.0 - beta1.powf(t);
@@ -58,7 +58,7 @@ impl<T: Scalar> Optimizer<T> for RAdam<T> {
         } else {
             Update { scale: T::of(lr / correction1), root: None }
         };
-        self.moments.advance(&self.config, update, params, grads);
+        self.moments.advance(&self.config, update, params, grads)
     }
 
     fn moments(&self) -> &Moments<T> {

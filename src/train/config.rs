@@ -59,6 +59,8 @@ pub struct TrainConfig {
     pub optimizer: OptimizerKind,
     /// Learning rate.
     pub lr: f64,
+    /// The largest L2 norm of the gradient of all parameters together; a longer one is scaled down to it. `None`: any.
+    pub clip_norm: Option<f64>,
     /// Images to an update.
     pub batch_size: usize,
     /// Determines the initial weights, the order of the images and every sample.
@@ -74,6 +76,7 @@ impl Default for TrainConfig {
             tau_schedule: None,
             optimizer: OptimizerKind::Adam,
             lr: 5e-4,
+            clip_norm: None,
             batch_size: 100,
             seed: 0,
         }
@@ -91,6 +94,11 @@ impl TrainConfig {
         }
         if self.lr <= 0.0 {
             return Err(Error::argument("lr", self.lr, "a finite number > 0"));
+        }
+        if let Some(norm) = self.clip_norm
+            && !(norm > 0.0 && norm.is_finite())
+        {
+            return Err(Error::argument("clip-norm", norm, "a finite number > 0"));
         }
         if self.vae.pixels == 0 || self.vae.hidden.contains(&0) {
             return Err(Error::argument("layer size", 0, "at least 1"));

@@ -1,7 +1,8 @@
-//! Training the discrete VAE: a [`Trainer`] that can be stopped after any epoch and resumed to the same bits.
+//! Training the discrete VAE: a [`Trainer`] that can be stopped after any step and resumed to the same bits.
 //!
 //! Nothing here touches a terminal or a directory's layout: that is the caller's. See `examples/train_vae.rs`.
 
+mod atomic;
 mod checkpoint;
 mod config;
 mod objective;
@@ -10,8 +11,9 @@ mod preset;
 mod record;
 mod trainer;
 
-pub use checkpoint::{Checkpoint, write_atomically};
+pub use atomic::write_atomically;
+pub use checkpoint::{Checkpoint, Newest};
 pub use config::{OptimizerKind, TrainConfig};
 pub use preset::{Preset, PresetRun, TABLE_LATENTS};
-pub use record::{EpochRecord, Loss};
-pub use trainer::{Progress, Trainer};
+pub use record::{EpochRecord, Loss, LossSum};
+pub use trainer::{Advance, Progress, Trainer};

@@ -24,24 +24,31 @@ pub struct EpochRecord {
     pub test: Loss,
 }
 
-/// Means over images, summed in order.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct LossSum {
-    images: usize,
+/// The losses of an epoch in progress, summed over its samples in order. A checkpoint holds the sums themselves, so that a
+/// resumed epoch ends with the same bits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct LossSum {
+    samples: usize,
     bce: f64,
     kl: f64,
 }
 
 impl LossSum {
-    /// Adds a batch, given each image's parts.
+    /// Adds a batch, given each sample's parts.
     pub(super) fn add(&mut self, bce: &[f32], kl: &[f32]) {
-        self.images += bce.len();
+        self.samples += bce.len();
         self.bce += bce.iter().map(|&x| f64::from(x)).sum::<f64>();
         self.kl += kl.iter().map(|&x| f64::from(x)).sum::<f64>();
     }
 
-    pub(super) fn mean(&self) -> Loss {
-        let n = self.images as f64;
+    /// Samples added: as many as images, but for estimators with several samples of an image.
+    pub fn samples(&self) -> usize {
+        self.samples
+    }
+
+    /// The means. NaN before the first sample.
+    pub fn mean(&self) -> Loss {
+        let n = self.samples as f64;
         Loss { loss: (self.bce + self.kl) / n, bce: self.bce / n, kl: self.kl / n }
     }
 }

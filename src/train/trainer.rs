@@ -7,11 +7,11 @@ use super::record::{EpochRecord, Loss, LossSum};
 use crate::data::{Batches, Dataset};
 use crate::error::{Error, Result};
 use crate::estimators::{
-    Baseline, BaselineConfig, Estimator, GumbelGivenSample, LossNode, Noise, Reinforce, RunningMean,
-    SampleNode, StraightThrough,
+    Baseline, BaselineConfig, Estimator, EstimatorConfig, GumbelGivenSample, LossNode, Noise, Reinforce,
+    RunningMean, SampleNode, StraightThrough,
 };
 use crate::mat::Mat;
-use crate::optim::Optimizer;
+use crate::optim::{self, Optimizer};
 use crate::par;
 use crate::params::{ParamGrads, ParamStore};
 use crate::rng::{Purpose, Streams, below};
@@ -36,6 +36,15 @@ pub struct Progress {
     pub loss: Loss,
 }
 
+/// What [`Trainer::advance`] did.
+#[derive(Clone, Copy, Debug)]
+pub enum Advance {
+    /// One update.
+    Step(Progress),
+    /// The last update of an epoch, and its test pass.
+    Epoch(Progress, EpochRecord),
+}
+
 /// A VAE in training, with all that goes on from epoch to epoch.
 ///
 /// ```
@@ -55,21 +64,45 @@ pub struct Trainer<'d> {
     config: TrainConfig,
     data: &'d Dataset,
     data_crc32: u32,
-    streams: Streams,
+    draws: Draws,
     vae: Vae,
     estimator: Estimator<f32>,
-    /// Draws where the estimator itself does not; every estimator draws alike.
-    sampler: StraightThrough,
     baseline: RunningMean,
     optimizer: Box<dyn Optimizer<f32>>,
     params: ParamStore<f32>,
     history: Vec<EpochRecord>,
+    /// Updates done in the epoch that follows them.
+    step: usize,
+    /// The losses of those updates.
+    losses: LossSum,
+    /// The epoch for which `estimator` and the order of `train_batches` are made.
+    prepared: Option<usize>,
     // Memory that is reused.
     grads: ParamGrads<f32>,
     workspace: Workspace<f32>,
-    noise: Noise<f32>,
     train_batches: Batches,
     test_batches: Batches,
+}
+
+/// The samples' noise, one step's at a time.
+#[derive(Debug)]
+struct Draws {
+    streams: Streams,
+    /// Draws where the estimator itself does not; every estimator draws alike.
+    sampler: StraightThrough,
+    noise: Noise<f32>,
+}
+
+impl Draws {
+    /// The noise of this step: `numbers` of them.
+    fn draw(&mut self, purpose: Purpose, epoch: usize, step: usize, numbers: usize) {
+        self.noise.draw(&mut self.streams.rng(purpose, epoch as u64, step as u64), numbers);
+    }
+
+    /// A sample from it.
+    fn sample(&self, categories: usize) -> SampleNode<'_, f32> {
+        SampleNode::new(&self.sampler, &self.noise, categories)
+    }
 }
 
 impl<'d> Trainer<'d> {
@@ -95,17 +128,18 @@ impl<'d> Trainer<'d> {
         let vae = Vae::new(&mut params, &config.vae, &mut streams.rng(Purpose::Init, 0, 0));
         Ok(Self {
             data_crc32: data.train.images().crc32(),
-            streams,
+            draws: Draws { streams, sampler: StraightThrough::new(1.0)?, noise: Noise::new() },
             vae,
             estimator: config.estimator.build()?,
-            sampler: StraightThrough::new(1.0)?,
             baseline: RunningMean::default(),
             optimizer: config.build_optimizer()?,
             grads: ParamGrads::zeros(&params),
             params,
             history: Vec::new(),
+            step: 0,
+            losses: LossSum::default(),
+            prepared: None,
             workspace: Workspace::new(),
-            noise: Noise::new(),
             train_batches: Batches::in_order(data.train.len(), config.batch_size)?,
             test_batches: Batches::in_order(data.test.len(), TEST_BATCH)?,
             config,
@@ -116,32 +150,53 @@ impl<'d> Trainer<'d> {
     /// A run as a checkpoint holds it.
     ///
     /// # Errors
-    /// As [`new`](Self::new); or if the checkpoint's numbers are not of this network's size, or the data are not those it
-    /// was trained on.
+    /// As [`new`](Self::new); or if the checkpoint's numbers are not of this network's size or do not fit together, or the
+    /// data are not those it was trained on.
     pub fn resume(checkpoint: Checkpoint, data: &'d Dataset) -> Result<Self> {
-        let mut trainer = Self::new(checkpoint.config, data)?;
-        let crc = trainer.data_crc32;
+        let crc = data.train.images().crc32();
         if checkpoint.data_crc32 != crc {
             let expected = format!("{:08x}, the data the run was begun with", checkpoint.data_crc32);
             return Err(Error::argument("checksum of the training images", format!("{crc:08x}"), expected));
         }
-        let size = trainer.params.flat().len();
-        let moments = &checkpoint.moments;
-        for (name, len) in [
-            ("parameters in the checkpoint", checkpoint.params.len()),
-            ("moments in the checkpoint", moments.mean.len()),
-            ("squared moments in the checkpoint", moments.mean_square.len()),
-        ] {
-            // Before the first update there are no moments.
-            if len != size && !(len == 0 && moments.step == 0) {
-                return Err(Error::argument(name, len, format!("{size}, as the network has")));
-            }
-        }
+        checkpoint.check_sizes()?;
+        let mut trainer = Self::new(checkpoint.config, data)?;
         trainer.params.flat_mut().copy_from_slice(&checkpoint.params);
         *trainer.optimizer.moments_mut() = checkpoint.moments;
         trainer.history = checkpoint.history;
         trainer.baseline = checkpoint.baseline;
+        trainer.step = checkpoint.step;
+        trainer.losses = checkpoint.losses;
+        trainer.check_place()?;
         Ok(trainer)
+    }
+
+    /// Whether a checkpoint's place in the run is one that there is.
+    fn check_place(&self) -> Result<()> {
+        let steps = self.train_batches.len();
+        if self.step > steps {
+            let expected = format!("at most {steps}, an epoch of these images");
+            return Err(Error::argument("step in the checkpoint", self.step, expected));
+        }
+        let samples = self.images_seen() * self.samples_of_an_image();
+        if self.losses.samples() != samples {
+            let expected = format!("{samples}, as after step {}", self.step);
+            return Err(Error::argument("losses in the checkpoint", self.losses.samples(), expected));
+        }
+        let epochs_are_in_order = self.history.iter().map(|record| record.epoch).eq(1..=self.history.len());
+        if !epochs_are_in_order {
+            return Err(Error::argument("epochs in the checkpoint", "others", "1, 2, 3 and so on"));
+        }
+        let updates = (self.history.len() * steps + self.step) as u64;
+        if self.optimizer.moments().step != updates {
+            let expected =
+                format!("{updates}, as after {} epochs and {} steps", self.history.len(), self.step);
+            return Err(Error::argument(
+                "updates in the checkpoint",
+                self.optimizer.moments().step,
+                expected,
+            ));
+        }
+        Ok(())
     }
 
     /// All that [`resume`](Self::resume) needs.
@@ -153,12 +208,24 @@ impl<'d> Trainer<'d> {
             moments: self.optimizer.moments().clone(),
             history: self.history.clone(),
             baseline: self.baseline,
+            step: self.step,
+            losses: self.losses,
         }
     }
 
     /// The epochs done.
     pub fn history(&self) -> &[EpochRecord] {
         &self.history
+    }
+
+    /// The epoch with the lowest test loss so far, the first of equals.
+    pub fn best(&self) -> Option<&EpochRecord> {
+        self.history.iter().min_by(|a, b| a.test.loss.total_cmp(&b.test.loss))
+    }
+
+    /// Updates done in the epoch that follows the [`history`](Self::history), of how many.
+    pub fn step(&self) -> (usize, usize) {
+        (self.step, self.train_batches.len())
     }
 
     /// The config.
@@ -171,52 +238,81 @@ impl<'d> Trainer<'d> {
         &self.params
     }
 
-    /// Trains one epoch and then measures the test loss. `observe` is called after every update.
+    /// Trains to the end of the epoch and then measures the test loss. `observe` is called after every update.
     ///
     /// # Errors
-    /// [`Error::NotFinite`] if a loss is not finite. The run cannot go on then; the caller's last checkpoint is good.
+    /// As [`advance`](Self::advance).
     pub fn epoch(&mut self, observe: &mut dyn FnMut(Progress)) -> Result<EpochRecord> {
-        let epoch = self.history.len() + 1;
-        self.estimator = self.config.estimator_at(epoch).build()?;
-        self.train_batches.reshuffle(&mut self.streams.rng(Purpose::Shuffle, epoch as u64, 0));
-        let mut sum = LossSum::default();
-        let steps = self.train_batches.len();
-        let mut images = 0;
-        for step in 1..=steps {
-            let batch = self.train_batches.get(step - 1).expect("step counts the batches");
-            images += batch.len();
-            par::keep_awake(|| self.update(epoch, step, &mut sum))?;
-            observe(Progress { epoch, step, steps, images, loss: sum.mean() });
+        loop {
+            match self.advance()? {
+                Advance::Step(progress) => observe(progress),
+                Advance::Epoch(progress, record) => {
+                    observe(progress);
+                    return Ok(record);
+                }
+            }
         }
-        let test = self.test_loss(epoch)?;
-        let record = EpochRecord { epoch, train: sum.mean(), test };
-        self.history.push(record);
-        Ok(record)
     }
 
-    /// One update from batch `step` (from 1) of this epoch's order.
-    fn update(&mut self, epoch: usize, step: usize, sum: &mut LossSum) -> Result<()> {
-        let batch = self.train_batches.get(step - 1).expect("step counts the batches");
-        let (width, c) = (self.vae.latent().width(), self.vae.latent().categories);
-        let samples = match self.estimator {
-            Estimator::Reinforce(BaselineConfig::LeaveOneOut { samples }) => samples,
+    /// One update; after the last of an epoch also the test pass. A [`checkpoint`](Self::checkpoint) may be taken after any.
+    ///
+    /// # Errors
+    /// [`Error::NotFinite`] if the loss, a gradient or its mean square, a parameter or the test loss is not finite, naming it. The
+    /// trainer is of no more use then, and the caller's last checkpoint is good.
+    pub fn advance(&mut self) -> Result<Advance> {
+        let epoch = self.history.len() + 1;
+        if self.prepared != Some(epoch) {
+            self.estimator = self.config.estimator_at(epoch).build()?;
+            self.train_batches.reshuffle(&mut self.draws.streams.rng(Purpose::Shuffle, epoch as u64, 0));
+            self.prepared = Some(epoch);
+        }
+        let steps = self.train_batches.len();
+        if self.step < steps {
+            par::keep_awake(|| self.update(epoch))?;
+        }
+        let loss = self.losses.mean();
+        let progress = Progress { epoch, step: self.step, steps, images: self.images_seen(), loss };
+        if self.step < steps {
+            return Ok(Advance::Step(progress));
+        }
+        let record = EpochRecord { epoch, train: loss, test: self.test_loss(epoch)? };
+        self.history.push(record);
+        (self.step, self.losses) = (0, LossSum::default());
+        Ok(Advance::Epoch(progress, record))
+    }
+
+    /// Images seen in the epoch in progress.
+    fn images_seen(&self) -> usize {
+        self.data.train.len().min(self.step.saturating_mul(self.config.batch_size))
+    }
+
+    fn samples_of_an_image(&self) -> usize {
+        match self.config.estimator {
+            EstimatorConfig::Reinforce { baseline: BaselineConfig::LeaveOneOut { samples } } => samples,
             _ => 1,
-        };
-        let mut rng = self.streams.rng(Purpose::Train, epoch as u64, step as u64);
-        self.noise.draw(&mut rng, batch.len() * width * samples);
+        }
+    }
+
+    /// The next update of this epoch.
+    fn update(&mut self, epoch: usize) -> Result<()> {
+        let step = self.step + 1;
+        let batch = self.train_batches.get(self.step).expect("the caller counts the batches");
+        let (width, c) = (self.vae.latent().width(), self.vae.latent().categories);
+        let samples = self.samples_of_an_image();
+        self.draws.draw(Purpose::Train, epoch, step, batch.len() * width * samples);
         // The nodes borrow what they need and are made before the tape, which borrows them.
         let reinforce = Reinforce::new(match samples {
             1 => Baseline::Constant(self.baseline.get()),
             _ => Baseline::leave_one_out(samples)?,
         });
-        let sample = SampleNode::new(&self.sampler, &self.noise, c);
+        let (noise, sample) = (&self.draws.noise, self.draws.sample(c));
         let objective = match &self.estimator {
-            Estimator::Sample(estimator) => Objective::Sample(SampleNode::new(&**estimator, &self.noise, c)),
+            Estimator::Sample(estimator) => Objective::Sample(SampleNode::new(&**estimator, noise, c)),
             Estimator::Reinforce(_) => {
                 Objective::Score { sample, loss: LossNode::new(&reinforce, c), samples }
             }
             Estimator::Rebar(rebar) => {
-                let given = GumbelGivenSample::new(&self.noise, c);
+                let given = GumbelGivenSample::new(noise, c);
                 Objective::Rebar { sample, loss: LossNode::new(rebar, c), rebar, given }
             }
             Estimator::Exact => Objective::Exact,
@@ -226,14 +322,36 @@ impl<'d> Trainer<'d> {
         if !tape.scalar(loss.total).is_finite() {
             return Err(Error::NotFinite { what: "the loss".into(), epoch, step });
         }
+        let (mut losses, mut baseline) = (self.losses, self.baseline);
         let bce = tape.value(loss.bce).data;
-        sum.add(bce, tape.value(loss.kl).data);
+        losses.add(bce, tape.value(loss.kl).data);
         if let Estimator::Reinforce(BaselineConfig::RunningMean) = self.estimator {
-            self.baseline.add(bce.iter().map(|&b| f64::from(b)).sum::<f64>() / bce.len() as f64);
+            baseline.add(bce.iter().map(|&b| f64::from(b)).sum::<f64>() / bce.len() as f64);
         }
         tape.backward(loss.total, &mut self.grads);
-        self.optimizer.step(&mut self.params, &self.grads);
+        if let Some(max) = self.config.clip_norm {
+            optim::clip_norm(&mut self.grads, max);
+        }
+        if !self.optimizer.step(&mut self.params, &self.grads) {
+            return Err(Error::NotFinite { what: self.what_is_not_finite(), epoch, step });
+        }
+        (self.step, self.losses, self.baseline) = (step, losses, baseline);
         Ok(())
+    }
+
+    /// What the optimiser complained of: the first in the order in which one makes the other.
+    fn what_is_not_finite(&self) -> String {
+        let mean_square = &self.optimizer.moments().mean_square;
+        let places = [
+            ("the gradient of ", self.grads.flat()),
+            ("the mean squared gradient of ", &mean_square[..]),
+            ("", self.params.flat()),
+        ];
+        let found = places.iter().find_map(|(what, numbers)| {
+            let index = numbers.iter().position(|x| !x.is_finite())?;
+            Some(format!("{what}{}", self.params.name_at(index)))
+        });
+        found.unwrap_or_else(|| "a parameter".into())
     }
 
     /// The test loss with the present parameters: one sample an image.
@@ -241,10 +359,8 @@ impl<'d> Trainer<'d> {
         let latent = self.vae.latent();
         let mut sum = LossSum::default();
         for (step, batch) in self.test_batches.iter().enumerate() {
-            let mut rng = self.streams.rng(Purpose::Test, epoch as u64, step as u64);
-            self.noise.draw(&mut rng, batch.len() * latent.width());
-            let node = SampleNode::new(&self.sampler, &self.noise, latent.categories);
-            let objective = Objective::Sample(node);
+            self.draws.draw(Purpose::Test, epoch, step, batch.len() * latent.width());
+            let objective = Objective::Sample(self.draws.sample(latent.categories));
             let mut tape = self.workspace.tape(&self.params);
             let loss = objective.record(&mut tape, &self.vae, self.data.test.images(), batch);
             if !tape.scalar(loss.total).is_finite() {
@@ -264,9 +380,8 @@ impl<'d> Trainer<'d> {
         images.fill(&indices, inputs.as_mut_slice());
         let latent = self.vae.latent();
         // The noise of the last test pass, so that these are the codes it measured.
-        let mut rng = self.streams.rng(Purpose::Test, self.history.len() as u64, 0);
-        self.noise.draw(&mut rng, indices.len() * latent.width());
-        let node = SampleNode::new(&self.sampler, &self.noise, latent.categories);
+        self.draws.draw(Purpose::Test, self.history.len(), 0, indices.len() * latent.width());
+        let node = self.draws.sample(latent.categories);
         let mut tape = self.workspace.tape(&self.params);
         let x = tape.constant(inputs.view());
         let logits = self.vae.encode(&mut tape, x);
@@ -280,7 +395,7 @@ impl<'d> Trainer<'d> {
     /// Decoded codes drawn from the uniform prior: probabilities of ink, `[count, pixels]`.
     pub fn samples(&mut self, count: usize) -> Mat<f32> {
         let latent = self.vae.latent();
-        let mut rng = self.streams.rng(Purpose::Prior, self.history.len() as u64, 0);
+        let mut rng = self.draws.streams.rng(Purpose::Prior, self.history.len() as u64, 0);
         let mut codes = Mat::zeros(count, latent.width());
         for variable in codes.as_mut_slice().chunks_mut(latent.categories) {
             variable[below(&mut rng, latent.categories as u64) as usize] = 1.0;

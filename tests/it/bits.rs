@@ -17,7 +17,6 @@ const REINMAX: EstimatorConfig = EstimatorConfig::ReinMax { tau: 0.9 };
 
 /// One of each kind: a hook on the sample without and with conditional draws, at the loss with and without a state, three
 /// decoder passes, and no sample at all.
-#[cfg(feature = "rayon")]
 const KINDS: [EstimatorConfig; 7] = [
     EstimatorConfig::StraightThroughGumbelSoftmax { tau: 0.9 },
     REINMAX,
@@ -52,21 +51,57 @@ fn any_number_of_threads() {
     }
 }
 
+/// Each step of two epochs and one more, done by a trainer that was just resumed from the bytes of the checkpoint before it, gives the
+/// checkpoint that the run without a stop has there. So does any other pattern of stops, then.
 #[test]
-fn stopped_and_resumed() {
+fn stopped_and_resumed_at_every_step() {
     let data = data();
-    for kind in [REINMAX, EstimatorConfig::Reinforce { baseline: BaselineConfig::RunningMean }] {
+    for kind in KINDS {
         let schedule = TemperatureSchedule { shape: ScheduleShape::Linear, to: 0.5, over: 2 };
-        let config = TrainConfig { tau_schedule: Some(schedule), ..config(kind) };
-        let whole = train(Trainer::new(config.clone(), &data).unwrap(), 3);
-        for stop in 0..3 {
-            let stopped = train(Trainer::new(config.clone(), &data).unwrap(), stop);
-            let read = Checkpoint::from_bytes(&stopped.to_bytes(), "checkpoint".as_ref()).unwrap();
-            assert_eq!(read, stopped);
-            let resumed = train(Trainer::resume(read, &data).unwrap(), 3 - stop);
-            assert!(whole.to_bytes() == resumed.to_bytes(), "{kind:?}: stopped after {stop}");
+        let config = TrainConfig { tau_schedule: Some(schedule), clip_norm: Some(20.0), ..config(kind) };
+        let mut whole = Trainer::new(config, &data).unwrap();
+        for step in 0..11 {
+            let before = whole.checkpoint();
+            assert_eq!((before.history.len(), before.step), (step / 5, step % 5));
+            let read = Checkpoint::from_bytes(&before.to_bytes(), "checkpoint".as_ref()).unwrap();
+            assert_eq!(read, before);
+            let mut resumed = Trainer::resume(read, &data).unwrap();
+            let (a, b) = (whole.advance().unwrap(), resumed.advance().unwrap());
+            assert_eq!(format!("{a:?}"), format!("{b:?}"));
+            let (a, b) = (whole.checkpoint().to_bytes(), resumed.checkpoint().to_bytes());
+            assert!(a == b, "{kind:?}: stopped after step {step}");
         }
     }
+}
+
+#[test]
+fn a_place_that_does_not_exist_is_refused() {
+    let data = data();
+    let mut trainer = Trainer::new(config(REINMAX), &data).unwrap();
+    for _ in 0..7 {
+        trainer.advance().unwrap();
+    }
+    let good = trainer.checkpoint();
+    let refused = |change: fn(&mut Checkpoint), expected: &str| {
+        let mut checkpoint = good.clone();
+        change(&mut checkpoint);
+        let e = Trainer::resume(checkpoint, &data).unwrap_err().to_string();
+        assert!(e.contains(expected), "{e}");
+    };
+    refused(|c| c.step = 6, "step in the checkpoint: got 6, expected at most 5");
+    refused(|c| c.step = usize::MAX, "step in the checkpoint");
+    refused(|c| c.step = 3, "losses in the checkpoint: got 200, expected 300, as after step 3");
+    refused(|c| c.moments.step = 8, "updates in the checkpoint: got 8, expected 7, as after 1 epochs and 2");
+    refused(|c| c.history[0].epoch = 2, "epochs in the checkpoint");
+    refused(|c| c.config.batch_size = 50, "losses in the checkpoint");
+    refused(|c| c.config.batch_size = 0, "batch-size: got 0");
+    refused(|c| c.moments.mean.clear(), "moments in the checkpoint: got 0, expected 1083696");
+    // Terabytes, and more than there are: refused before memory is taken for them.
+    refused(
+        |c| c.config.vae.hidden = vec![1 << 32],
+        "parameters in the checkpoint: got 1083696, expected 70",
+    );
+    refused(|c| c.config.vae.hidden = vec![usize::MAX, 2], "network in the checkpoint");
 }
 
 #[test]
@@ -95,4 +130,47 @@ fn a_loss_that_is_not_finite_stops_the_epoch() {
     let config = TrainConfig { lr: 1e30, ..config(REINMAX) };
     let e = Trainer::new(config, &data).unwrap().epoch(&mut |_| {}).unwrap_err().to_string();
     assert!(e.contains("is not finite at epoch 1, step "), "{e}");
+}
+
+#[test]
+fn what_is_not_finite_is_named() {
+    let data = data();
+    let good = Trainer::new(config(REINMAX), &data).unwrap().checkpoint();
+    let after_setting = |parameter: usize, value: f32, clip_norm| {
+        let mut checkpoint = good.clone();
+        checkpoint.params[parameter] = value;
+        checkpoint.config.clip_norm = clip_norm;
+        Trainer::resume(checkpoint, &data).unwrap().advance().unwrap_err().to_string()
+    };
+    let last_bias = good.params.len() - 1;
+    assert_eq!(after_setting(last_bias, f32::NAN, None), "the loss is not finite at epoch 1, step 1");
+    // The weight of a corner that never has ink, which no product meets.
+    assert_eq!(after_setting(0, f32::NAN, None), "encoder.0.weight is not finite at epoch 1, step 1");
+    // A weight of the decoder's last layer: the loss is large but finite. On the way back through that weight to the layers
+    // before, the gradient is too, but not its square; and clipping does not hide what overflows.
+    let last = good.params.len() - 784 - 512 * 784 + 100;
+    let e = after_setting(last, 1e30, None);
+    assert!(e.starts_with("the mean squared gradient of encoder."), "{e}");
+    let e = after_setting(last, 3e38, Some(1.0));
+    assert!(e.contains("is not finite at epoch 1, step 1"), "{e}");
+    // The update itself goes too far.
+    let config = TrainConfig { lr: 1e39, ..config(REINMAX) };
+    let e = Trainer::new(config, &data).unwrap().advance().unwrap_err().to_string();
+    assert_eq!(e, "encoder.0.weight is not finite at epoch 1, step 1");
+}
+
+#[test]
+fn clipping_changes_bits_only_where_it_clips() {
+    let data = data();
+    let run = |clip_norm| {
+        let config = TrainConfig { clip_norm, ..config(REINMAX) };
+        train(Trainer::new(config, &data).unwrap(), 1).params
+    };
+    let off = run(None);
+    assert!(off == run(Some(1e9)), "a bound that is never reached");
+    assert!(off != run(Some(1.0)), "one that is");
+    for norm in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+        let config = TrainConfig { clip_norm: Some(norm), ..config(REINMAX) };
+        assert!(config.validated().unwrap_err().to_string().contains("clip-norm"));
+    }
 }

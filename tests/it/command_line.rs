@@ -22,12 +22,12 @@ fn train_vae(dir: &Path, args: &str) -> Output {
         .unwrap()
 }
 
-fn stderr(output: &Output) -> String {
+pub fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 /// The lines of `metrics.jsonl` without the wall times.
-fn losses(dir: &Path) -> Vec<String> {
+pub fn losses(dir: &Path) -> Vec<String> {
     let text = std::fs::read_to_string(dir.join("metrics.jsonl")).unwrap();
     text.lines().map(|line| line.split(",\"seconds\"").next().unwrap().to_string()).collect()
 }
@@ -59,10 +59,12 @@ fn a_run_leaves_its_files_and_resumes() {
         assert!(stderr(&other).contains(difference), "{}", stderr(&other));
     }
 
-    std::fs::write(dir.path().join("parts/checkpoint.bin"), b"HARDGRAD but nothing of use in it").unwrap();
+    for file in ["parts/checkpoint.bin", "parts/checkpoint.prev.bin"] {
+        std::fs::write(dir.path().join(file), b"HARDGRAD but nothing of use in it").unwrap();
+    }
     let damaged = train_vae(dir.path(), "--dataset digits --out parts --resume");
     assert_eq!(damaged.status.code(), Some(1));
-    assert!(stderr(&damaged).contains("parts/checkpoint.bin: at byte 8"), "{}", stderr(&damaged));
+    assert!(stderr(&damaged).contains("parts/checkpoint.bin: at byte 12"), "{}", stderr(&damaged));
 }
 
 #[test]
@@ -92,6 +94,12 @@ fn wrong_arguments_exit_2_and_say_what_would_be_right() {
         ("--batch-size 0 --dataset digits", "batch-size: got 0, expected at least 1"),
         ("--epochs 0 --dataset digits", "epochs: got 0, expected at least 1"),
         ("--threads 0", "1..=1024"),
+        ("--clip-norm 0 --dataset digits", "clip-norm: got 0, expected a finite number > 0"),
+        ("--checkpoint-every 0", "1.."),
+        (
+            "--estimator reinforce --form leave-one-out --draws 99999999999 --dataset digits",
+            "2 to 10000 samples",
+        ),
         ("--optimizer sgd", "one of adam, radam"),
         ("--dataset mnist", "get-mnist.sh"),
         ("--data nowhere", "cannot find nowhere"),

@@ -4,6 +4,7 @@
 mod bits;
 mod command_line;
 mod composition;
+mod corpora;
 mod damage;
 mod explorer;
 mod extremes;
@@ -11,8 +12,16 @@ mod gemm;
 mod goldens;
 mod identities;
 mod idx;
+mod kill;
+#[cfg(target_os = "linux")]
+mod memory;
 mod new_user;
 mod optimizers;
+mod targets;
 mod tiny_vae;
 mod traits;
+#[cfg(unix)]
+mod trouble;
 mod unbiased;
+#[cfg(feature = "safetensors")]
+mod weights;

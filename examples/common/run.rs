@@ -1,0 +1,118 @@
+//! The training loop: resuming, saving, stopping.
+
+use crate::curves;
+use crate::progress::Reporter;
+use crate::run_dir::{RunDir, RunError};
+use crate::stop::Stop;
+use hardgrad::data::Dataset;
+use hardgrad::train::{Advance, TrainConfig, Trainer};
+use std::time::Instant;
+
+/// How far to train, and when to save.
+pub struct Plan<'a> {
+    /// Epochs in all.
+    pub epochs: usize,
+    /// Save after every so many steps too, not only after every epoch.
+    pub checkpoint_every: Option<usize>,
+    /// Looked at after every step.
+    pub stop: &'a Stop,
+    /// Report nothing on the way.
+    pub quiet: bool,
+}
+
+/// How it ended.
+pub enum End {
+    /// All epochs are done.
+    Done,
+    /// This signal came. The run is saved.
+    Stopped(i32),
+}
+
+/// The run that the directory holds, if `resume`, or else a new one.
+pub fn begin<'d>(
+    dir: &mut RunDir,
+    config: TrainConfig,
+    data: &'d Dataset,
+    resume: bool,
+    quiet: bool,
+) -> Result<Trainer<'d>, RunError> {
+    if !resume {
+        dir.begin_again();
+        return Ok(Trainer::new(config, data)?);
+    }
+    let Some(checkpoint) = dir.checkpoint()? else {
+        eprintln!("nothing to resume in {}: starting at the beginning", dir.path().display());
+        return Ok(Trainer::new(config, data)?);
+    };
+    let trainer = Trainer::resume(checkpoint, data)?;
+    if trainer.config() != &config {
+        let message = format!("{}: the checkpoint is of another config", dir.path().display());
+        return Err(RunError { message, argument: true });
+    }
+    dir.resume(&trainer)?;
+    if !quiet {
+        eprintln!("resuming after {}", place(&trainer));
+    }
+    Ok(trainer)
+}
+
+/// Trains until all epochs are done or a signal comes. Whatever ends it, the directory holds a checkpoint to go on from.
+pub fn train(
+    dir: &mut RunDir,
+    trainer: &mut Trainer<'_>,
+    data: &Dataset,
+    plan: &Plan<'_>,
+) -> Result<End, RunError> {
+    let (step, steps) = trainer.step();
+    let reporter =
+        Reporter::new(plan.quiet, plan.epochs, trainer.history().len() as f64 + step as f64 / steps as f64);
+    // The wall time of an epoch is known if it began here.
+    let mut start = (step == 0).then(Instant::now);
+    while trainer.history().len() < plan.epochs {
+        match trainer.advance().map_err(|e| diverged(e, dir))? {
+            Advance::Step(progress) => {
+                reporter.step(progress);
+                if plan.checkpoint_every.is_some_and(|n| progress.step.is_multiple_of(n)) {
+                    dir.save_checkpoint(trainer)?;
+                }
+            }
+            Advance::Epoch(progress, record) => {
+                reporter.step(progress);
+                let seconds = start.map(|start| start.elapsed().as_secs_f64());
+                dir.save(trainer, seconds)?;
+                curves::save(trainer, &dir.file("curves.svg"))?;
+                reporter.epoch(&record, seconds);
+                if record.epoch.is_multiple_of(5) && record.epoch != plan.epochs {
+                    dir.save_pictures(trainer, data)?;
+                }
+                start = Some(Instant::now());
+            }
+        }
+        if let Some(signal) = plan.stop.signal() {
+            dir.save_checkpoint(trainer)?;
+            reporter.finish();
+            eprintln!("stopped by a signal after {}: saved in {}", place(trainer), dir.path().display());
+            return Ok(End::Stopped(signal));
+        }
+    }
+    dir.save_pictures(trainer, data)?;
+    reporter.finish();
+    Ok(End::Done)
+}
+
+/// "epoch 3", or "epoch 3 and 120 of 600 steps".
+fn place(trainer: &Trainer<'_>) -> String {
+    let epochs = trainer.history().len();
+    match trainer.step() {
+        (0, _) => format!("epoch {epochs}"),
+        (step, steps) => format!("epoch {epochs} and {step} of {steps} steps"),
+    }
+}
+
+fn diverged(e: hardgrad::Error, dir: &RunDir) -> RunError {
+    let kept = dir.saved().unwrap_or_else(|| "no epoch was finished, so there is no checkpoint".into());
+    RunError {
+        message: format!("{e}: try a smaller --lr, a larger --tau or --clip-norm; {kept}"),
+        argument: false,
+    }
+}

@@ -1,0 +1,232 @@
+//! `train_vae` where the file system does not do its part.
+
+use crate::command_line::{example, losses, stderr};
+use crate::kill::write_small_digits;
+use hardgrad::train::Checkpoint;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use tempfile::TempDir;
+
+/// Small data in a directory of its own, and a place for results beside it.
+struct Place(TempDir);
+
+impl Place {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        write_small_digits(dir.path());
+        Self(dir)
+    }
+
+    fn out(&self) -> PathBuf {
+        self.0.path().join("out")
+    }
+
+    fn command(&self, out: &Path, options: &str) -> Command {
+        let mut command = Command::new(example("train_vae"));
+        command
+            .args("--dataset mnist --quiet --data".split(' '))
+            .arg(self.0.path())
+            .arg("--out")
+            .arg(out)
+            .args(options.split_whitespace());
+        command
+    }
+
+    fn train(&self, out: &Path, options: &str) -> Output {
+        self.command(out, options).output().unwrap()
+    }
+}
+
+#[track_caller]
+fn ends(output: &Output, code: i32, parts: &[&str]) {
+    let text = stderr(output);
+    assert_eq!(output.status.code(), Some(code), "{text}");
+    for part in parts {
+        assert!(text.contains(part), "{text:?} lacks {part:?}");
+    }
+}
+
+/// A file system of 10 MiB in memory, for root alone.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    fn mount(at: PathBuf) -> Option<Self> {
+        fs::create_dir(&at).unwrap();
+        let mount = Command::new("mount").args(["-t", "tmpfs", "-o", "size=10m", "none"]).arg(&at).output();
+        mount.is_ok_and(|mount| mount.status.success()).then_some(Self(at))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(&self.0).status();
+    }
+}
+
+#[test]
+fn a_full_disk() {
+    let place = Place::new();
+    let Some(disk) = SmallDisk::mount(place.0.path().join("disk")) else {
+        eprintln!("skipped: mounting a small file system needs root");
+        return;
+    };
+    // Three checkpoints of 3.9 MB are there while one is written, from the third on.
+    let out = disk.0.join("out");
+    let full = place.train(&out, "--epochs 3 --checkpoint-every 2");
+    ends(&full, 1, &["cannot write", "checkpoint.bin.tmp: No space left on device"]);
+    assert!(!out.join("checkpoint.bin.tmp").exists(), "half a file stays");
+    let kept = Checkpoint::load(&out.join("checkpoint.bin")).unwrap();
+    assert_eq!((kept.history.len(), kept.step), (0, 4));
+    let again = place.train(&out, "--epochs 3 --checkpoint-every 2 --resume");
+    ends(&again, 1, &["No space left on device"]);
+    assert_eq!(Checkpoint::load(&out.join("checkpoint.bin")).unwrap(), kept);
+    // With room again it goes on to the end: here by moving the run to another disk.
+    fs::create_dir(place.out()).unwrap();
+    for file in ["checkpoint.bin", "config.json"] {
+        fs::copy(out.join(file), place.out().join(file)).unwrap();
+    }
+    ends(&place.train(&place.out(), "--epochs 3 --resume"), 0, &[]);
+    ends(&place.train(&place.0.path().join("whole"), "--epochs 3"), 0, &[]);
+    assert_eq!(losses(&place.out()), losses(&place.0.path().join("whole")));
+}
+
+#[test]
+fn a_place_that_cannot_be_written() {
+    let place = Place::new();
+    let under_a_file = place.0.path().join("t10k-labels-idx1-ubyte").join("out");
+    ends(&place.train(&under_a_file, ""), 2, &["cannot make the directory", "out: "]);
+    // A place where even root may not write.
+    if cfg!(target_os = "linux") {
+        ends(&place.train(Path::new("/proc/self/out"), ""), 2, &["cannot make the directory /proc/self/out"]);
+        ends(&place.train(Path::new("/proc/self"), ""), 2, &["cannot write into /proc/self: run.lock"]);
+    }
+}
+
+#[test]
+fn a_directory_where_a_file_should_be() {
+    let place = Place::new();
+    for name in ["config.json", "metrics.jsonl", "checkpoint.bin", "checkpoint.prev.bin", "samples.png"] {
+        let out = place.0.path().join(format!("out-{name}"));
+        fs::create_dir_all(out.join(name)).unwrap();
+        for options in ["--epochs 1", "--epochs 1 --resume"] {
+            ends(&place.train(&out, options), 2, &[name, "it is a directory; expected a file"]);
+        }
+    }
+    let out = place.0.path().join("out-run.lock");
+    fs::create_dir_all(out.join("run.lock")).unwrap();
+    ends(&place.train(&out, "--epochs 1"), 2, &["run.lock: Is a directory"]);
+    let images = place.0.path().join("train-images-idx3-ubyte");
+    fs::remove_file(&images).unwrap();
+    fs::create_dir(&images).unwrap();
+    ends(&place.train(&place.out(), ""), 2, &["--data: cannot find"]);
+}
+
+#[test]
+fn data_that_vanish_or_are_damaged() {
+    let place = Place::new();
+    let images = place.0.path().join("train-images-idx3-ubyte");
+    File::options().write(true).open(&images).unwrap().set_len(1000).unwrap();
+    ends(&place.train(&place.out(), ""), 2, &["train-images-idx3-ubyte: at byte 1000", "expected 29416"]);
+    fs::remove_file(&images).unwrap();
+    ends(&place.train(&place.out(), ""), 2, &["--data: cannot find", "no file train-images-idx3-ubyte"]);
+    std::os::unix::fs::symlink("nowhere", &images).unwrap();
+    ends(&place.train(&place.out(), ""), 2, &["--data: cannot find"]);
+}
+
+/// The directory is removed while the run goes on: it says so, and does not go on as if it were saving.
+#[test]
+fn an_out_that_vanishes() {
+    let place = Place::new();
+    let out = place.out();
+    let options = "--epochs 1000 --checkpoint-every 1";
+    let child = place.command(&out, options).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    while !out.join("checkpoint.prev.bin").exists() {
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    // A file that is being written may be new while the others are removed.
+    while fs::remove_dir_all(&out).is_err() && out.exists() {}
+    let output = child.wait_with_output().unwrap();
+    ends(&output, 1, &["cannot ", "No such file or directory"]);
+}
+
+#[test]
+fn two_runs_into_one_directory() {
+    let place = Place::new();
+    let out = place.out();
+    let mut first =
+        place.command(&out, "--epochs 1000 --slow-writes 5").stdout(Stdio::null()).spawn().unwrap();
+    while !out.join("config.json").exists() {
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    let holder = format!("process {} is writing into", first.id());
+    for options in ["--epochs 1", "--epochs 1000 --resume"] {
+        ends(&place.train(&out, options), 2, &[&holder, "give another --out"]);
+    }
+    first.kill().unwrap();
+    first.wait().unwrap();
+    // Dead, and its lock with it.
+    let taken = place.train(&out, "--epochs 1 --resume");
+    ends(&taken, 0, &[&format!("note: process {} ended without giving", first.id()), "taking over"]);
+    assert_eq!(fs::read(out.join("run.lock")).unwrap(), b"");
+    assert!(!stderr(&place.train(&out, "--epochs 1 --resume")).contains("taking over"));
+}
+
+/// A damaged checkpoint is put aside with a warning, and the run ends with the same bits.
+#[test]
+fn a_damaged_checkpoint_and_the_one_before_it() {
+    let place = Place::new();
+    let (out, whole) = (place.out(), place.0.path().join("whole"));
+    ends(&place.train(&whole, "--epochs 3"), 0, &[]);
+    ends(&place.train(&out, "--epochs 2 --checkpoint-every 4"), 0, &[]);
+    let newest = out.join("checkpoint.bin");
+    let mut bytes = fs::read(&newest).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&newest, &bytes).unwrap();
+    let resumed = place.train(&out, "--epochs 3 --resume");
+    ends(
+        &resumed,
+        0,
+        &["warning: ", "the checksum does not match", "going on from the one before it", "prev.bin"],
+    );
+    assert!(fs::read(out.join("checkpoint.damaged.bin")).unwrap() == bytes);
+    assert!(fs::read(&newest).unwrap() == fs::read(whole.join("checkpoint.bin")).unwrap());
+    assert_eq!(losses(&out), losses(&whole));
+}
+
+/// A number that is not finite ends the run at its step, and what was saved stays as it was.
+#[test]
+fn a_number_that_is_not_finite() {
+    let place = Place::new();
+    let out = place.out();
+    ends(&place.train(&out, "--epochs 2"), 0, &[]);
+    let newest = out.join("checkpoint.bin");
+    let mut checkpoint = Checkpoint::load(&newest).unwrap();
+    // Of all that is in a checkpoint, something that no check of its sizes can see.
+    checkpoint.moments.mean[0] = f32::INFINITY;
+    checkpoint.save(&newest).unwrap();
+    let files = ["checkpoint.bin", "checkpoint.prev.bin", "metrics.jsonl", "samples.png"];
+    let held = || files.map(|file| fs::read(out.join(file)).unwrap());
+    let before = held();
+    let failed = place.train(&out, "--epochs 3 --checkpoint-every 1 --resume");
+    ends(
+        &failed,
+        1,
+        &["encoder.0.weight is not finite at epoch 3, step 1", "--lr", "after epoch 2, step 0 is kept"],
+    );
+    assert!(held() == before);
+}
+
+/// `metrics.jsonl` and `config.json` are read no further than they can go.
+#[test]
+fn text_files_that_go_on_for_gigabytes() {
+    let place = Place::new();
+    let out = place.out();
+    ends(&place.train(&out, "--epochs 1"), 0, &[]);
+    File::create(out.join("metrics.jsonl")).unwrap().set_len(64 << 30).unwrap();
+    ends(&place.train(&out, "--epochs 2 --resume"), 0, &[]);
+    assert_eq!(losses(&out).len(), 2);
+    File::options().write(true).open(out.join("config.json")).unwrap().set_len(64 << 30).unwrap();
+    ends(&place.train(&out, "--epochs 2 --resume"), 2, &["config.json", "cannot be read as a run's config"]);
+}

@@ -1,5 +1,6 @@
 //! Categorical variables by the Gumbel-max trick: noise first, then the sample is a function of it.
 
+use crate::par;
 use crate::rng::uniform;
 use crate::scalar::Scalar;
 use crate::simd::vectorized;
@@ -16,8 +17,11 @@ use crate::simd::vectorized;
 /// ```
 pub fn gumbel<T: Scalar>(rng: &mut impl rand::Rng, out: &mut [T]) {
     out.fill_with(|| uniform(rng));
-    gumbel_of_uniform(out);
+    par::for_each_block(out, BLOCK, |_, block| gumbel_of_uniform(block));
 }
+
+/// Numbers to a block of parallel work: some microseconds.
+const BLOCK: usize = 1 << 12;
 
 vectorized! {
     /// x ← −ln(−ln x)

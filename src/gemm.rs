@@ -28,9 +28,9 @@ impl<'a, T> MatRef<'a, T> {
     }
 }
 
-/// Below this many multiply-adds a product stays on one thread: waking another costs some microseconds, in which one
-/// core does about this much.
-const SPLIT_ABOVE: usize = 1 << 20;
+/// Below this many multiply-adds a product stays on one thread: handing half of it to another that is awake costs about a
+/// microsecond, and this takes some.
+const SPLIT_ABOVE: usize = 1 << 18;
 
 /// A block's width is a multiple of this many columns or rows, so that no block but the last has ragged tiles.
 const TILE: usize = 32;

@@ -162,10 +162,13 @@ impl<T: Scalar> CustomOp<T> for SampleNode<'_, T> {
             return out.data.copy_from_slice(sample);
         }
         let c = self.categories;
-        let rows = inputs.get(0).data.chunks(c).zip(self.noise.gumbel.chunks(c));
-        for ((logits, gumbel), sample) in rows.zip(out.data.chunks_mut(c)) {
-            self.estimator.draw(logits, gumbel, sample);
-        }
+        let (logits, gumbel) = (inputs.get(0).data, &self.noise.gumbel);
+        par::for_each_block(out.data, BLOCK * c, |from, sample: &mut [T]| {
+            let rows = logits[from..].chunks(c).zip(gumbel[from..].chunks(c));
+            for ((logits, gumbel), sample) in rows.zip(sample.chunks_mut(c)) {
+                self.estimator.draw(logits, gumbel, sample);
+            }
+        });
     }
 
     fn scratch_len(&self, _: &Inputs<'_, T>) -> usize {

@@ -1,5 +1,6 @@
 //! Element by element.
 
+use crate::par;
 use crate::scalar::Scalar;
 use crate::simd::vectorized;
 
@@ -114,9 +115,16 @@ pub fn relu_vjp<T: Scalar>(y: &[T], g: &[T], dx: &mut [T]) {
     map_vjp(y, g, dx, |y, g| if y > T::ZERO { g } else { T::ZERO });
 }
 
+/// dy = g where y > 0, else 0: what is left of g before the ReLU.
+pub fn masked_by_relu<T: Scalar>(y: &[T], g: &[T], dy: &mut [T]) {
+    par::for_each_block((y, (g, dy)), BLOCK, |_, (y, (g, dy))| masked_block(y, g, dy));
+}
+
+/// Numbers to a block of parallel work: some microseconds.
+const BLOCK: usize = 1 << 13;
+
 vectorized! {
-    /// dy = g where y > 0, else 0: what is left of g before the ReLU.
-    pub fn masked_by_relu<T: Scalar>(y: &[T], g: &[T], dy: &mut [T]) {
+    fn masked_block<T: Scalar>(y: &[T], g: &[T], dy: &mut [T]) {
         for ((dy, &y), &g) in dy.iter_mut().zip(y).zip(g) {
             *dy = if y > T::ZERO { g } else { T::ZERO };
         }

@@ -3,6 +3,7 @@
 //! [`vjp_row`] is the one kernel from which ST, STGS, Gumbel-Rao, GST and ReinMax are all built: `J(q) g = q ⊙ (g − ⟨q, g⟩)`, the
 //! softmax's vector-Jacobian product at a point `q` of the simplex.
 
+use crate::par::{self, Blocks, Wide};
 use crate::scalar::Scalar;
 use crate::simd::{self, sum, sum_of, vectorized};
 
@@ -191,27 +192,70 @@ fn product<T: Scalar>(a: T, b: T) -> T {
     a * b
 }
 
+/// Rows to a block of the divergence's parallel work.
+const ROWS: usize = 25;
+
+/// Length of the divergence's `scratch`: two rows for each block.
+pub fn categorical_kl_scratch(rows: usize, cols: usize) -> usize {
+    rows.div_ceil(ROWS) * 2 * cols
+}
+
+/// KL divergence from softmax(x) to the uniform distribution, summed over the row's groups, in nats: x `[N, L·C]`, one
+/// result a row: Σ_l Σ_c π ln π + L ln C.
+///
+/// With s and Z as in `for_each_group`, ln π = s − ln Z, so π ln π needs no epsilon: where π underflows to 0, s is finite and the
+/// product is 0.
+///
+/// ```
+/// use hardgrad::kernels::softmax::{categorical_kl, categorical_kl_scratch};
+/// let (mut kl, mut scratch) = ([0.0], vec![0.0; categorical_kl_scratch(1, 2)]);
+/// categorical_kl(&[0.0, 3.0_f64.ln()], 2, 2, &mut kl, &mut scratch); // π = (¼, ¾)
+/// let expected = 0.25 * 0.25_f64.ln() + 0.75 * 0.75_f64.ln() + 2.0_f64.ln();
+/// assert!((kl[0] - expected).abs() < 1e-15);
+/// ```
+pub fn categorical_kl<T: Scalar>(x: &[T], cols: usize, group: usize, kl: &mut [T], scratch: &mut [T]) {
+    if cols == 0 {
+        return kl.fill(T::ZERO);
+    }
+    let slice = &mut scratch[..categorical_kl_scratch(kl.len(), cols)];
+    let work = (Blocks { slice: kl, size: ROWS }, Wide { slice, times: 2 * cols });
+    par::for_each_block(work, 1, |block, (kl, scratch): (Blocks<'_, T>, Wide<'_, T>)| {
+        categorical_kl_block(&x[block * ROWS * cols..], cols, group, kl.slice, scratch.slice);
+    });
+}
+
 vectorized! {
-    /// KL divergence from softmax(x) to the uniform distribution, summed over the row's groups, in nats: x `[N, L·C]`, one
-    /// result a row: Σ_l Σ_c π ln π + L ln C.
-    ///
-    /// `scratch` has the length of two rows. With s and Z as in `for_each_group`, ln π = s − ln Z, so π ln π needs no epsilon: where π
-    /// underflows to 0, s is finite and the product is 0.
-    pub fn categorical_kl<T: Scalar>(x: &[T], cols: usize, group: usize, kl: &mut [T], scratch: &mut [T]) {
+    fn categorical_kl_block<T: Scalar>(x: &[T], cols: usize, group: usize, kl: &mut [T], scratch: &mut [T]) {
         let uniform = T::of((group as f64).ln());
         let (s, e) = scratch.split_at_mut(cols);
-        for (i, kl) in kl.iter_mut().enumerate() {
+        for (x, kl) in x.chunks_exact(cols).zip(kl) {
             *kl = T::ZERO;
-            for_each_group(&x[i * cols..(i + 1) * cols], group, s, e, |_, _, _, total, mean| {
+            for_each_group(x, group, s, e, |_, _, _, total, mean| {
                 *kl += uniform + (mean - total.ln());
             });
         }
     }
 }
 
+/// dx += g · π ⊙ (ln π − ⟨π, ln π⟩) = g · π ⊙ (s − ⟨π, s⟩), with one g a row.
+pub fn categorical_kl_vjp<T: Scalar>(
+    x: &[T],
+    cols: usize,
+    group: usize,
+    g: &[T],
+    dx: &mut [T],
+    scratch: &mut [T],
+) {
+    let slice = &mut scratch[..categorical_kl_scratch(g.len(), cols)];
+    let work = (Blocks { slice: dx, size: (ROWS * cols).max(1) }, Wide { slice, times: (2 * cols).max(1) });
+    par::for_each_block(work, 1, |block, (dx, scratch): (Blocks<'_, T>, Wide<'_, T>)| {
+        let x = &x[block * ROWS * cols..];
+        categorical_kl_vjp_block(x, cols, group, &g[block * ROWS..], dx.slice, scratch.slice);
+    });
+}
+
 vectorized! {
-    /// dx += g · π ⊙ (ln π − ⟨π, ln π⟩) = g · π ⊙ (s − ⟨π, s⟩), with one g a row.
-    pub fn categorical_kl_vjp<T: Scalar>(
+    fn categorical_kl_vjp_block<T: Scalar>(
         x: &[T],
         cols: usize,
         group: usize,
@@ -220,8 +264,7 @@ vectorized! {
         scratch: &mut [T],
     ) {
         let (s, e) = scratch.split_at_mut(cols);
-        let rows = x.chunks(cols.max(1)).zip(dx.chunks_mut(cols.max(1)));
-        for ((x, dx), &g) in rows.zip(g) {
+        for ((x, dx), &g) in x.chunks_exact(cols).zip(dx.chunks_exact_mut(cols)).zip(g) {
             for_each_group(x, group, s, e, |at, s, e, total, mean| {
                 let weight = g / total;
                 for ((dx, &s), &e) in dx[at..].iter_mut().zip(s).zip(e) {

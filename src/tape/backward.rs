@@ -173,7 +173,6 @@ impl<T: Scalar> Step<'_, T> {
             }
             Op::CategoricalKl(x, group) => {
                 let logits = self.values.get(x);
-                let scratch = &mut scratch[..2 * logits.cols];
                 grads.add(x, |dx| {
                     softmax::categorical_kl_vjp(logits.data, logits.cols, group, g, dx, scratch);
                 });

@@ -10,6 +10,8 @@
 //! 8. [Write your own estimator](chapter_8_your_own)
 //! 9. [Errata of the paper](errata)
 //!
+//! For reference: [what is promised about bits](reproducibility), and [where the time goes](performance).
+//!
 //! Every code block is a test that asserts a number. To *see* bias and variance, move the sliders:
 //! `cargo run --release --example explorer` writes a page for your browser and prints its path.
 
@@ -42,3 +44,6 @@ pub mod errata {}
 
 #[doc = include_str!("reproducibility.md")]
 pub mod reproducibility {}
+
+#[doc = include_str!("performance.md")]
+pub mod performance {}

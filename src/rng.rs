@@ -215,6 +215,23 @@ mod tests {
         assert_eq!(order, [7, 0, 5, 4, 3, 1, 6, 2]);
     }
 
+    /// As above, for the draws of Gumbel-Rao: the first lanes of two rows, to the bit.
+    #[test]
+    fn lanes_are_pinned() {
+        let mut drawn = [0.0_f32; 2 * LANES];
+        LaneRng::from_key(1).fill_exponential(&mut drawn);
+        let bits = [drawn[0], drawn[1], drawn[LANES]].map(f32::to_bits);
+        assert_eq!(bits, [1_076_175_721, 1_064_359_850, 1_063_804_930]);
+        let mut wide = [0.0_f64; LANES];
+        LaneRng::from_key(1).fill_exponential(&mut wide);
+        // The high halves of the same numbers, up to the low halves' share.
+        assert!((wide[0] - f64::from(drawn[0])).abs() < 1e-5 * wide[0]);
+        let mut many = vec![0.0_f64; 64_000];
+        LaneRng::from_key(2).fill_exponential(&mut many);
+        let mean = many.iter().sum::<f64>() / many.len() as f64;
+        assert!((mean - 1.0).abs() < 5.0 / (many.len() as f64).sqrt()); // standard deviation 1, five standard errors
+    }
+
     /// The first outputs from the state 1, 2, 3, 4, as the authors' C program prints them.
     #[test]
     fn xoshiro_is_the_published_one() {

@@ -33,64 +33,66 @@ fn exp_first<T: Scalar>(a: T, _: T) -> T {
 ///     assert!((got - want).abs() < 1e-13_f64);
 /// }
 /// ```
-#[inline(always)]
 pub fn softmax_row<T: Scalar>(x: &[T], tau: T, y: &mut [T]) {
     y.copy_from_slice(x);
     softmax_in_place(tau, y);
 }
 
-/// x ← softmax(x / tau) of one group.
-#[inline(always)]
-pub fn softmax_in_place<T: Scalar>(tau: T, x: &mut [T]) {
-    let top = max(x);
-    x.iter_mut().for_each(|x| *x = (*x - top) / tau);
-    simd::map(x, T::exp);
-    let total = sum(x);
-    x.iter_mut().for_each(|x| *x /= total);
+vectorized! {
+    /// x ← softmax(x / tau) of one group.
+    pub fn softmax_in_place<T: Scalar>(tau: T, x: &mut [T]) {
+        let top = max(x);
+        x.iter_mut().for_each(|x| *x = (*x - top) / tau);
+        simd::map(x, T::exp);
+        let total = sum(x);
+        x.iter_mut().for_each(|x| *x /= total);
+    }
 }
 
-/// y = log softmax(x / tau) of one group.
-///
-/// ```
-/// let mut y = [0.0; 2];
-/// hardgrad::kernels::softmax::log_softmax_row(&[0.0, 3.0_f64.ln()], 1.0, &mut y);
-/// for (got, want) in y.iter().zip([0.25_f64.ln(), 0.75_f64.ln()]) {
-///     assert!((got - want).abs() < 1e-15_f64);
-/// }
-/// ```
-#[inline(always)]
-pub fn log_softmax_row<T: Scalar>(x: &[T], tau: T, y: &mut [T]) {
-    let top = max(x);
-    for (y, &x) in y.iter_mut().zip(x) {
-        *y = (x - top) / tau;
+vectorized! {
+    /// y = log softmax(x / tau) of one group.
+    ///
+    /// ```
+    /// let mut y = [0.0; 2];
+    /// hardgrad::kernels::softmax::log_softmax_row(&[0.0, 3.0_f64.ln()], 1.0, &mut y);
+    /// for (got, want) in y.iter().zip([0.25_f64.ln(), 0.75_f64.ln()]) {
+    ///     assert!((got - want).abs() < 1e-15_f64);
+    /// }
+    /// ```
+    pub fn log_softmax_row<T: Scalar>(x: &[T], tau: T, y: &mut [T]) {
+        let top = max(x);
+        for (y, &x) in y.iter_mut().zip(x) {
+            *y = (x - top) / tau;
+        }
+        let total = sum_of(y, y, exp_first).ln();
+        y.iter_mut().for_each(|y| *y -= total);
     }
-    let total = sum_of(y, y, exp_first).ln();
-    y.iter_mut().for_each(|y| *y -= total);
 }
 
-/// dx += weight · J(q) g = weight · q ⊙ (g − ⟨q, g⟩), of one group, for q on the simplex. With q = softmax(x / tau) and weight
-/// 1/tau this is the softmax's vjp.
-///
-/// As Σ q = 1, a number may be taken off every g. Taking off the g of the largest q removes the largest term of the mean: near a
-/// corner of the simplex, where g − ⟨q, g⟩ would be the difference of two nearly equal numbers, no digits are lost.
-///
-/// ```
-/// let mut dx = [1.0, 1.0];
-/// hardgrad::kernels::softmax::vjp_row(2.0, &[0.25, 0.75], &[0.0, 4.0], &mut dx); // ⟨q, g⟩ = 3
-/// for (got, want) in dx.iter().zip([-0.5_f64, 2.5]) {
-///     assert!((got - want).abs() < 1e-15_f64);
-/// }
-/// ```
-#[inline(always)]
-pub fn vjp_row<T: Scalar>(weight: T, q: &[T], g: &[T], dx: &mut [T]) {
-    let Some(corner) = (0..q.len()).reduce(|best, i| if q[i] > q[best] { i } else { best }) else { return };
-    let reference = g[corner];
-    let mut mean = T::ZERO;
-    for (&q, &g) in q.iter().zip(g) {
-        mean += q * (g - reference);
-    }
-    for ((dx, &q), &g) in dx.iter_mut().zip(q).zip(g) {
-        *dx += weight * q * ((g - reference) - mean);
+vectorized! {
+    /// dx += weight · J(q) g = weight · q ⊙ (g − ⟨q, g⟩), of one group, for q on the simplex. With q = softmax(x / tau) and weight
+    /// 1/tau this is the softmax's vjp.
+    ///
+    /// As Σ q = 1, a number may be taken off every g. Taking off the g of the largest q removes the largest term of the mean: near a
+    /// corner of the simplex, where g − ⟨q, g⟩ would be the difference of two nearly equal numbers, no digits are lost.
+    ///
+    /// ```
+    /// let mut dx = [1.0, 1.0];
+    /// hardgrad::kernels::softmax::vjp_row(2.0, &[0.25, 0.75], &[0.0, 4.0], &mut dx); // ⟨q, g⟩ = 3
+    /// for (got, want) in dx.iter().zip([-0.5_f64, 2.5]) {
+    ///     assert!((got - want).abs() < 1e-15_f64);
+    /// }
+    /// ```
+    pub fn vjp_row<T: Scalar>(weight: T, q: &[T], g: &[T], dx: &mut [T]) {
+        let Some(corner) = (0..q.len()).reduce(|best, i| if q[i] > q[best] { i } else { best }) else { return };
+        let reference = g[corner];
+        let mut mean = T::ZERO;
+        for (&q, &g) in q.iter().zip(g) {
+            mean += q * (g - reference);
+        }
+        for ((dx, &q), &g) in dx.iter_mut().zip(q).zip(g) {
+            *dx += weight * q * ((g - reference) - mean);
+        }
     }
 }
 

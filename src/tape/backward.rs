@@ -76,12 +76,12 @@ impl<T: Scalar> Tape<'_, T> {
         seed.sum_into(from).expect("needs_grad was checked").data.copy_from_slice(g);
         for index in (0..=from.index as usize).rev() {
             let node = &ws.nodes[index];
+            if !ws.touched[index] || matches!(node.op, Op::Constant | Op::Leaf | Op::Param(_)) {
+                continue;
+            }
             if let Op::Linear { sparse: Some(at), .. } = node.op {
                 let Nonzero { rows, columns } = &mut ws.sparse[at];
                 columns.assign_transposed(rows);
-            }
-            if !ws.touched[index] || matches!(node.op, Op::Constant | Op::Leaf | Op::Param(_)) {
-                continue;
             }
             // Parents lie to the left of the node, so their gradients and the node's own never overlap.
             let (left, right) = ws.grads.split_at_mut(node.offset);
@@ -126,7 +126,7 @@ impl<T: Scalar> Step<'_, T> {
             Op::Constant | Op::Leaf | Op::Param(_) | Op::Custom { .. } => {
                 unreachable!("handled by the sweep")
             }
-            Op::MatMul(a, b) => self.matmul(a, b, g, grads),
+            Op::MatMul(a, b) => self.matmul(a, b, None, g, grads),
             Op::MatMulTransposed(a, b) => self.matmul_transposed(a, b, g, grads),
             Op::Linear { x, weight, bias, relu, sparse } => {
                 let mut g = g;
@@ -136,10 +136,8 @@ impl<T: Scalar> Step<'_, T> {
                     g = masked;
                 }
                 grads.add(bias, |db| reduce::add_bias_vjp(g, db));
-                match sparse {
-                    Some(index) => self.sparse_matmul((x, weight), &self.values.sparse[index], g, grads),
-                    None => self.matmul(x, weight, g, grads),
-                }
+                let nonzero = sparse.map(|index| &self.values.sparse[index]);
+                self.matmul(x, weight, nonzero, g, grads);
             }
             Op::AddBias(x, bias) => {
                 grads.add(x, |dx| elementwise::axpy(T::ONE, g, dx));
@@ -182,25 +180,17 @@ impl<T: Scalar> Step<'_, T> {
         }
     }
 
-    /// da += g · bᵀ and db += aᵀ · g.
-    fn matmul(&self, a: Var, b: Var, g: &[T], grads: &mut Grads<'_, T>) {
+    /// da += g · bᵀ and db += aᵀ · g, the latter by the columns of `a` where they are listed.
+    fn matmul(&self, a: Var, b: Var, nonzero: Option<&Nonzero<T>>, g: &[T], grads: &mut Grads<'_, T>) {
         let (av, bv) = (self.values.get(a), self.values.get(b));
         let g = MatRef::new(av.rows, self.cols, g);
         grads.multiply_both(
             (a, b),
             |da: MatMut<'_, T>, beta| gemm(g, bv.t(), beta, da),
-            |db: MatMut<'_, T>, beta| gemm(av.t(), g, beta, db),
-        );
-    }
-
-    /// As [`matmul`](Self::matmul), where `a` is sparse.
-    fn sparse_matmul(&self, (a, b): (Var, Var), nonzero: &Nonzero<T>, g: &[T], grads: &mut Grads<'_, T>) {
-        let (rows, bv) = (self.values.get(a).rows, self.values.get(b));
-        let g = MatRef::new(rows, self.cols, g);
-        grads.multiply_both(
-            (a, b),
-            |da: MatMut<'_, T>, beta| gemm(g, bv.t(), beta, da),
-            |db: MatMut<'_, T>, beta| nonzero.columns.multiply(g, beta, db),
+            |db: MatMut<'_, T>, beta| match nonzero {
+                Some(nonzero) => nonzero.columns.multiply(g, beta, db),
+                None => gemm(av.t(), g, beta, db),
+            },
         );
     }
 

@@ -15,6 +15,7 @@
 
 use super::atomic::replace;
 use super::config::TrainConfig;
+use super::framed::{self, HEADER, checksum, encoding};
 use super::record::{EpochRecord, LossSum};
 use crate::error::{Error, Result};
 use crate::estimators::RunningMean;
@@ -27,7 +28,6 @@ use std::path::{Path, PathBuf};
 
 const MAGIC: [u8; 8] = *b"HARDGRAD";
 const VERSION: u32 = 2;
-const HEADER: usize = 24;
 
 /// A file is read, and memory for it grows, in pieces of this many bytes where its length is not known.
 const CHUNK: u64 = 1 << 20;
@@ -63,23 +63,10 @@ pub struct Newest {
     pub instead_of: Option<Error>,
 }
 
-/// The one encoding used: fixed-size little-endian integers, nothing after the end.
-fn encoding(limit: u64) -> impl Options {
-    bincode::DefaultOptions::new().with_fixint_encoding().with_limit(limit)
-}
-
 impl Checkpoint {
     /// Header and payload.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = vec![0; HEADER];
-        encoding(u64::MAX).serialize_into(&mut bytes, self).expect("writing to memory cannot fail");
-        let length = (bytes.len() - HEADER) as u64;
-        bytes[..8].copy_from_slice(&MAGIC);
-        bytes[8..12].copy_from_slice(&VERSION.to_le_bytes());
-        bytes[12..20].copy_from_slice(&length.to_le_bytes());
-        let crc = checksum(&bytes);
-        bytes[20..24].copy_from_slice(&crc.to_le_bytes());
-        bytes
+        framed::to_bytes(MAGIC, VERSION, self)
     }
 
     /// The inverse of [`to_bytes`](Self::to_bytes), which also reads version 1. `path` is for messages.
@@ -236,14 +223,6 @@ fn payload_length(bytes: &[u8], path: &Path) -> Result<u64> {
         return Err(Error::format(path, 0, problem));
     }
     Ok(u64::from_le_bytes(array(&bytes[12..20])))
-}
-
-/// Everything but the magic and the checksum itself.
-fn checksum(bytes: &[u8]) -> u32 {
-    let mut hasher = crc32fast::Hasher::new();
-    hasher.update(&bytes[8..20]);
-    hasher.update(&bytes[HEADER..]);
-    hasher.finalize()
 }
 
 fn array<const N: usize>(bytes: &[u8]) -> [u8; N] {

@@ -5,6 +5,7 @@
 mod atomic;
 mod checkpoint;
 mod config;
+mod framed;
 mod objective;
 mod params_file;
 mod preset;

@@ -9,6 +9,7 @@
 //! | 20–23 | CRC-32 of bytes 8–19 and the payload, little-endian `u32` |
 //! | 24– | payload, bincode: type, names and shapes, then the numbers |
 
+use super::framed::{self, HEADER, checksum, encoding};
 use crate::error::{Error, Result};
 use crate::params::ParamStore;
 use crate::scalar::{Kind, Scalar};
@@ -19,7 +20,6 @@ use std::path::Path;
 
 const MAGIC: [u8; 8] = *b"HGPARAMS";
 const VERSION: u32 = 1;
-const HEADER: usize = 24;
 
 /// What the numbers belong to: read and checked before them.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -62,11 +62,6 @@ fn scalar_name<T: Scalar>() -> &'static str {
         Kind::F32 => "f32",
         Kind::F64 => "f64",
     }
-}
-
-/// Fixed-size little-endian integers.
-fn encoding(limit: u64) -> impl Options {
-    bincode::DefaultOptions::new().with_fixint_encoding().with_limit(limit)
 }
 
 impl<T: Scalar> ParamStore<T> {
@@ -112,16 +107,7 @@ impl<T: Scalar> ParamStore<T> {
     }
 
     fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = vec![0; HEADER];
-        let whole = (Layout::of(self), self.flat());
-        encoding(u64::MAX).serialize_into(&mut bytes, &whole).expect("writing to memory cannot fail");
-        let length = (bytes.len() - HEADER) as u64;
-        bytes[..8].copy_from_slice(&MAGIC);
-        bytes[8..12].copy_from_slice(&VERSION.to_le_bytes());
-        bytes[12..20].copy_from_slice(&length.to_le_bytes());
-        let crc = checksum(&bytes);
-        bytes[20..24].copy_from_slice(&crc.to_le_bytes());
-        bytes
+        framed::to_bytes(MAGIC, VERSION, &(Layout::of(self), self.flat()))
     }
 
     fn read_bytes(&mut self, bytes: &[u8], path: &Path) -> Result<()> {
@@ -167,14 +153,6 @@ fn payload(bytes: &[u8]) -> std::result::Result<&[u8], (usize, String)> {
         return Err((20, "the checksum does not match: the file is damaged".into()));
     }
     Ok(payload)
-}
-
-/// Everything but the magic and the checksum itself.
-fn checksum(bytes: &[u8]) -> u32 {
-    let mut hasher = crc32fast::Hasher::new();
-    hasher.update(&bytes[8..20]);
-    hasher.update(&bytes[HEADER..]);
-    hasher.finalize()
 }
 
 #[cfg(test)]

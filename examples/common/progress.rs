@@ -1,11 +1,23 @@
 //! Progress: a bar on a terminal, plain lines elsewhere.
 
-use hardgrad::train::{EpochRecord, Progress};
+use hardgrad::train::{EpochRecord, Progress, Trainer};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
 use std::time::Instant;
 
-/// Reports a run on standard error.
+/// Is told how a run goes on.
+pub trait Report {
+    /// After an update.
+    fn step(&self, progress: Progress);
+
+    /// After an epoch and its test pass, of so many seconds if it began in this process.
+    fn epoch(&self, record: &EpochRecord, seconds: Option<f64>);
+
+    /// At the end, whatever ended it.
+    fn finish(&self) {}
+}
+
+/// Reports one run on standard error.
 pub struct Reporter {
     bar: Option<ProgressBar>,
     quiet: bool,
@@ -16,8 +28,10 @@ pub struct Reporter {
 }
 
 impl Reporter {
-    /// For a run of `epochs` epochs of which `before` are done.
-    pub fn new(quiet: bool, epochs: usize, before: f64) -> Self {
+    /// For a run of `epochs` epochs, as it stands.
+    pub fn new(quiet: bool, epochs: usize, trainer: &Trainer<'_>) -> Self {
+        let (step, steps) = trainer.step();
+        let before = trainer.history().len() as f64 + step as f64 / steps as f64;
         let bar = (!quiet && std::io::stderr().is_terminal()).then(|| {
             let bar = ProgressBar::new(0);
             let template = "epoch {prefix} {bar:32} {pos}/{len}  {msg}";
@@ -28,9 +42,10 @@ impl Reporter {
         });
         Self { bar, quiet, epochs, before, start: Instant::now() }
     }
+}
 
-    /// After an update.
-    pub fn step(&self, p: Progress) {
+impl Report for Reporter {
+    fn step(&self, p: Progress) {
         let Some(bar) = &self.bar else { return };
         // Redrawing every update would cost more than it shows.
         if !p.step.is_multiple_of(10) && p.step != p.steps {
@@ -51,8 +66,7 @@ impl Reporter {
         ));
     }
 
-    /// After an epoch.
-    pub fn epoch(&self, r: &EpochRecord, seconds: Option<f64>) {
+    fn epoch(&self, r: &EpochRecord, seconds: Option<f64>) {
         if self.quiet {
             return;
         }
@@ -74,8 +88,7 @@ impl Reporter {
         }
     }
 
-    /// Removes the bar.
-    pub fn finish(&self) {
+    fn finish(&self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }

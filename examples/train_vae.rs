@@ -23,8 +23,12 @@ mod estimator;
 mod lock;
 #[path = "common/pictures.rs"]
 mod pictures;
+#[path = "common/preset.rs"]
+mod preset;
 #[path = "common/progress.rs"]
 mod progress;
+#[path = "common/reporter.rs"]
+mod reporter;
 #[path = "common/run.rs"]
 mod run;
 #[path = "common/run_dir.rs"]
@@ -40,7 +44,8 @@ use estimator::EstimatorArgs;
 use hardgrad::data::Dataset;
 use hardgrad::train::{OptimizerKind, Preset, TrainConfig, Trainer};
 use hardgrad::vae::{LatentShape, VaeConfig};
-use progress::{Reporter, clock};
+use progress::clock;
+use reporter::Reporter;
 use run::{End, Plan};
 use run_dir::{RunDir, RunError};
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -155,7 +160,7 @@ fn run(args: &Args) -> Result<End, RunError> {
     let config = config(args, &data).map_err(|e| RunError::argument(e.to_string()))?;
     let mut dir = RunDir::open(&args.out, &config, &data, args.epochs)?;
     dir.slow_writes(Duration::from_millis(args.slow_writes));
-    let mut trainer = run::begin(&mut dir, config, &data, args.resume, args.quiet)?;
+    let mut trainer = begin(args, &mut dir, config, &data)?;
     let before = trainer.history().len();
     if !args.quiet {
         eprintln!(
@@ -183,6 +188,28 @@ fn run(args: &Args) -> Result<End, RunError> {
         summary(args, &trainer, &data, before, start.elapsed().as_secs_f64());
     }
     Ok(end)
+}
+
+/// The run that the directory holds, with `--resume`, or else a new one.
+fn begin<'d>(
+    args: &Args,
+    dir: &mut RunDir,
+    config: TrainConfig,
+    data: &'d Dataset,
+) -> Result<Trainer<'d>, RunError> {
+    if args.resume {
+        if let Some(trainer) = run::resume(dir, &config, data)? {
+            if !args.quiet {
+                eprintln!("resuming after {}", run::place(&trainer));
+            }
+            return Ok(trainer);
+        }
+        eprintln!("nothing to resume in {}: starting at the beginning", args.out.display());
+    } else if dir.file("checkpoint.bin").exists() {
+        let out = args.out.display();
+        eprintln!("note: {out} holds this run already: beginning it again (--resume would go on)");
+    }
+    Ok(Trainer::new(config, data)?)
 }
 
 fn config(args: &Args, data: &Dataset) -> hardgrad::Result<TrainConfig> {

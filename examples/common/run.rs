@@ -28,30 +28,8 @@ pub enum End {
     Stopped(i32),
 }
 
-/// The run that the directory holds, if `resume`, or else a new one.
-pub fn begin<'d>(
-    dir: &mut RunDir,
-    config: TrainConfig,
-    data: &'d Dataset,
-    resume: bool,
-    quiet: bool,
-) -> Result<Trainer<'d>, RunError> {
-    if !resume {
-        dir.begin_again();
-        return Ok(Trainer::new(config, data)?);
-    }
-    let Some(trainer) = resume_from(dir, &config, data)? else {
-        eprintln!("nothing to resume in {}: starting at the beginning", dir.path().display());
-        return Ok(Trainer::new(config, data)?);
-    };
-    if !quiet {
-        eprintln!("resuming after {}", place(&trainer));
-    }
-    Ok(trainer)
-}
-
 /// The run that the directory holds, if it holds one.
-pub fn resume_from<'d>(
+pub fn resume<'d>(
     dir: &mut RunDir,
     config: &TrainConfig,
     data: &'d Dataset,

@@ -30,7 +30,7 @@ const LONGEST_LINE: u64 = 1 << 10;
 pub struct RunDir {
     path: PathBuf,
     /// Wall time of each epoch, where known.
-    seconds: Vec<Option<f64>>,
+    pub seconds: Vec<Option<f64>>,
     /// Epochs and steps in the checkpoint.
     saved: Option<(usize, usize)>,
     /// For tests that kill the program while it writes.
@@ -184,16 +184,6 @@ impl RunDir {
     /// Sleeps so long at every place where a file is half written.
     pub fn slow_writes(&mut self, pause: Duration) {
         self.slow_writes = pause;
-    }
-
-    /// Says so if a run is there that is not resumed.
-    pub fn begin_again(&self) {
-        if self.file("checkpoint.bin").exists() {
-            eprintln!(
-                "note: {} holds this run already: beginning it again (--resume would go on)",
-                self.path.display()
-            );
-        }
     }
 
     /// The newest checkpoint of use, if there is any. A damaged one is put aside, not overwritten.

@@ -1,8 +1,11 @@
 //! Runs that differ in their seed only, and what each group of them is for. All of it is read off the config.
 
-use super::load::{DatasetKey, Planned, Run};
+use super::load::is_mnist;
 use super::published::Split;
 use super::stats::Mean;
+use crate::manifest::Run;
+use crate::result::RunResult;
+use crate::run_dir::DatasetId;
 use crate::svg::figure::Look;
 use hardgrad::estimators::{CvForm, EstimatorConfig, EstimatorKind, Rk2Form};
 use hardgrad::train::{Preset, TABLE_LATENTS, TrainConfig};
@@ -26,38 +29,45 @@ pub const TABLE_METHODS: [EstimatorKind; 7] = [
 /// Runs of one config but for the seed.
 pub struct Group<'a> {
     /// What they are trained on.
-    pub dataset: &'a DatasetKey,
+    pub dataset: &'a DatasetId,
     /// How many in all.
     pub epochs: usize,
     /// Of the first; the seed means nothing here.
     pub config: &'a TrainConfig,
-    /// By seed.
-    pub runs: Vec<&'a Run>,
+    /// With all their epochs, by seed.
+    pub runs: Vec<&'a RunResult>,
+    /// Ended early by a number that was not finite.
+    pub diverged: Vec<&'a RunResult>,
     /// How many of the manifest are of this group.
     pub planned: usize,
 }
 
-/// All runs in groups: by data, latent space and method in the tables' order, then by config and epochs.
-pub fn all<'a>(runs: &'a [Run], planned: &[Planned]) -> Vec<Group<'a>> {
-    let mut plans = BTreeMap::new();
-    for plan in planned {
-        *plans.entry(key(&plan.dataset, plan.epochs, &plan.config)).or_insert(0) += 1;
-    }
+/// All runs, planned or there, in groups: by data, latent space and method in the tables' order, then by config and epochs.
+pub fn all<'a>(results: &'a [RunResult], planned: &'a [Run]) -> Vec<Group<'a>> {
     let mut groups = BTreeMap::new();
-    for run in runs {
-        let key = key(&run.dataset, run.epochs, &run.config);
-        let planned = plans.get(&key).copied().unwrap_or(0);
-        let (dataset, epochs, config) = (&run.dataset, run.epochs, &run.config);
-        let group = groups.entry(key).or_insert(Group { dataset, epochs, config, runs: Vec::new(), planned });
-        group.runs.push(run);
+    let mut of = |run: &'a Run, change: &mut dyn FnMut(&mut Group<'a>)| {
+        let Run { dataset, config, epochs, .. } = run;
+        let new = || Group { dataset, epochs: *epochs, config, runs: vec![], diverged: vec![], planned: 0 };
+        change(groups.entry(key(run)).or_insert_with(new));
+    };
+    planned.iter().for_each(|run| of(run, &mut |group| group.planned += 1));
+    for result in results {
+        of(&result.run, &mut |group| match result.diverged {
+            None => group.runs.push(result),
+            Some(_) => group.diverged.push(result),
+        });
     }
     let mut groups: Vec<_> = groups.into_values().collect();
-    groups.iter_mut().for_each(|group| group.runs.sort_by_key(|run| run.config.seed));
+    for group in &mut groups {
+        group.runs.sort_by_key(|result| result.run.config.seed);
+        group.diverged.sort_by_key(|result| result.run.config.seed);
+    }
     groups
 }
 
 /// Equal for runs of a group; in the reports' order.
-fn key(dataset: &DatasetKey, epochs: usize, config: &TrainConfig) -> impl Ord + use<> {
+fn key(run: &Run) -> impl Ord + use<> {
+    let Run { dataset, config, epochs, .. } = run;
     let latent = config.vae.latent;
     let column = TABLE_LATENTS.iter().position(|&name| name == latent.to_string());
     let method = config.estimator.kind();
@@ -65,11 +75,11 @@ fn key(dataset: &DatasetKey, epochs: usize, config: &TrainConfig) -> impl Ord + 
     let rest = EstimatorKind::ALL.iter().position(|&kind| kind == method);
     let config = TrainConfig { seed: 0, ..config.clone() };
     (
-        (!dataset.is_mnist(), dataset.clone()),
+        (!is_mnist(dataset), dataset.name.clone(), dataset.train, dataset.test, dataset.crc32.clone()),
         (column.unwrap_or(usize::MAX), latent.categories, latent.variables),
         (row.unwrap_or(usize::MAX), rest),
         // Its text is its order: two configs that differ anywhere differ there.
-        (format!("{config:?}"), epochs),
+        (format!("{config:?}"), *epochs),
     )
 }
 
@@ -100,11 +110,11 @@ impl Group<'_> {
         self.config.estimator.kind()
     }
 
-    /// How many runs there are, and of how many if some of the plan are missing.
+    /// How many runs there are, and of how many if some of the plan are missing or diverged.
     pub fn count(&self) -> String {
-        match self.runs.len() {
-            n if n < self.planned => format!("{n} of {}", self.planned),
-            n => n.to_string(),
+        match (self.runs.len(), self.planned.max(self.runs.len() + self.diverged.len())) {
+            (n, all) if n < all => format!("{n} of {all}"),
+            (n, _) => n.to_string(),
         }
     }
 

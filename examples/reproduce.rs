@@ -47,6 +47,8 @@ mod shard;
 mod stop;
 #[path = "common/svg.rs"]
 mod svg;
+#[path = "common/threads.rs"]
+mod threads;
 
 use clap::{Args, Parser, Subcommand};
 use collect::{Merged, State, state};
@@ -64,6 +66,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 use stop::Stop;
+use threads::with_threads;
 
 /// sysexits.h: a temporary failure, try again.
 const TRY_AGAIN: u8 = 75;
@@ -142,8 +145,8 @@ struct RunArgs {
     #[arg(long, value_name = "N")]
     jobs: Option<NonZeroUsize>,
     /// Threads of each run. Two runs of one thread each get more done than one of two
-    #[arg(long, value_name = "T", default_value = "1")]
-    threads_per_job: NonZeroUsize,
+    #[arg(long, value_name = "T", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads_per_job: u16,
     /// Save a checkpoint after every N steps too, not only after every epoch
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     checkpoint_every: Option<u32>,
@@ -190,7 +193,8 @@ fn plan(args: &PlanArgs) -> Result<ExitCode, RunError> {
         out.join("manifest.jsonl").display()
     );
     if !args.no_estimate {
-        let seconds = jobs::on_one_thread(|| plan::estimate(&planned, &data))??;
+        let seconds = with_threads(Some(1), || plan::estimate(&planned, &data));
+        let seconds = seconds.map_err(RunError::argument)??;
         let cores = cores();
         println!(
             "about {} on one thread, {} with {cores} runs at once on this machine",
@@ -210,8 +214,8 @@ fn run_all(args: &RunArgs) -> Result<ExitCode, RunError> {
         None => Shard::from_environment()?,
     };
     let runs = manifest.shard(shard.index, shard.count);
-    let threads = args.threads_per_job.get();
-    let jobs = args.jobs.map_or_else(|| (cores() / threads).max(1), NonZeroUsize::get);
+    let threads = args.threads_per_job;
+    let jobs = args.jobs.map_or_else(|| (cores() / usize::from(threads)).max(1), NonZeroUsize::get);
     let jobs = jobs.min(runs.len().max(1));
     eprintln!(
         "shard {shard}: {} of {} runs, {jobs} at once, {threads} threads each",
@@ -278,7 +282,7 @@ fn status(out: &Path) -> Result<ExitCode, RunError> {
     let [mut complete, mut diverged, mut begun, mut missing, mut damaged] = [0; 5];
     for run in &manifest.runs {
         let (count, text) = match state(run, out) {
-            State::Complete(_) => {
+            State::Complete => {
                 complete += 1;
                 continue;
             }

@@ -37,6 +37,8 @@ mod run_dir;
 mod stop;
 #[path = "common/svg.rs"]
 mod svg;
+#[path = "common/threads.rs"]
+mod threads;
 
 use clap::Parser;
 use data::DatasetChoice;
@@ -53,6 +55,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use stop::Stop;
+use threads::with_threads;
 
 /// Train the discrete VAE of "Beyond ReinMax" (Wang and Bui, 2026).
 #[derive(Debug, Parser)]
@@ -117,7 +120,8 @@ fn main() -> ExitCode {
             "note: this is a debug build, many times slower; use `cargo run --release --example train_vae`"
         );
     }
-    match with_threads(args.threads, || run(&args)) {
+    let done = with_threads(args.threads, || run(&args)).map_err(RunError::argument);
+    match done.and_then(|done| done) {
         Ok(End::Done) => ExitCode::SUCCESS,
         // As a shell reports a program that the signal ended.
         Ok(End::Stopped(signal)) => ExitCode::from(128 + signal as u8),
@@ -125,26 +129,6 @@ fn main() -> ExitCode {
             eprintln!("error: {}", e.message);
             ExitCode::from(e.exit_code())
         }
-    }
-}
-
-fn with_threads(
-    threads: Option<u16>,
-    work: impl FnOnce() -> Result<End, RunError> + Send,
-) -> Result<End, RunError> {
-    #[cfg(feature = "rayon")]
-    {
-        let threads = threads.map_or(0, usize::from);
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
-        let pool = pool.map_err(|e| RunError::argument(format!("cannot start {threads} threads: {e}")))?;
-        pool.install(work)
-    }
-    #[cfg(not(feature = "rayon"))]
-    {
-        if threads.is_some_and(|n| n > 1) {
-            eprintln!("note: built without the feature `rayon`: running on one thread");
-        }
-        work()
     }
 }
 

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 /// What there is of a run.
 pub enum State {
     /// All its epochs, verified.
-    Complete(Box<RunResult>),
+    Complete,
     /// Ended by a number that was not finite.
     Diverged(Box<RunResult>),
     /// Epochs and steps in its checkpoint.
@@ -43,7 +43,7 @@ pub fn state(run: &Run, out: &Path) -> State {
             return State::Damaged(format!("{}: it is of the run {}", file.display(), result.run.id));
         }
         Ok(Some(result)) if result.diverged.is_some() => return State::Diverged(Box::new(result)),
-        Ok(Some(result)) => return State::Complete(Box::new(result)),
+        Ok(Some(_)) => return State::Complete,
         Ok(None) => {}
         Err(e) => return State::Damaged(e),
     }

@@ -7,6 +7,7 @@ use crate::result::{Provenance, RunResult};
 use crate::run::{self, End, Plan};
 use crate::run_dir::{DatasetId, Fault, RunDir, RunError};
 use crate::stop::Stop;
+use crate::threads::with_threads;
 use hardgrad::data::Dataset;
 use hardgrad::train::Trainer;
 use std::path::Path;
@@ -23,7 +24,7 @@ pub struct Jobs<'a> {
     /// Runs at once.
     pub jobs: usize,
     /// Threads of each.
-    pub threads: usize,
+    pub threads: u16,
     /// Save after every so many steps too.
     pub checkpoint_every: Option<usize>,
     /// Samples of the importance-weighted bound at the end of a run.
@@ -66,13 +67,13 @@ impl Jobs<'_> {
         }
         let board = Board::new(runs);
         let (next, summary) = (AtomicUsize::new(0), Mutex::new(Summary::default()));
-        let pools = (0..self.jobs).map(|_| Pool::new(self.threads)).collect::<Result<Vec<_>, _>>()?;
         std::thread::scope(|scope| {
-            for pool in &pools {
+            for _ in 0..self.jobs {
                 scope.spawn(|| {
                     while self.stop.signal().is_none() {
                         let Some(run) = runs.get(next.fetch_add(1, Ordering::Relaxed)) else { break };
-                        let ended = pool.install(|| self.one(run, &board));
+                        let ended = with_threads(Some(self.threads), || self.one(run, &board));
+                        let ended = ended.unwrap_or_else(|e| Err(RunError::argument(e)));
                         // A panic elsewhere must not hide what is known.
                         let mut summary = summary.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
                         summary.add(run, ended, &board);
@@ -104,8 +105,9 @@ impl Jobs<'_> {
         let plan = Plan { epochs: run.epochs, checkpoint_every, stop: self.stop, report: &report };
         let diverged = match run::train(&mut dir, &mut trainer, self.data, &plan) {
             Ok(End::Done) => None,
-            Ok(End::Stopped(_)) => {
-                board.line(&format!("{} {}: stopped after {}", run.id, run.name, run::place(&trainer)));
+            Ok(End::Stopped(signal)) => {
+                let place = run::place(&trainer);
+                board.line(&format!("{} {}: stopped by signal {signal} after {place}", run.id, run.name));
                 return Ok(Ended::Stopped);
             }
             Err(e) if e.fault == Fault::Diverged => Some(e.message),
@@ -141,44 +143,9 @@ impl Summary {
     }
 }
 
-/// Threads of one run.
-struct Pool {
-    #[cfg(feature = "rayon")]
-    pool: rayon::ThreadPool,
-}
-
-impl Pool {
-    #[cfg(feature = "rayon")]
-    fn new(threads: usize) -> Result<Self, RunError> {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
-        let pool = pool.map_err(|e| RunError::argument(format!("cannot start {threads} threads: {e}")))?;
-        Ok(Self { pool })
-    }
-
-    #[cfg(not(feature = "rayon"))]
-    fn new(_: usize) -> Result<Self, RunError> {
-        Ok(Self {})
-    }
-
-    #[cfg(feature = "rayon")]
-    fn install<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
-        self.pool.install(work)
-    }
-
-    #[cfg(not(feature = "rayon"))]
-    fn install<R>(&self, work: impl FnOnce() -> R) -> R {
-        work()
-    }
-}
-
-/// Does `work` with one thread.
-pub fn on_one_thread<R: Send>(work: impl FnOnce() -> R + Send) -> Result<R, RunError> {
-    Ok(Pool::new(1)?.install(work))
-}
-
 impl Provenance {
     /// Of a run that ended in this process.
-    fn here(threads: usize, seconds: Option<f64>) -> Self {
+    fn here(threads: u16, seconds: Option<f64>) -> Self {
         let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         let model = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
         let cpu = model.map_or(std::env::consts::ARCH, |(_, name)| name.trim()).to_string();

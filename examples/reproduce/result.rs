@@ -35,7 +35,7 @@ pub struct Provenance {
     /// Model name.
     pub cpu: String,
     /// Threads of the run, or of its last part.
-    pub threads: usize,
+    pub threads: u16,
     /// Wall time of its epochs; `null` if one was spread over two processes.
     pub seconds: Option<f64>,
 }

@@ -3,6 +3,8 @@
 
 #[path = "svg/axis.rs"]
 mod axis;
+#[path = "svg/figure.rs"]
+pub mod figure;
 
 use axis::Axis;
 use std::fmt::Write as _;

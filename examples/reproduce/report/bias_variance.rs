@@ -10,7 +10,6 @@ use crate::svg::Scale;
 use crate::svg::figure::{Figure, Look, Point, Trace};
 use hardgrad::estimators::EstimatorKind;
 use serde::Deserialize;
-use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 

@@ -24,7 +24,6 @@ use groups::Group;
 use hardgrad::estimators::EstimatorKind;
 use hardgrad::train::{Preset, write_atomically};
 use load::Experiment;
-use published::Published;
 use std::fs;
 use std::path::{Path, PathBuf};
 use tables::Context;

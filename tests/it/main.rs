@@ -17,6 +17,7 @@ mod kill;
 mod memory;
 mod new_user;
 mod optimizers;
+mod report;
 mod targets;
 mod tiny_vae;
 mod traits;

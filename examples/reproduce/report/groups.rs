@@ -129,11 +129,6 @@ impl Group<'_> {
             .iter()
             .any(|&preset| self.is_cell(preset, self.kind(), self.config.vae.latent))
     }
-
-    /// Method and hyper-parameters, in a line.
-    pub fn describe(&self) -> String {
-        format!("{}, {}", estimator(&self.config.estimator), training(self.config))
-    }
 }
 
 /// Whether a run of this config belongs into that cell of the tables.

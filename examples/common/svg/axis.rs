@@ -8,6 +8,8 @@ pub enum Scale {
         /// The smallest number that must be on the axis.
         low: f64,
     },
+    /// From 0 on, with ticks at whole numbers only.
+    Whole,
     /// In powers of ten from `floor` on: smaller values are drawn there.
     Log {
         /// Where the axis begins, > 0.
@@ -27,11 +29,12 @@ impl Axis {
     pub fn new(scale: Scale, values: impl Iterator<Item = f64>) -> Self {
         let range = |from: f64| values.fold((from, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
         match scale {
-            Scale::Linear { low } => {
-                let (low, high) = range(low);
+            Scale::Linear { .. } | Scale::Whole => {
+                let (from, least) = if let Scale::Linear { low } = scale { (low, 0.0) } else { (0.0, 1.0) };
+                let (low, high) = range(from);
                 let low = if low.is_finite() { low } else { 0.0 };
                 let high = if high > low { high } else { low + 1.0 };
-                let step = round_step((high - low) / 6.0);
+                let step = f64::max(round_step((high - low) / 6.0), least);
                 let (low, high) = ((low / step).floor() * step, (high / step).ceil() * step);
                 Self { log: false, low, high, step }
             }

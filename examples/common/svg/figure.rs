@@ -67,6 +67,8 @@ pub struct Figure {
     pub x_names: Vec<String>,
     /// A stronger line at y = 0.
     pub zero: bool,
+    /// The part of an error bar for which the axis makes room; what is longer is cut.
+    pub reach: f64,
     /// What is drawn, the first at the bottom.
     pub traces: Vec<Trace>,
 }
@@ -77,7 +79,7 @@ const HEIGHT: f64 = 400.0;
 const PLOT: [f64; 4] = [70.0, 40.0, 624.0, 338.0];
 
 impl Figure {
-    /// The drawing. Areas are cut where they leave the axes' range, which is that of points and error bars.
+    /// The drawing. What leaves the axes' range, which is that of the points, is cut.
     pub fn svg(&self) -> Markup {
         let points = || self.traces.iter().flat_map(|trace| &trace.points).filter(|p| !p.y.is_nan());
         let edges = [-0.6, self.x_names.len() as f64 - 0.4];
@@ -86,7 +88,8 @@ impl Figure {
             _ => Axis::exactly(edges, 1.0),
         };
         let zero = self.zero.then_some(0.0);
-        let heights = points().flat_map(|p| [p.y - p.error, p.y + p.error]).chain(zero);
+        let reach = |p: &Point| p.error.min(self.reach);
+        let heights = points().flat_map(|p| [p.y - reach(p), p.y + reach(p)]).chain(zero);
         let place = Place { x, y: Axis::new(self.y, heights) };
         let (title, description) = (format!("{}-title", self.id), format!("{}-description", self.id));
         html! {
@@ -105,7 +108,9 @@ impl Figure {
         let [left, top, right, bottom] = PLOT;
         let x_ticks = match self.x_names.as_slice() {
             [] => place.x.ticks(),
-            names => names.iter().enumerate().map(|(i, name)| (place.x.part(i as f64), escaped(name))).collect(),
+            names => {
+                names.iter().enumerate().map(|(i, name)| (place.x.part(i as f64), escaped(name))).collect()
+            }
         };
         let minus = |label: &str| PreEscaped(label.replace('-', "−").replace("dy=\"−", "dy=\"-"));
         html! {

@@ -51,7 +51,10 @@ impl Sweep<'_> {
     /// β and loss of the published curve, where it is of the same runs.
     fn published(&self, context: &Context<'_>) -> Vec<(f64, f64)> {
         let of_these = context.mnist && self.epochs == PAPER_EPOCHS;
-        let curve = context.published.iter().filter(|p| of_these && p.source == "figure-2" && p.latent == self.latent);
+        let curve = context
+            .published
+            .iter()
+            .filter(|p| of_these && p.source == "figure-2" && p.latent == self.latent);
         curve.filter_map(|p| Some((p.at?, p.value))).collect()
     }
 
@@ -90,6 +93,7 @@ impl Sweep<'_> {
             y: Scale::Linear { low: f64::INFINITY },
             x_names: Vec::new(),
             zero: false,
+            reach: f64::INFINITY,
             traces,
         }
     }
@@ -118,7 +122,8 @@ impl Sweep<'_> {
 
     fn table(&self, context: &Context<'_>, id: String) -> Table {
         let published = self.published(context);
-        let mut betas: Vec<f64> = self.groups.iter().map(|g| g.1).chain(published.iter().map(|p| p.0)).collect();
+        let mut betas: Vec<f64> =
+            self.groups.iter().map(|g| g.1).chain(published.iter().map(|p| p.0)).collect();
         betas.sort_by(f64::total_cmp);
         betas.dedup();
         let rows = betas.into_iter().map(|beta| {
@@ -132,7 +137,9 @@ impl Sweep<'_> {
             }
             row
         });
-        let forms = self.forms().flat_map(|form| Split::ALL.map(|split| format!("{}, {}", rk2_form(form), split.name())));
+        let forms = self
+            .forms()
+            .flat_map(|form| Split::ALL.map(|split| format!("{}, {}", rk2_form(form), split.name())));
         let stored = (!published.is_empty()).then(|| "published, train".to_owned());
         Table {
             id,

@@ -131,13 +131,17 @@ fn curves(path: &Path) -> Result<Vec<Curve>, String> {
         };
         let (epoch, seed) = (line.epoch, line.seed);
         if curve.lines.entry(epoch).or_default().insert(seed, line).is_some() {
-            return Err(at(format!("{} at epoch {epoch}, seed {seed} stands in an earlier line already", curve.name)));
+            return Err(at(format!(
+                "{} at epoch {epoch}, seed {seed} stands in an earlier line already",
+                curve.name
+            )));
         }
     }
     if curves.is_empty() {
         return Err(format!("{}: there is no measurement in it", path.display()));
     }
-    let order = |kind| super::groups::TABLE_METHODS.iter().rev().position(|&k| k == kind).unwrap_or(usize::MAX);
+    let order =
+        |kind| super::groups::TABLE_METHODS.iter().rev().position(|&k| k == kind).unwrap_or(usize::MAX);
     curves.sort_by(|a, b| (order(a.kind), &a.name).cmp(&(order(b.kind), &b.name)));
     distinct(&mut curves);
     Ok(curves)
@@ -161,7 +165,13 @@ impl Line {
         if let Some(form) = &self.form {
             name += &format!(" {form}");
         }
-        let numbers = [("λ", self.lambda), ("τ", self.tau), ("Rao's τ", self.rao_tau), ("η", self.eta), ("β", self.beta)];
+        let numbers = [
+            ("λ", self.lambda),
+            ("τ", self.tau),
+            ("Rao's τ", self.rao_tau),
+            ("η", self.eta),
+            ("β", self.beta),
+        ];
         for (symbol, value) in numbers {
             name += &value.map_or_else(String::new, |value| format!(", {symbol} {value}"));
         }
@@ -177,7 +187,8 @@ impl Curve {
     /// Over the seeds; the measurement's own standard error if there is one seed.
     fn mean(&self, quantity: &Quantity, epoch: usize) -> Option<Mean> {
         let lines = self.lines.get(&epoch)?;
-        let numbers: Vec<_> = lines.values().filter_map(|line| Some((line, (quantity.value)(line)?))).collect();
+        let numbers: Vec<_> =
+            lines.values().filter_map(|line| Some((line, (quantity.value)(line)?))).collect();
         let mean = Mean::of(&numbers.iter().map(|(_, x)| *x).collect::<Vec<_>>())?;
         let own = numbers.first().and_then(|(line, _)| (quantity.error)(line));
         Some(Mean { error: mean.error.or(own), ..mean })
@@ -188,11 +199,18 @@ impl Curve {
         for &epoch in epochs {
             let mean = self.mean(quantity, epoch);
             let y = mean.map_or(f64::NAN, |mean| mean.mean);
-            let note = mean.map(|mean| format!("{}, epoch {epoch}: {}", self.name, plus_minus(mean, 3)));
+            let note = mean.map(|mean| format!("{}, epoch {epoch}: {}", self.name, significant(mean)));
             points.push(Point { x: epoch as f64, y, error: 0.0, note: note.unwrap_or_default() });
         }
         Trace { name: self.name.clone(), look: self.look, points, band: vec![], line: true, marks: 1 }
     }
+}
+
+/// Three decimals, or three digits where that would leave none.
+fn significant(mean: Mean) -> String {
+    let small = mean.mean.abs() < 0.1 && mean.mean != 0.0;
+    let digits = if small { (2.0 - mean.mean.abs().log10().floor()) as usize } else { 3 };
+    plus_minus(mean, digits.min(12))
 }
 
 fn figure(quantity: &Quantity, curves: &[Curve], epochs: &BTreeSet<usize>) -> Option<Figure> {
@@ -204,17 +222,22 @@ fn figure(quantity: &Quantity, curves: &[Curve], epochs: &BTreeSet<usize>) -> Op
     }
     // REINFORCE scatters orders of magnitude more than the others.
     let log = low > 0.0 && high > 30.0 * low;
-    let y = if log { Scale::Log { floor: 10f64.powf((low.log10() * 2.0).floor() / 2.0) } } else { Scale::Linear { low: 0.0 } };
+    let y = if log {
+        Scale::Log { floor: 10f64.powf((low.log10() * 2.0).floor() / 2.0) }
+    } else {
+        Scale::Linear { low: 0.0 }
+    };
     Some(Figure {
         id: format!("bias-variance-{}", quantity.id),
         title: quantity.title.into(),
         caption: format!("{}{}", quantity.note, if log { " Logarithmic." } else { "" }),
         x_label: "epochs trained".into(),
         y_label: quantity.label.into(),
-        x: Scale::Linear { low: 0.0 },
+        x: Scale::Whole,
         y,
         x_names: Vec::new(),
         zero: false,
+        reach: 0.0,
         traces,
     })
 }
@@ -223,7 +246,7 @@ fn table(quantity: &Quantity, curves: &[Curve], epochs: &BTreeSet<usize>) -> Tab
     let rows = curves.iter().map(|curve| {
         let cells = epochs.iter().map(|&epoch| {
             let mean = curve.mean(quantity, epoch);
-            Cell::from(mean.map_or(NONE.to_owned(), |mean| plus_minus(mean, 3)))
+            Cell::from(mean.map_or(NONE.to_owned(), significant))
         });
         std::iter::once(curve.name.as_str().into()).chain(cells).collect()
     });

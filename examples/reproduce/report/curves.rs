@@ -17,15 +17,25 @@ pub fn blocks(context: &Context<'_>) -> Vec<Block> {
     let with_runs = || context.groups.iter().filter(|group| !group.runs.is_empty());
     let mut blocks = Vec::new();
     for latent in table_latents() {
-        let mut lengths: Vec<_> = with_runs().filter(|g| g.config.vae.latent == latent).map(|g| g.epochs).collect();
+        let mut lengths: Vec<_> =
+            with_runs().filter(|g| g.config.vae.latent == latent).map(|g| g.epochs).collect();
         lengths.sort_unstable();
         lengths.dedup();
-        for epochs in lengths {
+        for epochs in lengths.into_iter().rev() {
             let of = |preset, kind| context.cell(preset, kind, latent, epochs).filter(|g| !g.runs.is_empty());
             let tables = TABLE_METHODS.iter().filter_map(|&kind| {
-                Some((method(kind).to_owned(), look(kind), of(Preset::AsRun, kind).or_else(|| of(Preset::Table4, kind))?))
+                Some((
+                    method(kind).to_owned(),
+                    look(kind),
+                    of(Preset::AsRun, kind).or_else(|| of(Preset::Table4, kind))?,
+                ))
             });
-            blocks.extend(pair(context, &format!("{latent}-{epochs}"), &format!("{latent}"), &tables.collect::<Vec<_>>()));
+            blocks.extend(pair(
+                context,
+                &format!("{latent}-{epochs}"),
+                &format!("{latent}"),
+                &tables.collect::<Vec<_>>(),
+            ));
             let forms = with_runs().filter(|g| g.config.vae.latent == latent && g.epochs == epochs);
             let forms: Vec<_> = forms.filter_map(form).collect();
             if forms.iter().any(|(_, look, _)| look.variant > 0) {
@@ -48,9 +58,15 @@ fn form<'a>(group: &'a Group<'a>) -> Option<(String, Look, &'a Group<'a>)> {
 }
 
 /// Train and test side by side.
-fn pair(context: &Context<'_>, id: &str, title: &str, groups: &[(String, Look, &Group<'_>)]) -> Option<Block> {
+fn pair(
+    context: &Context<'_>,
+    id: &str,
+    title: &str,
+    groups: &[(String, Look, &Group<'_>)],
+) -> Option<Block> {
     let epochs = groups.first()?.2.epochs;
-    (epochs > 1).then(|| Block::Figures(Split::ALL.map(|split| curves(context, id, title, split, groups)).into()))
+    (epochs > 1)
+        .then(|| Block::Figures(Split::ALL.map(|split| curves(context, id, title, split, groups)).into()))
 }
 
 fn curves(
@@ -70,14 +86,15 @@ fn curves(
     let band = if most > 1 { "; bands: the lowest and highest seed, cut at the frame" } else { "" };
     Figure {
         id: format!("{}curves-{id}-{}", context.prefix, split.name()),
-        title: format!("{title}: {} loss", split.name()),
+        title: format!("{title}: {} loss, runs of {epochs} epochs", split.name()),
         caption: format!("From epoch {from} on. Lines: mean over seeds ({seeds}){band}."),
         x_label: "epoch".into(),
         y_label: format!("{} loss, nats an image", split.name()),
-        x: Scale::Linear { low: 0.0 },
+        x: Scale::Whole,
         y: AUTO,
         x_names: Vec::new(),
         zero: false,
+        reach: 0.0,
         traces: traces.collect(),
     }
 }
@@ -89,7 +106,8 @@ fn trace(name: &str, look: Look, group: &Group<'_>, split: Split, from: usize) -
         let low = losses.iter().copied().fold(f64::INFINITY, f64::min);
         let high = losses.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let mean = losses.iter().sum::<f64>() / losses.len() as f64;
-        let spread = if losses.len() > 1 { format!(" ({} to {})", nats(low), nats(high)) } else { String::new() };
+        let spread =
+            if losses.len() > 1 { format!(" ({} to {})", nats(low), nats(high)) } else { String::new() };
         let note = format!("{name}, epoch {epoch}: {} nats{spread}", nats(mean));
         points.push(Point { x: epoch as f64, y: mean, error: 0.0, note });
         if losses.len() > 1 {
@@ -110,7 +128,9 @@ fn difference(context: &Context<'_>, split: Split) -> Option<Figure> {
     let mut traces: Vec<Trace> = Vec::new();
     for (kind, latent) in cells() {
         let Some(group) = context.cell(Preset::AsRun, kind, latent, PAPER_EPOCHS) else { continue };
-        let (Some(here), Some(theirs)) = (group.end(split), context.published(split, kind, latent)) else { continue };
+        let (Some(here), Some(theirs)) = (group.end(split), context.published(split, kind, latent)) else {
+            continue;
+        };
         let comparison = Comparison::new(here, theirs);
         let row = TABLE_METHODS.iter().position(|&k| k == kind).unwrap_or(0);
         let column = table_latents().position(|l| l == latent).unwrap_or(0);
@@ -135,13 +155,16 @@ fn difference(context: &Context<'_>, split: Split) -> Option<Figure> {
     (!traces.is_empty()).then(|| Figure {
         id: format!("{}difference-{}", context.prefix, split.name()),
         title: format!("{} loss after {PAPER_EPOCHS} epochs, less the published one", capital(split.name())),
-        caption: "Hyper-parameters as run. Bars: ± one combined standard error; a dot without one is a single run.".into(),
-        x_label: "latent space, categories × variables".into(),
+        caption: "Hyper-parameters as run. Bars: ± one combined standard error; a mark without one is a single run. Bars longer than \
+                  the axis are cut."
+            .into(),
+        x_label: "latent space, categories x variables".into(),
         y_label: "here less published, nats an image".into(),
         x: AUTO,
         y: AUTO,
-        x_names: table_latents().map(|latent| latent.to_string().replace('x', "×")).collect(),
+        x_names: table_latents().map(|latent| latent.to_string()).collect(),
         zero: true,
+        reach: 1.5,
         traces,
     })
 }

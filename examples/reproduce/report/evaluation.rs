@@ -31,20 +31,23 @@ pub fn blocks(context: &Context<'_>) -> Vec<Block> {
 /// A row for each number of samples that a group was evaluated with.
 fn rows(group: &Group<'_>) -> Vec<Vec<Cell>> {
     let samples = |evaluation: &Evaluation| evaluation.importance.map(|bound| bound.samples);
-    let mut counts: Vec<_> = group.runs.iter().filter_map(|run| run.evaluation.as_ref().map(samples)).collect();
+    let mut counts: Vec<_> =
+        group.runs.iter().filter_map(|run| run.evaluation.as_ref().map(samples)).collect();
     counts.sort_unstable();
     counts.dedup();
     counts
         .into_iter()
         .map(|count| {
-            let runs: Vec<_> = group.runs.iter().filter_map(|run| run.evaluation.as_ref().map(|e| (run, e))).collect();
+            let runs: Vec<_> =
+                group.runs.iter().filter_map(|run| run.evaluation.as_ref().map(|e| (run, e))).collect();
             let runs: Vec<_> = runs.into_iter().filter(|(_, e)| samples(e) == count).collect();
             let mean = |value: &dyn Fn(&Evaluation) -> Option<f64>| {
                 let values: Option<Vec<f64>> = runs.iter().map(|(_, evaluation)| value(evaluation)).collect();
                 let mean = values.and_then(|values| Mean::of(&values));
                 Cell::from(mean.map_or_else(|| NONE.to_owned(), |mean| plus_minus(mean, 2)))
             };
-            let during: Vec<f64> = runs.iter().filter_map(|(run, _)| Some(run.history.last()?.train.loss)).collect();
+            let during: Vec<f64> =
+                runs.iter().filter_map(|(run, _)| Some(run.history.last()?.train.loss)).collect();
             let labels = [
                 group.latent(),
                 estimator(&group.config.estimator),
@@ -63,4 +66,3 @@ fn rows(group: &Group<'_>) -> Vec<Vec<Cell>> {
         })
         .collect()
 }
-

@@ -7,7 +7,9 @@ use crate::manifest::Run;
 use crate::result::RunResult;
 use crate::run_dir::DatasetId;
 use crate::svg::figure::Look;
-use hardgrad::estimators::{CvForm, EstimatorConfig, EstimatorKind, Rk2Form};
+use hardgrad::estimators::{
+    BaselineConfig, CvForm, EstimatorConfig, EstimatorKind, Gap, Rk2Form, ScheduleShape,
+};
 use hardgrad::train::{Preset, TABLE_LATENTS, TrainConfig};
 use hardgrad::vae::{LatentShape, VaeConfig};
 use std::collections::BTreeMap;
@@ -97,7 +99,9 @@ impl Group<'_> {
     /// Each seed's loss after an epoch.
     pub fn losses(&self, split: Split, epoch: usize) -> Vec<f64> {
         let records = self.runs.iter().filter_map(|run| run.history.get(epoch.checked_sub(1)?));
-        records.map(|record| if split == Split::Train { record.train.loss } else { record.test.loss }).collect()
+        records
+            .map(|record| if split == Split::Train { record.train.loss } else { record.test.loss })
+            .collect()
     }
 
     /// Such as `8x4`.
@@ -233,8 +237,8 @@ pub fn estimator(config: &EstimatorConfig) -> String {
             format!("{name}, τ {tau}, K {draws}")
         }
         EstimatorConfig::GappedStraightThrough { gap, tau } => match gap {
-            hardgrad::estimators::Gap::Fixed(gap) => format!("{name}, gap {gap}, τ {tau}"),
-            hardgrad::estimators::Gap::Probability => format!("{name}-p, τ {tau}"),
+            Gap::Fixed(gap) => format!("{name}, gap {gap}, τ {tau}"),
+            Gap::Probability => format!("{name}-p, τ {tau}"),
         },
         EstimatorConfig::ReinMaxRk2 { form, beta } => format!("{name} {}, β {beta}", rk2_form(form)),
         EstimatorConfig::ReinMaxCv { form, tau, draws, eta } => {
@@ -243,7 +247,11 @@ pub fn estimator(config: &EstimatorConfig) -> String {
         EstimatorConfig::ReinMaxBlend { lambda, tau, rao_tau, draws } => {
             format!("{name}, λ {lambda}, τ {tau}, Rao's τ {rao_tau}, K {draws}")
         }
-        EstimatorConfig::Reinforce { baseline } => format!("{name}, baseline {baseline:?}"),
+        EstimatorConfig::Reinforce { baseline } => match baseline {
+            BaselineConfig::None => format!("{name}, no baseline"),
+            BaselineConfig::RunningMean => format!("{name}, running mean"),
+            BaselineConfig::LeaveOneOut { samples } => format!("{name}, leave-one-out of {samples}"),
+        },
         EstimatorConfig::Rebar { tau, eta } => format!("{name}, τ {tau}, η {eta}"),
         EstimatorConfig::Exact => name.to_owned(),
     }
@@ -254,7 +262,11 @@ pub fn training(config: &TrainConfig) -> String {
     let TrainConfig { vae, tau_schedule, optimizer, lr, clip_norm, batch_size, .. } = config;
     let mut parts = vec![format!("{optimizer} {lr}")];
     if let Some(schedule) = tau_schedule {
-        parts.push(format!("{schedule:?}"));
+        let shape = match schedule.shape {
+            ScheduleShape::Linear => "linearly",
+            ScheduleShape::Exponential => "exponentially",
+        };
+        parts.push(format!("τ {shape} to {} in {} epochs", schedule.to, schedule.over));
     }
     if let Some(norm) = clip_norm {
         parts.push(format!("clipped to {norm}"));

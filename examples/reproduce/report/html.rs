@@ -61,9 +61,9 @@ fn section(section: &Section) -> Markup {
 fn table(table: &Table) -> Markup {
     let kind = |i: usize| if i < table.labels { "name" } else { "number" };
     html! {
+        h3.title id={ (table.id) "-title" } { (typeset(&table.title)) }
         div.table tabindex="0" role="region" aria-labelledby={ (table.id) "-title" } {
-            table id=(table.id) {
-                caption id={ (table.id) "-title" } { (typeset(&table.title)) }
+            table id=(table.id) aria-labelledby={ (table.id) "-title" } {
                 thead {
                     tr { @for (i, name) in table.columns.iter().enumerate() { th scope="col" class=(kind(i)) { (typeset(name)) } } }
                 }

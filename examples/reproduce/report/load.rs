@@ -36,7 +36,8 @@ fn results(path: &Path) -> Result<Vec<RunResult>, String> {
     let (mut results, mut seen) = (Vec::new(), BTreeMap::new());
     for (number, line) in lines(path)? {
         let at = |what: String| format!("{}, line {number}: {what}", path.display());
-        let result = RunResult::parse(&line).map_err(|e| at(e.replace(" at line 1 column", ", at column")))?;
+        let result =
+            RunResult::parse(&line).map_err(|e| at(e.replace(" at line 1 column", ", at column")))?;
         if let Some(first) = seen.insert(result.run.id.clone(), number) {
             return Err(at(format!("run {} stands in line {first} already", result.run.id)));
         }

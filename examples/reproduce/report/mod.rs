@@ -72,7 +72,11 @@ fn document(experiment: &Experiment, out: &Path, bias_variance: Option<&Path>) -
     }
     if let Some(path) = bias_variance {
         let blocks = bias_variance::blocks(path, &published)?;
-        sections.push(Section { id: "bias-variance".into(), title: "Bias and variance of the gradients".into(), blocks });
+        sections.push(Section {
+            id: "bias-variance".into(),
+            title: "Bias and variance of the gradients".into(),
+            blocks,
+        });
     }
     sections.extend(picture(&groups, out)?);
     let blocks = provenance::blocks(experiment);
@@ -81,7 +85,8 @@ fn document(experiment: &Experiment, out: &Path, bias_variance: Option<&Path>) -
 }
 
 fn lede(experiment: &Experiment) -> Vec<String> {
-    let planned = experiment.planned.as_ref().map_or(String::new(), |planned| format!(" of {} planned", planned.len()));
+    let planned =
+        experiment.planned.as_ref().map_or(String::new(), |planned| format!(" of {} planned", planned.len()));
     vec![
         format!(
             "{}{planned} of the discrete VAE of Wang and Bui (2026), “Beyond ReinMax: Low-Variance Gradient Estimators for Discrete \
@@ -97,11 +102,16 @@ fn lede(experiment: &Experiment) -> Vec<String> {
 
 /// The sections on one data set. Those without content are left out.
 fn on_data(context: &Context<'_>) -> Vec<Section> {
-    let data = load::label(context.groups[0].dataset);
+    let data = &context.groups[0].dataset.name;
     let at_the_end = if context.groups.iter().any(|g| g.epochs == groups::PAPER_EPOCHS && g.is_any_cell()) {
         context.tables().into_iter().chain(curves::differences(context)).collect()
+    } else if !context.mnist {
+        Vec::new()
     } else {
-        let none = format!("No run of {} epochs with the paper's hyper-parameters is planned or there.", groups::PAPER_EPOCHS);
+        let none = format!(
+            "No run of {} epochs with the paper's hyper-parameters is planned or there.",
+            groups::PAPER_EPOCHS
+        );
         vec![Block::Text(none)]
     };
     let earlier: Vec<_> = context.other_epochs().into_iter().chain(on_the_way::blocks(context)).collect();
@@ -128,7 +138,8 @@ fn on_data(context: &Context<'_>) -> Vec<Section> {
 /// in the tables' order.
 fn picture(groups: &[Group<'_>], out: &Path) -> Result<Option<Section>, String> {
     let preferred = |group: &&Group<'_>| {
-        group.kind() == EstimatorKind::ReinMax && group.is_cell(Preset::AsRun, group.kind(), group.config.vae.latent)
+        group.kind() == EstimatorKind::ReinMax
+            && group.is_cell(Preset::AsRun, group.kind(), group.config.vae.latent)
     };
     for group in groups.iter().filter(preferred).chain(groups) {
         for result in &group.runs {
@@ -143,7 +154,11 @@ fn picture(groups: &[Group<'_>], out: &Path) -> Result<Option<Section>, String> 
             let title = "Test images above their reconstructions".into();
             let caption = format!("{}, after {} epochs.", result.run.name, group.epochs);
             let blocks = vec![Block::Picture { title, caption, png }];
-            return Ok(Some(Section { id: "reconstructions".into(), title: "Reconstructions".into(), blocks }));
+            return Ok(Some(Section {
+                id: "reconstructions".into(),
+                title: "Reconstructions".into(),
+                blocks,
+            }));
         }
     }
     Ok(None)

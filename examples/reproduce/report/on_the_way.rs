@@ -32,7 +32,8 @@ fn row(context: &Context<'_>, published: &Published) -> Option<Vec<Cell>> {
     let latent = published.latent.parse().ok()?;
     let split = published.split?;
     let mut seeds = BTreeMap::new();
-    for group in context.groups.iter().filter(|group| group.is_cell(Preset::AsRun, published.method, latent)) {
+    for group in context.groups.iter().filter(|group| group.is_cell(Preset::AsRun, published.method, latent))
+    {
         for result in group.runs.iter().chain(&group.diverged) {
             if let Some(record) = published.epoch.checked_sub(1).and_then(|i| result.history.get(i)) {
                 let loss = if split == Split::Train { record.train.loss } else { record.test.loss };
@@ -44,7 +45,13 @@ fn row(context: &Context<'_>, published: &Published) -> Option<Vec<Cell>> {
     let here = if published.median { median(&losses) } else { Mean::of(&losses) }?;
     let name = method(published.method);
     let name = if published.median { format!("{name}, median") } else { name.to_owned() };
-    let labels = [name, published.latent.clone(), published.epoch.to_string(), split.name().into(), here.n.to_string()];
+    let labels = [
+        name,
+        published.latent.clone(),
+        published.epoch.to_string(),
+        split.name().into(),
+        here.n.to_string(),
+    ];
     Some(labels.into_iter().map(Cell::from).chain(beside(here, published.mean())).collect())
 }
 

@@ -33,7 +33,11 @@ pub fn blocks(experiment: &Experiment) -> Vec<Block> {
 pub fn diverged(result: &RunResult) -> Option<String> {
     let name = format!("{} ({})", result.run.name, result.run.id);
     if let Some(why) = &result.diverged {
-        return Some(format!("{name}: ended after {} of {} epochs: {why}", result.history.len(), result.run.epochs));
+        return Some(format!(
+            "{name}: ended after {} of {} epochs: {why}",
+            result.history.len(),
+            result.run.epochs
+        ));
     }
     let last = result.history.last()?;
     let lowest = result.history.iter().min_by(|a, b| a.train.loss.total_cmp(&b.train.loss))?;
@@ -53,7 +57,11 @@ fn totals(experiment: &Experiment) -> String {
         Some(planned) => format!("of {} planned", planned.len()),
         None => "and no manifest that would say what was planned".into(),
     };
-    let untimed = if untimed == 0 { String::new() } else { format!(", not counting {} without a time", count(untimed, "run")) };
+    let untimed = if untimed == 0 {
+        String::new()
+    } else {
+        format!(", not counting {} without a time", count(untimed, "run"))
+    };
     format!(
         "{} {planned}; {:.1} hours of computing, {:.1} thread-hours{untimed}.",
         count(results.len(), "run"),
@@ -135,7 +143,9 @@ fn runs(results: &[RunResult]) -> Table {
         id: "runs".into(),
         title: "All runs".into(),
         note: "Nats an image at the last epoch; results.jsonl has every epoch to the last bit.".into(),
-        columns: ["Id", "Run", "Data", "State", "Epochs", "Train", "Test", "Seconds"].map(str::to_owned).to_vec(),
+        columns: ["Id", "Run", "Data", "State", "Epochs", "Train", "Test", "Seconds"]
+            .map(str::to_owned)
+            .to_vec(),
         labels: 4,
         rows: rows.collect(),
     }

@@ -79,7 +79,8 @@ fn row(line: &str) -> Result<Published, String> {
         ("cosine" | "relative-sd", "") => None,
         _ => return Err(format!("quantity {quantity} of split {split:?}")),
     };
-    let seeds = (!seeds.is_empty()).then(|| seeds.parse::<usize>().map_err(|e| format!("seeds: {e}"))).transpose()?;
+    let seeds =
+        (!seeds.is_empty()).then(|| seeds.parse::<usize>().map_err(|e| format!("seeds: {e}"))).transpose()?;
     let error = match (optional(spread)?, spread_is, seeds) {
         (Some(spread), "se", _) => Some(spread),
         (Some(spread), "sd", Some(seeds)) => Some(spread / (seeds as f64).sqrt()),

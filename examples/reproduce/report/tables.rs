@@ -27,7 +27,13 @@ const PRESETS: [(Preset, &str, &str); 2] = [
 
 impl<'a> Context<'a> {
     /// The runs of a cell.
-    pub fn cell(&self, preset: Preset, kind: EstimatorKind, latent: LatentShape, epochs: usize) -> Option<&'a Group<'a>> {
+    pub fn cell(
+        &self,
+        preset: Preset,
+        kind: EstimatorKind,
+        latent: LatentShape,
+        epochs: usize,
+    ) -> Option<&'a Group<'a>> {
         self.groups.iter().find(|group| group.epochs == epochs && group.is_cell(preset, kind, latent))
     }
 
@@ -35,7 +41,8 @@ impl<'a> Context<'a> {
     pub fn published(&self, split: Split, kind: EstimatorKind, latent: LatentShape) -> Option<Mean> {
         let source = if split == Split::Train { "table-2" } else { "table-3" };
         let latent = latent.to_string();
-        let found = self.published.iter().find(|p| p.source == source && p.method == kind && p.latent == latent);
+        let found =
+            self.published.iter().find(|p| p.source == source && p.method == kind && p.latent == latent);
         found.filter(|_| self.mnist).map(Published::mean)
     }
 
@@ -79,21 +86,28 @@ impl<'a> Context<'a> {
         let mut rows = Vec::new();
         for kind in TABLE_METHODS {
             let group = |latent| self.cell(preset, kind, latent, PAPER_EPOCHS);
-            let here = table_latents().map(|latent| group(latent).map_or("missing".into(), |group| show(group, split)));
+            let here = table_latents()
+                .map(|latent| group(latent).map_or("missing".into(), |group| show(group, split)));
             rows.push(named(kind, "here", here));
             if self.mnist {
                 let paper = table_latents().map(|latent| published(self.published(split, kind, latent)));
                 rows.push(named(kind, "paper", paper));
             }
         }
-        let end = |kind, latent| self.cell(preset, kind, latent, PAPER_EPOCHS).and_then(|group| group.end(split));
+        let end =
+            |kind, latent| self.cell(preset, kind, latent, PAPER_EPOCHS).and_then(|group| group.end(split));
         self.rank(&mut rows, "here", &end);
         self.rank(&mut rows, "paper", &|kind, latent| self.published(split, kind, latent));
-        self.mark_far(&mut rows, &|kind, latent| Some((end(kind, latent)?, self.published(split, kind, latent)?)));
+        self.mark_far(&mut rows, &|kind, latent| {
+            Some((end(kind, latent)?, self.published(split, kind, latent)?))
+        });
         let number = if split == Split::Train { 2 } else { 3 };
         Table {
             id: format!("{}table{number}-{name}", self.prefix),
-            title: format!("{} loss after {PAPER_EPOCHS} epochs, hyper-parameters {how}", capital(split.name())),
+            title: format!(
+                "{} loss after {PAPER_EPOCHS} epochs, hyper-parameters {how}",
+                capital(split.name())
+            ),
             note: format!(
                 "Nats an image, lower is better: mean ± standard error (runs), as the paper's table {number}. Here the standard \
                  error is sd/√n with divisor n − 1, and one run has none; the paper's has the population sd, which is 5 % less \
@@ -114,7 +128,10 @@ impl<'a> Context<'a> {
         value: &dyn Fn(EstimatorKind, LatentShape) -> Option<Mean>,
     ) {
         for (column, latent) in table_latents().enumerate() {
-            let values = TABLE_METHODS.iter().enumerate().filter_map(|(i, &kind)| Some((value(kind, latent)?.mean, i)));
+            let values = TABLE_METHODS
+                .iter()
+                .enumerate()
+                .filter_map(|(i, &kind)| Some((value(kind, latent)?.mean, i)));
             let mut values: Vec<_> = values.collect();
             values.sort_by(|a, b| a.0.total_cmp(&b.0));
             if values.len() < 2 {
@@ -130,7 +147,11 @@ impl<'a> Context<'a> {
     }
 
     /// Marks our numbers that are far from the paper's.
-    fn mark_far(&self, rows: &mut [Vec<Cell>], pair: &dyn Fn(EstimatorKind, LatentShape) -> Option<(Mean, Mean)>) {
+    fn mark_far(
+        &self,
+        rows: &mut [Vec<Cell>],
+        pair: &dyn Fn(EstimatorKind, LatentShape) -> Option<(Mean, Mean)>,
+    ) {
         for (row, kind) in rows.iter_mut().filter(|row| row[1].text == "here").zip(TABLE_METHODS) {
             for (cell, latent) in row.iter_mut().skip(2).zip(table_latents()) {
                 if pair(kind, latent).is_some_and(|(here, theirs)| Comparison::new(here, theirs).far) {
@@ -149,7 +170,9 @@ impl<'a> Context<'a> {
                 continue;
             }
             let Some(group) = self.cell(preset, kind, latent, PAPER_EPOCHS) else { continue };
-            let (Some(here), Some(theirs)) = (group.end(split), self.published(split, kind, latent)) else { continue };
+            let (Some(here), Some(theirs)) = (group.end(split), self.published(split, kind, latent)) else {
+                continue;
+            };
             let mut row = vec![method(kind).into(), latent.to_string().into(), group.count().into()];
             row.extend(beside(here, theirs));
             rows.push(row);
@@ -171,7 +194,8 @@ impl<'a> Context<'a> {
 
     /// The cells of runs of other lengths.
     pub fn other_epochs(&self) -> Vec<Block> {
-        let mut lengths: Vec<_> = self.groups.iter().filter(|g| g.is_any_cell() && !g.runs.is_empty()).map(|g| g.epochs).collect();
+        let mut lengths: Vec<_> =
+            self.groups.iter().filter(|g| g.is_any_cell() && !g.runs.is_empty()).map(|g| g.epochs).collect();
         lengths.sort_unstable();
         lengths.dedup();
         let lengths = lengths.into_iter().filter(|&epochs| epochs != PAPER_EPOCHS);
@@ -185,14 +209,17 @@ impl<'a> Context<'a> {
         for (kind, split) in TABLE_METHODS.iter().flat_map(|&kind| Split::ALL.map(|split| (kind, split))) {
             let group = |latent| self.cell(preset, kind, latent, epochs);
             if table_latents().any(|latent| group(latent).is_some_and(|group| !group.runs.is_empty())) {
-                let cells = table_latents().map(|latent| group(latent).map_or(NONE.into(), |group| show(group, split)));
+                let cells = table_latents()
+                    .map(|latent| group(latent).map_or(NONE.into(), |group| show(group, split)));
                 rows.push(named(kind, split.name(), cells));
             }
         }
         Table {
             id: format!("{}after-{epochs}-epochs-{name}", self.prefix),
-            title: format!("After {epochs} epochs, hyper-parameters {how}: not comparable with the paper's {PAPER_EPOCHS}"),
-            note: "Nats an image: mean ± standard error (runs). The paper has no such numbers but those of the next tables.".into(),
+            title: format!(
+                "After {epochs} epochs, hyper-parameters {how}: not comparable with the paper's {PAPER_EPOCHS}"
+            ),
+            note: "Nats an image: mean ± standard error (runs).".into(),
             columns: headings(&["Method", "Loss"]),
             labels: 2,
             rows,
@@ -267,4 +294,3 @@ pub fn capital(text: &str) -> String {
     let mut letters = text.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
-

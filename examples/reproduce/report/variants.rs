@@ -41,7 +41,8 @@ pub fn forms(context: &Context<'_>) -> Vec<Block> {
         }
     }
     rows.retain(|_, groups| groups[1..].iter().flatten().next().is_some());
-    let rows: Vec<_> = rows.values().flat_map(|groups| Split::ALL.map(|split| form_row(groups, split))).collect();
+    let rows: Vec<_> =
+        rows.values().flat_map(|groups| Split::ALL.map(|split| form_row(groups, split))).collect();
     if rows.is_empty() {
         return Vec::new();
     }
@@ -85,7 +86,8 @@ fn form_row(groups: &[Option<&Group<'_>>; 4], split: Split) -> Vec<Cell> {
 /// The search for hyper-parameters, best first: a table for each method, latent space and number of epochs.
 pub fn grids(context: &Context<'_>) -> Vec<Block> {
     let mut tables: BTreeMap<usize, Vec<&Group<'_>>> = BTreeMap::new();
-    let same = |a: &Group<'_>, b: &Group<'_>| (a.kind(), a.epochs, a.latent()) == (b.kind(), b.epochs, b.latent());
+    let same =
+        |a: &Group<'_>, b: &Group<'_>| (a.kind(), a.epochs, a.latent()) == (b.kind(), b.epochs, b.latent());
     for group in context.groups.iter().filter(|group| purpose(group) == Use::Grid) {
         let first = context.groups.iter().position(|other| purpose(other) == Use::Grid && same(other, group));
         tables.entry(first.unwrap_or(0)).or_default().push(group);
@@ -106,7 +108,14 @@ fn grid(context: &Context<'_>, mut groups: Vec<&Group<'_>>) -> Table {
             _ => (f64::NAN, NONE.to_owned(), 0),
         };
         let place = if group.runs.is_empty() { NONE.to_owned() } else { (i + 1).to_string() };
-        let setting = [place, training(group.config), preset(group, kind).into(), tau.to_string(), eta, draws.to_string()];
+        let setting = [
+            place,
+            training(group.config),
+            preset(group, kind).into(),
+            tau.to_string(),
+            eta,
+            draws.to_string(),
+        ];
         let losses = Split::ALL.map(|split| show(group, split));
         setting.into_iter().map(Cell::from).chain(losses).collect()
     });

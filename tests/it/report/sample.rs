@@ -63,7 +63,8 @@ impl Result {
     pub fn new(dataset: Dataset, config: TrainConfig, train: &[f64]) -> Self {
         let epochs = train.len();
         let loss = |loss: f64| Loss { loss, bce: loss - 8.0, kl: 8.0 };
-        let record = |(i, &x): (usize, &f64)| EpochRecord { epoch: i + 1, train: loss(x), test: loss(x + 2.0) };
+        let record =
+            |(i, &x): (usize, &f64)| EpochRecord { epoch: i + 1, train: loss(x), test: loss(x + 2.0) };
         let name = format!(
             "{} {}, {} {}, seed {}",
             config.vae.latent,
@@ -95,8 +96,7 @@ impl Result {
 
     fn evaluated(mut self) -> Self {
         let last = self.history[self.history.len() - 1];
-        let importance =
-            ImportanceBound { samples: 64, bound: last.test.loss - 5.25, standard_error: 0.31 };
+        let importance = ImportanceBound { samples: 64, bound: last.test.loss - 5.25, standard_error: 0.31 };
         let exact = Some(last.test.loss - 6.5);
         let train = Loss { loss: last.train.loss - 0.4, ..last.train };
         self.evaluation = Some(Evaluation { train, test: last.test, importance: Some(importance), exact });
@@ -113,7 +113,8 @@ impl Result {
 
     pub fn plan(&self) -> String {
         let Self { id, name, epochs, dataset, config, .. } = self;
-        serde_json::to_string(&Planned { id, name, epochs: *epochs, dataset: *dataset, config }).unwrap() + "\n"
+        serde_json::to_string(&Planned { id, name, epochs: *epochs, dataset: *dataset, config }).unwrap()
+            + "\n"
     }
 }
 
@@ -122,7 +123,14 @@ pub fn cell(preset: Preset, kind: EstimatorKind, latent: &str, seed: u64) -> Tra
     let latent = latent.parse().unwrap();
     let run = preset.run(kind, latent).unwrap();
     let vae = VaeConfig::paper(latent);
-    TrainConfig { vae, estimator: run.estimator, optimizer: run.optimizer, lr: run.lr, seed, ..TrainConfig::default() }
+    TrainConfig {
+        vae,
+        estimator: run.estimator,
+        optimizer: run.optimizer,
+        lr: run.lr,
+        seed,
+        ..TrainConfig::default()
+    }
 }
 
 /// From 210 nats down to `end`, the faster the nearer, with a little that looks like noise.
@@ -163,7 +171,8 @@ pub fn everything() -> (Vec<Result>, Vec<Result>) {
             let to = if (kind, seed) == (EstimatorKind::ReinMaxCv, 2) { &mut missing } else { &mut results };
             to.push(run.evaluated());
         }
-        let run = |preset, latent, end| Result::new(MNIST, cell(preset, kind, latent, 0), &curve(160, end, 0));
+        let run =
+            |preset, latent, end| Result::new(MNIST, cell(preset, kind, latent, 0), &curve(160, end, 0));
         results.push(run(Preset::AsRun, "4x24", end - 25.0));
         missing.push(run(Preset::AsRun, "64x8", end - 24.0));
         for seed in 0..2 {
@@ -206,7 +215,11 @@ fn variants() -> Vec<Result> {
         for step in 0..8 {
             let beta = 0.3 + 0.05 * f64::from(step);
             let beta = (beta * 100.0).round() / 100.0;
-            let end = if i == 0 && beta < 0.46 { 214.4 } else { 133.0 + 4.0 * i as f64 + 30.0 * (beta - 0.55).abs() };
+            let end = if i == 0 && beta < 0.46 {
+                214.4
+            } else {
+                133.0 + 4.0 * i as f64 + 30.0 * (beta - 0.55).abs()
+            };
             for seed in 0..2 {
                 let config = base(EstimatorConfig::ReinMaxRk2 { form, beta }, seed);
                 results.push(Result::new(MNIST, config, &curve(50, end + seed as f64, seed)));
@@ -236,7 +249,9 @@ fn variants() -> Vec<Result> {
 pub fn bias_variance() -> String {
     let mut lines = String::new();
     for (i, (kind, tau)) in
-        [("reinmax", 1.0), ("reinmax-cv", 0.1), ("reinmax-rao", 1.0), ("st", 1.3), ("gumbel-rao", 1.0)].into_iter().enumerate()
+        [("reinmax", 1.0), ("reinmax-cv", 0.1), ("reinmax-rao", 1.0), ("st", 1.3), ("gumbel-rao", 1.0)]
+            .into_iter()
+            .enumerate()
     {
         for epoch in (0..=50).step_by(5) {
             let cv = kind == "reinmax-cv";

@@ -89,7 +89,7 @@ impl Jobs<'_> {
         let directory = run.directory(self.out);
         // A damaged result is made again from the checkpoint.
         if let Ok(Some(result)) = read_result(&directory.join("result.json"))
-            && result.run == *run
+            && result.run.is(run)
         {
             board.found_complete(run);
             return Ok(Ended::Over { diverged: result.diverged.is_some() });

@@ -55,7 +55,7 @@ pub struct Selection {
     #[arg(long, value_name = "CxL,..", value_delimiter = ',')]
     configs: Option<Vec<LatentShape>>,
     /// Values of beta [default: figure 2's]
-    #[arg(long, value_name = "F,..", value_delimiter = ',', allow_negative_numbers = true)]
+    #[arg(long, value_name = "F,..", value_delimiter = ',', allow_hyphen_values = true)]
     betas: Option<Vec<f64>>,
     /// Seeds 0 to N-1 [default: the paper's number]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1000))]

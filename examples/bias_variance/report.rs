@@ -19,10 +19,8 @@ const PRINTED: [f64; 3] = [7.400, 2.733, 2.873];
 pub struct Report<'a> {
     /// Of all seeds and epochs.
     pub lines: &'a [Line],
-    /// The latent space.
-    pub latent: String,
-    /// The name of the data.
-    pub data: &'a str,
+    /// The latent space, the data and the run, for titles.
+    pub run: String,
     /// Conditional draws.
     pub k: usize,
 }
@@ -39,26 +37,17 @@ impl Report<'_> {
             (plan::figure(self.k), [cosine, relative_sd]),
             (plan::forms(self.k), [forms_cosine, forms_relative_sd]),
         ] {
-            let title = format!("{} latent on {}, checkpoints of ReinMax τ 1.3", self.latent, self.data);
             let low = Scale::Linear { low: 0.0 };
             let y = "cosine of the mean of the draws and the exact gradient";
-            self.chart(&title, y, low, &configs, |l| l.cosine, &out.join(names[0]))?;
+            self.chart(y, low, &configs, |l| l.cosine, &out.join(names[0]))?;
             let y = "relative standard deviation, |std| / |mean|";
-            self.chart(
-                &title,
-                y,
-                Scale::Log { floor: 1.0 },
-                &configs,
-                |l| l.relative_sd,
-                &out.join(names[1]),
-            )?;
+            self.chart(y, Scale::Log { floor: 1.0 }, &configs, |l| l.relative_sd, &out.join(names[1]))?;
         }
         Ok(write_atomically(&out.join(table), self.tables().as_bytes())?)
     }
 
     fn chart(
         &self,
-        title: &str,
         y_label: &str,
         y: Scale,
         configs: &[EstimatorConfig],
@@ -70,7 +59,7 @@ impl Report<'_> {
             Series { name: What::of(config).label(), points: self.epochs().iter().map(at).collect() }
         });
         let chart = Chart {
-            title: title.into(),
+            title: self.run.clone(),
             x_label: "epoch".into(),
             y_label: y_label.into(),
             x: Scale::Linear { low: 0.0 },
@@ -109,10 +98,9 @@ impl Report<'_> {
         seeds.sort_unstable();
         seeds.dedup();
         let mut text = format!(
-            "# Bias and variance at checkpoints of a ReinMax run\n\n{} latent, {}, {draws} draws on the first {batch} \
+            "# Bias and variance of the estimators\n\n{}; {draws} draws on the first {batch} \
              training images, K = {}, training seeds {}; means over them. A dash: the number does not exist.\n",
-            self.latent,
-            self.data,
+            self.run,
             self.k,
             seeds.join(", ")
         );

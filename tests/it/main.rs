@@ -1,6 +1,7 @@
 //! Integration tests, one binary.
 #![allow(clippy::unwrap_used)] // a test that cannot unwrap has failed
 
+mod bias_variance;
 mod bits;
 mod command_line;
 mod composition;

@@ -25,8 +25,12 @@ mod evaluation;
 mod lock;
 #[path = "common/pictures.rs"]
 mod pictures;
+#[path = "common/preset.rs"]
+mod preset;
 #[path = "common/progress.rs"]
 mod progress;
+#[path = "common/reporter.rs"]
+mod reporter;
 #[path = "common/run.rs"]
 mod run;
 #[path = "common/run_dir.rs"]
@@ -35,6 +39,8 @@ mod run_dir;
 mod stop;
 #[path = "common/svg.rs"]
 mod svg;
+#[path = "common/threads.rs"]
+mod threads;
 
 use clap::Parser;
 use data::DatasetChoice;
@@ -43,6 +49,7 @@ use hardgrad::data::Dataset;
 use hardgrad::train::{OptimizerKind, Preset, TrainConfig, Trainer};
 use hardgrad::vae::{LatentShape, VaeConfig};
 use progress::clock;
+use reporter::Reporter;
 use run::{End, Plan};
 use run_dir::{RunDir, RunError};
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -50,6 +57,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use stop::Stop;
+use threads::with_threads;
 
 /// Train the discrete VAE of "Beyond ReinMax" (Wang and Bui, 2026).
 #[derive(Debug, Parser)]
@@ -121,49 +129,31 @@ fn main() -> ExitCode {
             "note: this is a debug build, many times slower; use `cargo run --release --example train_vae`"
         );
     }
-    match with_threads(args.threads, || run(&args)) {
+    let done = with_threads(args.threads, || run(&args)).map_err(RunError::argument);
+    match done.and_then(|done| done) {
         Ok(End::Done) => ExitCode::SUCCESS,
         // As a shell reports a program that the signal ended.
         Ok(End::Stopped(signal)) => ExitCode::from(128 + signal as u8),
         Err(e) => {
             eprintln!("error: {}", e.message);
-            ExitCode::from(if e.argument { 2 } else { 1 })
+            ExitCode::from(e.exit_code())
         }
-    }
-}
-
-fn with_threads(
-    threads: Option<u16>,
-    work: impl FnOnce() -> Result<End, RunError> + Send,
-) -> Result<End, RunError> {
-    #[cfg(feature = "rayon")]
-    {
-        let threads = threads.map_or(0, usize::from);
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
-        let pool = pool.map_err(|e| wrong(format!("cannot start {threads} threads: {e}")))?;
-        pool.install(work)
-    }
-    #[cfg(not(feature = "rayon"))]
-    {
-        if threads.is_some_and(|n| n > 1) {
-            eprintln!("note: built without the feature `rayon`: running on one thread");
-        }
-        work()
     }
 }
 
 fn run(args: &Args) -> Result<End, RunError> {
     if args.export_weights.is_some() && cfg!(not(feature = "safetensors")) {
-        return Err(wrong(
+        return Err(RunError::argument(
             "--export-weights: this program was built without the feature `safetensors`".into(),
         ));
     }
-    let stop = Stop::on(&[SIGINT, SIGTERM]).map_err(|e| wrong(format!("cannot watch for signals: {e}")))?;
-    let data = data::load(args.dataset, args.data.as_deref()).map_err(wrong)?;
-    let config = config(args, &data).map_err(|e| wrong(e.to_string()))?;
+    let stop = Stop::on(&[SIGINT, SIGTERM])
+        .map_err(|e| RunError::argument(format!("cannot watch for signals: {e}")))?;
+    let data = data::load(args.dataset, args.data.as_deref()).map_err(RunError::argument)?;
+    let config = config(args, &data).map_err(|e| RunError::argument(e.to_string()))?;
     let mut dir = RunDir::open(&args.out, &config, &data, args.epochs)?;
     dir.slow_writes(Duration::from_millis(args.slow_writes));
-    let mut trainer = run::begin(&mut dir, config, &data, args.resume, args.quiet)?;
+    let mut trainer = begin(args, &mut dir, config, &data)?;
     let before = trainer.history().len();
     if !args.quiet {
         eprintln!(
@@ -177,10 +167,13 @@ fn run(args: &Args) -> Result<End, RunError> {
         );
     }
     let checkpoint_every = args.checkpoint_every.map(|n| n as usize);
-    let plan = Plan { epochs: args.epochs, checkpoint_every, stop: &stop, quiet: args.quiet };
+    let report = Reporter::new(args.quiet, args.epochs, &trainer);
+    let plan = Plan { epochs: args.epochs, checkpoint_every, stop: &stop, report: &report };
     let start = Instant::now();
     let mut end = run::train(&mut dir, &mut trainer, &data, &plan)?;
-    if let End::Done = end {
+    if let End::Stopped(_) = end {
+        eprintln!("stopped by a signal after {}: saved in {}", run::place(&trainer), args.out.display());
+    } else {
         #[cfg(feature = "safetensors")]
         if let Some(file) = &args.export_weights {
             hardgrad::weights::save(trainer.params(), file)?;
@@ -191,6 +184,28 @@ fn run(args: &Args) -> Result<End, RunError> {
         }
     }
     Ok(end)
+}
+
+/// The run that the directory holds, with `--resume`, or else a new one.
+fn begin<'d>(
+    args: &Args,
+    dir: &mut RunDir,
+    config: TrainConfig,
+    data: &'d Dataset,
+) -> Result<Trainer<'d>, RunError> {
+    if args.resume {
+        if let Some(trainer) = run::resume(dir, &config, data)? {
+            if !args.quiet {
+                eprintln!("resuming after {}", run::place(&trainer));
+            }
+            return Ok(trainer);
+        }
+        eprintln!("nothing to resume in {}: starting at the beginning", args.out.display());
+    } else if dir.file("checkpoint.bin").exists() {
+        let out = args.out.display();
+        eprintln!("note: {out} holds this run already: beginning it again (--resume would go on)");
+    }
+    Ok(Trainer::new(config, data)?)
 }
 
 fn config(args: &Args, data: &Dataset) -> hardgrad::Result<TrainConfig> {
@@ -213,10 +228,6 @@ fn config(args: &Args, data: &Dataset) -> hardgrad::Result<TrainConfig> {
         seed: args.seed,
     }
     .validated()
-}
-
-fn wrong(message: String) -> RunError {
-    RunError { message, argument: true }
 }
 
 fn summary(args: &Args, trainer: &Trainer<'_>, data: &Dataset, before: usize, seconds: f64) {

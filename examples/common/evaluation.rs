@@ -41,7 +41,7 @@ pub fn run(
         return Ok(signal.map_or(End::Done, End::Stopped));
     };
     let text = serde_json::to_string(&File { epoch, evaluation });
-    let text = text.map_err(|e| RunError { message: e.to_string(), argument: false })? + "\n";
+    let text = text.map_err(|e| RunError::machine(e.to_string()))? + "\n";
     write_atomically(&dir.file("evaluation.json"), text.as_bytes())?;
     print(epoch, &evaluation, start.elapsed().as_secs_f64());
     Ok(End::Done)

@@ -82,15 +82,19 @@ pub fn runs(
     let epochs = selection.epochs.map_or(epochs, |n| n as usize);
     let mut runs = Vec::new();
     for seed in 0..selection.seeds.unwrap_or(seeds) {
-        for &latent in &latents(experiment, selection)? {
+        for &latent in &latents(experiment, selection).map_err(wrong)? {
             for config in configs(experiment, selection, latent)? {
                 let vae = VaeConfig { pixels, ..VaeConfig::paper(latent) };
-                let config = TrainConfig { vae, seed, ..config }.validated()?;
+                let config = TrainConfig { vae, seed, ..config }.validated().map_err(wrong)?;
                 runs.push(Run::new(config, dataset.clone(), epochs));
             }
         }
     }
     Ok(runs)
+}
+
+fn wrong(e: hardgrad::Error) -> RunError {
+    RunError::argument(e.to_string())
 }
 
 fn latents(experiment: Experiment, selection: &Selection) -> hardgrad::Result<Vec<LatentShape>> {
@@ -108,8 +112,8 @@ fn configs(
     latent: LatentShape,
 ) -> Result<Vec<TrainConfig>, RunError> {
     let preset = Preset::from(selection.preset);
-    let of = |kind| -> hardgrad::Result<TrainConfig> {
-        let run = preset.run(kind, latent)?;
+    let of = |kind| -> Result<TrainConfig, RunError> {
+        let run = preset.run(kind, latent).map_err(wrong)?;
         Ok(TrainConfig {
             estimator: run.estimator,
             optimizer: run.optimizer,

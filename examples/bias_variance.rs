@@ -35,6 +35,8 @@ mod progress;
 mod record;
 #[path = "bias_variance/report.rs"]
 mod report;
+#[path = "common/reporter.rs"]
+mod reporter;
 #[path = "common/run.rs"]
 mod run;
 #[allow(dead_code)] // `train_vae` has a test that slows writing down
@@ -147,19 +149,19 @@ fn main() -> ExitCode {
         args = Args { latent, epochs: 2, every: 1, draws: 256, batch: 20, k: 10, ..args };
     }
     let end = threads::with_threads(args.threads, || run(&args));
-    match end.unwrap_or_else(|message| Err(RunError { message, argument: true })) {
+    match end.unwrap_or_else(|message| Err(RunError::argument(message))) {
         Ok(End::Done) => ExitCode::SUCCESS,
         // As a shell reports a program that the signal ended.
         Ok(End::Stopped(signal)) => ExitCode::from(128 + signal as u8),
         Err(e) => {
             eprintln!("error: {}", e.message);
-            ExitCode::from(if e.argument { 2 } else { 1 })
+            ExitCode::from(e.exit_code())
         }
     }
 }
 
 fn run(args: &Args) -> Result<End, RunError> {
-    let wrong = |message| RunError { message, argument: true };
+    let wrong = RunError::argument;
     let stop = Stop::on(&[SIGINT, SIGTERM]).map_err(|e| wrong(format!("cannot watch for signals: {e}")))?;
     let data = data::load(args.dataset, args.data.as_deref()).map_err(wrong)?;
     let base = config(args, &data).map_err(|e| wrong(e.to_string()))?;
@@ -312,7 +314,7 @@ fn check(lines: &[Line]) -> Result<(), RunError> {
             let (epoch, label) = (line.what.epoch, line.what.label());
             let message =
                 format!("epoch {epoch}: the cosine of {label} is {found:?}, expected 1 within {far:.1e}");
-            return Err(RunError { message, argument: false });
+            return Err(RunError::machine(message));
         }
     }
     Ok(())

@@ -67,6 +67,7 @@
 //! | 2, the VAE's exact gradient | [`vae::Vae::expected_bce`] | `src/vae.rs` | `tests/it/unbiased.rs` |
 //! | 21, the VAE's loss | [`vae::Vae::loss`] | `src/vae.rs` | `tests/it/tiny_vae.rs` |
 //! | 26, Runge–Kutta | [`exact::Problem::rk2`] | `src/exact.rs` | `tests/it/identities.rs` |
+//! | [importance-weighted bound](train::Trainer#method.evaluate), Burda et al. (2016) | [`train::ImportanceBound`] | `src/train/evaluate.rs` | `src/train/evaluate/tests.rs` |
 //! | bias and variance of an estimator | [`certify::certify`] | `src/certify.rs` | `tests/it/identities.rs` |
 //! | figure 1, table 1 | [`stats::Estimates`] | `examples/bias_variance.rs` | `tests/it/bias_variance.rs` |
 //!

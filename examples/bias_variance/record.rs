@@ -177,10 +177,8 @@ impl Line {
 pub fn save(lines: &[Line], path: &Path) -> Result<(), RunError> {
     let mut text = String::new();
     for line in lines {
-        let json = serde_json::to_string(line).map_err(|e| RunError {
-            message: format!("cannot write {}: {e}", path.display()),
-            argument: false,
-        })?;
+        let failed = |e| RunError::machine(format!("cannot write {}: {e}", path.display()));
+        let json = serde_json::to_string(line).map_err(failed)?;
         text += &json;
         text.push('\n');
     }

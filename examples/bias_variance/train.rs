@@ -1,6 +1,7 @@
 //! The checkpoints: a run of ReinMax, with a copy of its checkpoint kept every so many epochs.
 
 use crate::Schedule;
+use crate::reporter::Reporter;
 use crate::run::{self, End, Plan};
 use crate::run_dir::{RunDir, RunError};
 use crate::stop::Stop;
@@ -25,15 +26,21 @@ pub fn checkpoints(
     if schedule.kept().all(|epoch| file(dir, epoch).exists()) {
         return Ok(End::Done);
     }
-    let mut trainer = run::begin(&mut run_dir, config.clone(), data, true, schedule.quiet)?;
+    let mut trainer = match run::resume(&mut run_dir, config, data)? {
+        Some(trainer) => trainer,
+        None => Trainer::new(config.clone(), data)?,
+    };
+    let report = Reporter::new(schedule.quiet, schedule.epochs, &trainer);
     for epoch in schedule.kept() {
         let file = file(dir, epoch);
         if file.exists() {
             continue;
         }
         if trainer.history().len() < epoch {
-            let plan = Plan { epochs: epoch, checkpoint_every: None, stop, quiet: schedule.quiet };
+            let plan = Plan { epochs: epoch, checkpoint_every: None, stop, report: &report };
             if let End::Stopped(signal) = run::train(&mut run_dir, &mut trainer, data, &plan)? {
+                let place = run::place(&trainer);
+                eprintln!("stopped by a signal after {place}: saved in {}", dir.display());
                 return Ok(End::Stopped(signal));
             }
         }
@@ -44,7 +51,7 @@ pub fn checkpoints(
                 trainer.history().len(),
                 dir.display()
             );
-            return Err(RunError { message, argument: true });
+            return Err(RunError::argument(message));
         }
         trainer.checkpoint().save(&file)?;
     }
@@ -59,7 +66,7 @@ pub fn params(dir: &Path, epoch: usize, config: &TrainConfig, data: &Dataset) ->
     let checkpoint = Checkpoint::load(&file(dir, epoch))?;
     if &checkpoint.config != config || checkpoint.history.len() != epoch {
         let message = format!("{}: the checkpoint is of another run", file(dir, epoch).display());
-        return Err(RunError { message, argument: true });
+        return Err(RunError::argument(message));
     }
     Ok(checkpoint.params)
 }

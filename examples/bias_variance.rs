@@ -220,8 +220,11 @@ fn config(args: &Args, data: &Dataset) -> hardgrad::Result<TrainConfig> {
         config.build::<f32>()?;
     }
     let pixels = data.train.images().pixels_per_image();
-    let mut config =
-        TrainConfig { vae: VaeConfig { pixels, ..VaeConfig::paper(args.latent) }, ..TrainConfig::default() };
+    let mut config = TrainConfig {
+        vae: VaeConfig { pixels, ..VaeConfig::paper(args.latent) },
+        estimator: EstimatorConfig::ReinMax { tau: args.tau },
+        ..TrainConfig::default()
+    };
     if let Ok(run) = Preset::AsRun.run(EstimatorKind::ReinMax, args.latent) {
         (config.optimizer, config.lr) = (run.optimizer, run.lr);
     }

@@ -37,11 +37,10 @@ impl Report<'_> {
             (plan::figure(self.k), [cosine, relative_sd]),
             (plan::forms(self.k), [forms_cosine, forms_relative_sd]),
         ] {
-            let low = Scale::Linear { low: 0.0 };
             let y = "cosine of the mean of the draws and the exact gradient";
-            self.chart(y, low, &configs, |l| l.cosine, &out.join(names[0]))?;
+            self.chart(y, &configs, |l| l.cosine, &out.join(names[0]))?;
             let y = "relative standard deviation, |std| / |mean|";
-            self.chart(y, Scale::Log { floor: 1.0 }, &configs, |l| l.relative_sd, &out.join(names[1]))?;
+            self.chart(y, &configs, |l| l.relative_sd, &out.join(names[1]))?;
         }
         Ok(write_atomically(&out.join(table), self.tables().as_bytes())?)
     }
@@ -49,21 +48,23 @@ impl Report<'_> {
     fn chart(
         &self,
         y_label: &str,
-        y: Scale,
         configs: &[EstimatorConfig],
         number: Number,
         path: &Path,
     ) -> Result<(), RunError> {
         let series = configs.iter().map(|&config| {
             let at = |&epoch: &usize| (epoch as f64, self.mean(config, epoch, number).unwrap_or(f64::NAN));
-            Series { name: What::of(config).label(), points: self.epochs().iter().map(at).collect() }
+            Series {
+                name: What::of(config).label().replace("ReinMax-CV", "CV"),
+                points: self.epochs().iter().map(at).collect(),
+            }
         });
         let chart = Chart {
             title: self.run.clone(),
             x_label: "epoch".into(),
             y_label: y_label.into(),
             x: Scale::Linear { low: 0.0 },
-            y,
+            y: Scale::Linear { low: 0.0 },
             mark: Mark::Line,
             series: series.collect(),
         };

@@ -5,7 +5,7 @@ use hardgrad::data::{DIGITS_TEST, DIGITS_TRAIN, digits};
 use hardgrad::estimators::{Noise, ReinMax, SampleNode};
 use hardgrad::train::{Checkpoint, TrainConfig, Trainer};
 use hardgrad::vae::{LatentShape, Vae, VaeConfig};
-use hardgrad::{Mat, ParamGrads, ParamStore, Workspace, rng};
+use hardgrad::{ParamGrads, ParamStore, Workspace, rng};
 use serde_json::Value;
 use std::path::Path;
 use std::process::{Command, Output};

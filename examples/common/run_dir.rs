@@ -11,9 +11,10 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-const FILES: [&str; 6] = [
+const FILES: [&str; 7] = [
     "config.json",
     "metrics.jsonl",
+    "evaluation.json",
     "checkpoint.bin",
     "checkpoint.prev.bin",
     "reconstructions.png",

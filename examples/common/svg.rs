@@ -18,7 +18,7 @@ pub use axis::Scale;
 pub struct Series {
     /// For the legend.
     pub name: String,
-    /// (x, y); of a line by ascending x.
+    /// (x, y); of a line by ascending x. Where y is NaN there is a gap.
     pub points: Vec<(f64, f64)>,
 }
 
@@ -85,21 +85,22 @@ impl Chart {
         self.frame(&mut svg, &x, &y);
         let mut order: Vec<_> = self.series.iter().enumerate().collect();
         if self.mark == Mark::Line {
-            let end = |s: &Series| s.points.last().map_or(0.0, |p| p.1);
+            let end = |s: &Series| s.points.iter().rfind(|p| !p.1.is_nan()).map_or(0.0, |p| p.1);
             order.sort_by(|a, b| end(b.1).total_cmp(&end(a.1)));
         }
         for (row, (i, series)) in order.into_iter().enumerate() {
-            let points: Vec<_> =
-                series.points.iter().map(|p| [across(x.part(p.0)), up(y.part(p.1))]).collect();
+            let place = |p: &(f64, f64)| [across(x.part(p.0)), up(y.part(p.1))];
+            let pieces = series.points.split(|p| p.1.is_nan()).filter(|piece| !piece.is_empty());
+            let pieces = pieces.map(|piece| piece.iter().map(place).collect::<Vec<_>>());
             let [_, top, right, _] = PLOT;
             let (key, from) = (top + 12.0 + 22.0 * row as f64, right + 24.0);
             match self.mark {
                 Mark::Line => {
-                    line(&mut svg, i, &points);
+                    pieces.for_each(|points| line(&mut svg, i, &points));
                     line(&mut svg, i, &[[from, key], [from + 32.0, key]]);
                 }
                 Mark::Dot => {
-                    points.iter().for_each(|&p| dot(&mut svg, i, p));
+                    pieces.flatten().for_each(|p| dot(&mut svg, i, p));
                     dot(&mut svg, i, [from + 16.0, key]);
                 }
             }

@@ -242,3 +242,6 @@ impl ImportanceBound {
 fn mean(numbers: &[f64]) -> f64 {
     numbers.iter().sum::<f64>() / numbers.len() as f64
 }
+
+#[cfg(test)]
+mod tests;

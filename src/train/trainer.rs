@@ -95,6 +95,12 @@ impl Draws {
         self.noise.draw(&mut self.streams.rng(purpose, epoch as u64, step as u64), numbers);
     }
 
+    /// The Gumbel numbers of the last draw.
+    #[cfg(test)]
+    pub(super) fn gumbel(&self) -> &[f32] {
+        self.noise.gumbel()
+    }
+
     /// A sample from it.
     pub(super) fn sample(&self, categories: usize) -> SampleNode<'_, f32> {
         SampleNode::new(&self.sampler, &self.noise, categories)

@@ -13,11 +13,11 @@ const url = pathToFileURL(path.join(REPORT, 'report.html')).href;
 const FIGURES = [
   'difference-train',
   'difference-test',
-  ...['8x4-160', '4x24-160', '16x12-160', '8x16-10', '8x4-10', '8x4-10-forms', '8x4-160'].flatMap((id) =>
+  ...['8x4-160', '4x24-160', '16x12-160', '8x16-10', '8x4-10', '8x4-10-forms'].flatMap((id) =>
     ['train', 'test'].map((split) => `curves-${id}-${split}`),
   ),
   'beta-8x4-50-epochs-1-figure',
-  ...['cosine', 'relative-sd', 'bias-norm', 'covariance-trace'].map((id) => `bias-variance-${id}`),
+  ...['cosine', 'relative-sd', 'bias-norm', 'covariance-trace'].map((id) => `bias-variance-figure-1-${id}`),
 ];
 let browser;
 
@@ -104,11 +104,11 @@ test('each figure is there, has a name, axes and data within its frame', async (
 
 test('a number that does not exist is a gap in the line', async () => {
   const { page } = await open();
-  const lines = await page.$$eval('#bias-variance-cosine .line', (lines) =>
+  const lines = await page.$$eval('#bias-variance-figure-1-cosine .line', (lines) =>
     lines.map((line) => line.getAttribute('d').match(/M/g).length),
   );
   assert.deepEqual(lines.sort(), [1, 1, 1, 1, 2]);
-  assert.equal(await page.locator('#bias-variance-cosine .mark').count(), 5 * 11 - 1);
+  assert.equal(await page.locator('#bias-variance-figure-1-cosine .mark').count(), 5 * 11 - 1);
 });
 
 test('a difference lies where the axis says', async () => {

@@ -79,7 +79,7 @@ pub struct Figure {
 const WIDTH: f64 = 640.0;
 const HEIGHT: f64 = 400.0;
 /// The plot's left, top, right and bottom edge.
-const PLOT: [f64; 4] = [70.0, 40.0, 624.0, 338.0];
+const PLOT: [f64; 4] = [76.0, 40.0, 616.0, 338.0];
 
 impl Figure {
     /// The drawing. What leaves the axes' range, which is that of the points, is cut.

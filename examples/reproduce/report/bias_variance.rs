@@ -212,6 +212,12 @@ fn significant(mean: Mean) -> String {
     plus_minus(mean, digits.min(12))
 }
 
+/// Small numbers are drawn in thousandths, millionths and so on: this many powers of ten larger.
+fn power(numbers: impl Iterator<Item = f64>) -> i32 {
+    let largest = numbers.fold(0.0, |most: f64, x| most.max(x.abs()));
+    if largest == 0.0 || largest >= 0.1 { 0 } else { -3 * (largest.log10() / 3.0).floor() as i32 }
+}
+
 fn figure(
     quantity: &Quantity,
     (id, title): (&str, &str),
@@ -220,7 +226,10 @@ fn figure(
     epochs: &BTreeSet<usize>,
 ) -> Option<Figure> {
     let pairs = curves.iter().zip(looks);
-    let traces: Vec<_> = pairs.map(|(curve, &look)| curve.trace(quantity, look, epochs)).collect();
+    let mut traces: Vec<_> = pairs.map(|(curve, &look)| curve.trace(quantity, look, epochs)).collect();
+    let power = power(traces.iter().flat_map(|trace| &trace.points).map(|point| point.y));
+    traces.iter_mut().flat_map(|trace| &mut trace.points).for_each(|p| p.y *= 10f64.powi(power));
+    let unit = if power == 0 { String::new() } else { format!(", times 10^{power}") };
     let values = || traces.iter().flat_map(|trace| &trace.points).map(|p| p.y).filter(|y| !y.is_nan());
     let (low, high) = values().fold((f64::INFINITY, 0.0_f64), |(l, h), y| (l.min(y), h.max(y)));
     if !low.is_finite() {
@@ -238,7 +247,7 @@ fn figure(
         title: format!("{}; {title}", quantity.title),
         caption: format!("{}{}", quantity.note, if log { " Logarithmic." } else { "" }),
         x_label: "epochs trained".into(),
-        y_label: quantity.label.into(),
+        y_label: format!("{}{unit}", quantity.label),
         x: Scale::Whole,
         y,
         x_names: Vec::new(),

@@ -50,7 +50,7 @@ const QUANTITIES: [Quantity; 4] = [
     Quantity {
         id: "bias-norm",
         title: "Norm of the bias: mean of the draws less the exact gradient",
-        label: "bias, nats a logit",
+        label: "bias, nats/logit",
         note: "The noise that is left in the mean raises it.",
         value: |line| line.bias_norm,
         error: |_| None,
@@ -58,7 +58,7 @@ const QUANTITIES: [Quantity; 4] = [
     Quantity {
         id: "covariance-trace",
         title: "Trace of the covariance of one draw",
-        label: "trace, nats² a logit²",
+        label: "trace, nats²/logit²",
         note: "Unlike the relative sd it does not fall where the mean grows.",
         value: |line| line.covariance_trace,
         error: |_| None,
@@ -205,11 +205,17 @@ impl Curve {
     }
 }
 
-/// Three decimals, or three digits where that would leave none.
+/// Three decimals, or three digits where those would leave fewer.
 fn significant(mean: Mean) -> String {
-    let small = mean.mean.abs() < 0.1 && mean.mean != 0.0;
-    let digits = if small { (2.0 - mean.mean.abs().log10().floor()) as usize } else { 3 };
-    plus_minus(mean, digits.min(12))
+    let size = mean.mean.abs();
+    if size == 0.0 || size >= 0.1 {
+        return plus_minus(mean, 3);
+    }
+    if size < 1e-4 {
+        let error = mean.error.map(|error| format!(" ± {error:.1e}"));
+        return format!("{:.2e}", mean.mean) + &error.unwrap_or_default();
+    }
+    plus_minus(mean, (2.0 - size.log10().floor()) as usize)
 }
 
 /// Small numbers are drawn in thousandths, millionths and so on: this many powers of ten larger.

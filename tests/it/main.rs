@@ -18,6 +18,7 @@ mod kill;
 mod memory;
 mod new_user;
 mod optimizers;
+mod report;
 mod reproduce;
 mod targets;
 mod tiny_vae;

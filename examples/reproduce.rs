@@ -5,6 +5,7 @@
 //! cargo run --release --example reproduce -- run --out runs/tables      # stop it at any time; the same command goes on
 //! cargo run --release --example reproduce -- status --out runs/tables
 //! cargo run --release --example reproduce -- merge --out runs/tables    # → runs/tables/results.jsonl
+//! cargo run --release --example reproduce -- report --out runs/tables   # → runs/tables/report/report.html
 //! ```
 //!
 //! `--out` holds `manifest.jsonl`, a line for each run; `runs/ID/`, what `train_vae` leaves of a run and, when it is over,
@@ -35,6 +36,8 @@ mod plan;
 mod preset;
 #[path = "common/progress.rs"]
 mod progress;
+#[path = "reproduce/report/mod.rs"]
+mod report;
 #[path = "reproduce/result.rs"]
 mod result;
 #[path = "common/run.rs"]
@@ -96,6 +99,14 @@ enum Command {
     Status {
         #[command(flatten)]
         out: Out,
+    },
+    /// Write the paper's tables and figures from results.jsonl, beside the published numbers, into OUT/report
+    Report {
+        #[command(flatten)]
+        out: Out,
+        /// What `bias_variance` measured, a JSON line an estimator and checkpoint
+        #[arg(long, value_name = "FILE")]
+        bias_variance: Option<PathBuf>,
     },
 }
 
@@ -164,6 +175,7 @@ fn main() -> ExitCode {
         Command::Run(args) => run_all(&args),
         Command::Merge { out, from } => merge(&out.out, &from),
         Command::Status { out } => status(&out.out),
+        Command::Report { out, bias_variance } => report(&out.out, bias_variance.as_deref()),
     };
     done.unwrap_or_else(|e| {
         eprintln!("error: {}", e.message);
@@ -275,6 +287,12 @@ fn merge(out: &Path, from: &[PathBuf]) -> Result<ExitCode, RunError> {
         merged.problems.len()
     );
     Ok(ExitCode::from(u8::from(!merged.problems.is_empty())))
+}
+
+fn report(out: &Path, bias_variance: Option<&Path>) -> Result<ExitCode, RunError> {
+    let page = report::write(out, bias_variance).map_err(RunError::argument)?;
+    println!("{}", page.display());
+    Ok(ExitCode::SUCCESS)
 }
 
 fn status(out: &Path) -> Result<ExitCode, RunError> {

@@ -38,7 +38,7 @@ pub fn read_result(file: &Path) -> Result<Option<RunResult>, String> {
 pub fn state(run: &Run, out: &Path) -> State {
     let directory = run.directory(out);
     match read_result(&directory.join("result.json")) {
-        Ok(Some(result)) if result.run != *run => {
+        Ok(Some(result)) if !result.run.is(run) => {
             let file = directory.join("result.json");
             return State::Damaged(format!("{}: it is of the run {}", file.display(), result.run.id));
         }
@@ -104,7 +104,7 @@ impl Merged {
     }
 
     fn add(&mut self, manifest: &Manifest, result: RunResult, place: &Path) {
-        if !manifest.runs.contains(&result.run) {
+        if !manifest.runs.iter().any(|run| run.is(&result.run)) {
             self.strangers += 1;
             return;
         }

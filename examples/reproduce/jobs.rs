@@ -89,7 +89,7 @@ impl Jobs<'_> {
         let directory = run.directory(self.out);
         // A damaged result is made again from the checkpoint.
         if let Ok(Some(result)) = read_result(&directory.join("result.json"))
-            && result.run == *run
+            && result.run.is(run)
         {
             board.found_complete(run);
             return Ok(Ended::Over { diverged: result.diverged.is_some() });
@@ -113,9 +113,15 @@ impl Jobs<'_> {
             Err(e) if e.fault == Fault::Diverged => Some(e.message),
             Err(e) => return Err(e),
         };
-        let evaluation = match diverged {
-            None => Some(trainer.evaluate(self.importance_samples)?),
-            Some(_) => None,
+        let evaluation = if diverged.is_none() {
+            let go_on = || self.stop.signal().is_none();
+            let measured = trainer.evaluate_while(self.importance_samples, &mut |_| go_on())?;
+            if measured.is_none() {
+                return Ok(Ended::Stopped);
+            }
+            measured
+        } else {
+            None
         };
         let provenance = Provenance::here(self.threads, dir.seconds.iter().copied().sum());
         let result = RunResult::new(run, &trainer, diverged, evaluation, provenance);

@@ -36,6 +36,11 @@ impl Run {
         self.id == id(&self.config, &self.dataset, self.epochs)
     }
 
+    /// Whether both are the same run: the name does not matter.
+    pub fn is(&self, other: &Self) -> bool {
+        (&self.config, &self.dataset, self.epochs) == (&other.config, &other.dataset, other.epochs)
+    }
+
     /// Where its files are.
     pub fn directory(&self, out: &Path) -> PathBuf {
         out.join("runs").join(&self.id)
@@ -67,6 +72,8 @@ pub fn describe(estimator: &EstimatorConfig) -> String {
     let fields = serde_json::to_value(estimator).expect("numbers and names are JSON");
     if let Some(fields) = fields.as_object().and_then(|variant| variant.values().next()?.as_object()) {
         for (key, value) in fields {
+            // A variant with a number in it, such as a gap, is that number.
+            let value = value.as_object().and_then(|variant| variant.values().next()).unwrap_or(value);
             match value.as_str() {
                 Some(name) => text.push_str(&format!(" {name}")),
                 None => text.push_str(&format!(" {key} {value}")),
@@ -118,7 +125,7 @@ impl Manifest {
         for run in runs {
             match self.runs.iter().find(|r| r.id == run.id) {
                 None => self.runs.push(run),
-                Some(held) if *held == run => {}
+                Some(held) if held.is(&run) => {}
                 Some(held) => {
                     let message = format!("{} and {} have the same id, {}", held.name, run.name, run.id);
                     return Err(RunError::machine(message));

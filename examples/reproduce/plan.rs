@@ -55,7 +55,7 @@ pub struct Selection {
     #[arg(long, value_name = "CxL,..", value_delimiter = ',')]
     configs: Option<Vec<LatentShape>>,
     /// Values of beta [default: figure 2's]
-    #[arg(long, value_name = "F,..", value_delimiter = ',', allow_negative_numbers = true)]
+    #[arg(long, value_name = "F,..", value_delimiter = ',', allow_hyphen_values = true)]
     betas: Option<Vec<f64>>,
     /// Seeds 0 to N-1 [default: the paper's number]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1000))]
@@ -82,15 +82,19 @@ pub fn runs(
     let epochs = selection.epochs.map_or(epochs, |n| n as usize);
     let mut runs = Vec::new();
     for seed in 0..selection.seeds.unwrap_or(seeds) {
-        for &latent in &latents(experiment, selection)? {
+        for &latent in &latents(experiment, selection).map_err(wrong)? {
             for config in configs(experiment, selection, latent)? {
                 let vae = VaeConfig { pixels, ..VaeConfig::paper(latent) };
-                let config = TrainConfig { vae, seed, ..config }.validated()?;
+                let config = TrainConfig { vae, seed, ..config }.validated().map_err(wrong)?;
                 runs.push(Run::new(config, dataset.clone(), epochs));
             }
         }
     }
     Ok(runs)
+}
+
+fn wrong(e: hardgrad::Error) -> RunError {
+    RunError::argument(e.to_string())
 }
 
 fn latents(experiment: Experiment, selection: &Selection) -> hardgrad::Result<Vec<LatentShape>> {
@@ -108,8 +112,8 @@ fn configs(
     latent: LatentShape,
 ) -> Result<Vec<TrainConfig>, RunError> {
     let preset = Preset::from(selection.preset);
-    let of = |kind| -> hardgrad::Result<TrainConfig> {
-        let run = preset.run(kind, latent)?;
+    let of = |kind| -> Result<TrainConfig, RunError> {
+        let run = preset.run(kind, latent).map_err(wrong)?;
         Ok(TrainConfig {
             estimator: run.estimator,
             optimizer: run.optimizer,

@@ -100,7 +100,8 @@ impl RunResult {
 
     /// The same numbers, wherever they come from.
     pub fn agrees_with(&self, other: &Self) -> bool {
-        (&self.run, &self.history, &self.diverged, &self.evaluation)
-            == (&other.run, &other.history, &other.diverged, &other.evaluation)
+        self.run.is(&other.run)
+            && (&self.history, &self.diverged, &self.evaluation)
+                == (&other.history, &other.diverged, &other.evaluation)
     }
 }

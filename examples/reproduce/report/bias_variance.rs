@@ -286,13 +286,14 @@ fn table(quantity: &Quantity, curves: &[Curve], epochs: &BTreeSet<usize>) -> Tab
 
 /// Figure 1's cosines and table 1's deviations beside ours.
 fn beside(curves: &[Curve], published: &[Published]) -> Option<Block> {
+    let k = curves.iter().find_map(|curve| curve.what.k).unwrap_or(1);
     let mut rows = Vec::new();
     for theirs in published.iter().filter(|p| p.split.is_none()) {
-        let quantity = if theirs.source == "figure-1" { &QUANTITIES[0] } else { &QUANTITIES[1] };
+        let figure = theirs.source == "figure-1";
+        let quantity = if figure { &QUANTITIES[0] } else { &QUANTITIES[1] };
+        let configs = if figure { plan::figure(k) } else { plan::table() };
         let fits = |curve: &&Curve| {
-            let form = curve.what.form.as_deref();
-            let published_form = curve.kind != EstimatorKind::ReinMaxCv || form == Some("author-code");
-            curve.kind == theirs.method && curve.what.tau == theirs.at && published_form
+            curve.kind == theirs.method && configs.iter().any(|&config| curve.what.is(config))
         };
         for curve in curves.iter().filter(fits) {
             let Some(here) = curve.mean(quantity, theirs.epoch) else { continue };
@@ -314,7 +315,8 @@ fn beside(curves: &[Curve], published: &[Published]) -> Option<Block> {
     let table = Table {
         id: "bias-variance-published".into(),
         title: "Beside the published figure 1 and table 1".into(),
-        note: "Figure 1's numbers are the stored ones; their sd over seeds is about 0.1. Their batch, seeds and checkpoints are not ours."
+        note: "Figure 1's numbers are the stored ones; their sd over seeds is about 0.1. The figure's caption has \
+               ReinMax-CV at τ 0.1; τ 1 stands here too. Their batch, seeds and checkpoints are not ours."
             .into(),
         columns: columns.map(str::to_owned).to_vec(),
         labels: 4,

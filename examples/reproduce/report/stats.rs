@@ -32,8 +32,8 @@ pub struct Comparison {
     pub difference: f64,
     /// √(se² + se²), if both are known.
     pub combined: Option<f64>,
-    /// Beyond what the runs' spread explains: see [`Comparison::new`].
-    pub far: bool,
+    /// Whether it is beyond what the runs' spread explains, if that is known: see [`Comparison::new`].
+    pub far: Option<bool>,
 }
 
 impl Comparison {
@@ -44,8 +44,9 @@ impl Comparison {
         let both = |error: f64| published.error.map(|other| error.hypot(other));
         let combined = here.error.and_then(both);
         let of_one_seed = published.error.map(|error| error * (published.n as f64).sqrt());
-        let spread = combined.or_else(|| of_one_seed.and_then(both)).unwrap_or(0.0);
-        Self { difference, combined, far: difference.abs() > (3.0 * spread).max(1.0) }
+        let spread = combined.or_else(|| of_one_seed.and_then(both));
+        let far = spread.map(|spread| difference.abs() > (3.0 * spread).max(1.0));
+        Self { difference, combined, far }
     }
 
     /// The difference in combined standard errors.

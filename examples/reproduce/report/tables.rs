@@ -154,7 +154,9 @@ impl<'a> Context<'a> {
     ) {
         for (row, kind) in rows.iter_mut().filter(|row| row[1].text == "here").zip(TABLE_METHODS) {
             for (cell, latent) in row.iter_mut().skip(2).zip(table_latents()) {
-                if pair(kind, latent).is_some_and(|(here, theirs)| Comparison::new(here, theirs).far) {
+                if pair(kind, latent)
+                    .is_some_and(|(here, theirs)| Comparison::new(here, theirs).far == Some(true))
+                {
                     cell.far = true;
                     cell.text += " †";
                 }
@@ -230,7 +232,7 @@ impl<'a> Context<'a> {
 /// Below the tables of differences.
 pub const DIFFERENCES: &str = "Difference: here less published, in nats and in combined standard errors √(se² + published se²). \
     “beyond”: more than both 3 combined standard errors and 1 nat; where there is one run only, the published seeds' sd stands in for \
-    its standard error there.";
+    its standard error there, and where that is not known there is no verdict.";
 
 /// All cells of the tables, row by row.
 pub fn cells() -> impl Iterator<Item = (EstimatorKind, LatentShape)> {
@@ -251,8 +253,8 @@ pub fn beside(here: Mean, theirs: Mean) -> Vec<Cell> {
         or_none(comparison.errors(), |x| signed(x, 1)),
     ];
     let mut cells: Vec<Cell> = texts.into_iter().map(Cell::from).collect();
-    let verdict = if comparison.far { "beyond" } else { "within" };
-    cells.push(Cell { far: comparison.far, ..verdict.into() });
+    let verdict = comparison.far.map_or(NONE, |far| if far { "beyond" } else { "within" });
+    cells.push(Cell { far: comparison.far == Some(true), ..verdict.into() });
     cells
 }
 

@@ -28,7 +28,7 @@ impl Board {
         let epochs = runs.iter().map(|run| run.epochs).sum();
         let bars = std::io::stderr().is_terminal().then(|| {
             let bars = MultiProgress::new();
-            let all = bars.add(bar(epochs as u64, "all runs   {bar:32} {pos}/{len} epochs  {msg}"));
+            let all = bars.add(bar(epochs as u64, "  {bar:20} {pos}/{len} epochs of all runs  {wide_msg}"));
             (bars, all)
         });
         Self {
@@ -59,7 +59,7 @@ impl Board {
             format!("goes on after epoch {before}, step {step} of {steps}")
         };
         let bar = self.bars.as_ref().map(|(bars, _)| {
-            bars.add(bar(run.epochs as u64, "  {bar:32} {pos}/{len} epochs  {msg}"))
+            bars.add(bar(run.epochs as u64, "  {bar:20} {pos}/{len}  {wide_msg}"))
                 .with_position(before as u64)
                 .with_message(run.name.clone())
         });

@@ -7,6 +7,9 @@ use std::fmt::Write as _;
 /// The number of colours and shapes.
 pub const HUES: usize = 7;
 
+/// The last [`Look::variant`] that looks different.
+pub const LAST_VARIANT: usize = 3;
+
 /// How a trace looks: one hue and shape a method, in all figures, and a variant for its forms.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Look {
@@ -76,7 +79,7 @@ pub struct Figure {
 const WIDTH: f64 = 640.0;
 const HEIGHT: f64 = 400.0;
 /// The plot's left, top, right and bottom edge.
-const PLOT: [f64; 4] = [70.0, 40.0, 624.0, 338.0];
+const PLOT: [f64; 4] = [76.0, 40.0, 616.0, 338.0];
 
 impl Figure {
     /// The drawing. What leaves the axes' range, which is that of the points, is cut.
@@ -148,7 +151,7 @@ impl Place {
 
 impl Trace {
     fn classes(&self) -> String {
-        format!("hue-{} variant-{}", self.look.hue % HUES, self.look.variant.min(3))
+        format!("hue-{} variant-{}", self.look.hue % HUES, self.look.variant.min(LAST_VARIANT))
     }
 
     /// The band, in as many pieces as its gaps leave.

@@ -63,7 +63,7 @@ impl Sweep<'_> {
     }
 
     fn figure(&self, context: &Context<'_>, id: String) -> Figure {
-        let mut traces = Vec::new();
+        let mut traces: Vec<_> = self.forms().map(|form| self.trace(form)).collect();
         let published = self.published(context);
         if !published.is_empty() {
             let points = published.iter().map(|&(x, y)| Point {
@@ -75,9 +75,6 @@ impl Sweep<'_> {
             let look = Look { hue: 2, variant: 1 };
             let name = "published (author-code, 5 seeds)".into();
             traces.push(Trace { name, look, points: points.collect(), band: vec![], line: false, marks: 1 });
-        }
-        for form in self.forms() {
-            traces.push(self.trace(form));
         }
         Figure {
             id,

@@ -1,41 +1,24 @@
 //! Figure 1 and table 1: how far the estimators' mean is from the exact gradient, and how far they scatter.
 
+#[path = "../../bias_variance/plan.rs"]
+#[allow(dead_code)] // what is measured is chosen there
+mod plan;
+#[path = "../../bias_variance/record.rs"]
+#[allow(dead_code)] // and written there
+mod record;
+
 use super::document::{Block, Cell, NONE, Table, decimals, or_none, signed};
-use super::groups::{look, method};
+use super::groups::{TABLE_METHODS, look, method};
 use super::load::lines;
 use super::published::Published;
 use super::stats::Mean;
 use super::tables::plus_minus;
 use crate::svg::Scale;
-use crate::svg::figure::{Figure, Look, Point, Trace};
-use hardgrad::estimators::EstimatorKind;
-use serde::Deserialize;
+use crate::svg::figure::{Figure, LAST_VARIANT, Look, Point, Trace};
+use hardgrad::estimators::{EstimatorConfig, EstimatorKind};
+use record::{Line, What};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-
-/// A line of the file: an estimator at a checkpoint.
-#[derive(Clone, Debug, Deserialize)]
-struct Line {
-    epoch: usize,
-    estimator: String,
-    form: Option<String>,
-    tau: Option<f64>,
-    eta: Option<f64>,
-    lambda: Option<f64>,
-    rao_tau: Option<f64>,
-    beta: Option<f64>,
-    draws: usize,
-    k: Option<usize>,
-    batch: usize,
-    seed: u64,
-    precision: Option<String>,
-    cosine: Option<f64>,
-    cosine_se: Option<f64>,
-    relative_sd: Option<f64>,
-    relative_sd_se: Option<f64>,
-    covariance_trace: Option<f64>,
-    bias_norm: Option<f64>,
-}
 
 /// A quantity of the lines.
 struct Quantity {
@@ -67,7 +50,7 @@ const QUANTITIES: [Quantity; 4] = [
     Quantity {
         id: "bias-norm",
         title: "Norm of the bias: mean of the draws less the exact gradient",
-        label: "bias, nats a logit",
+        label: "bias, nats/logit",
         note: "The noise that is left in the mean raises it.",
         value: |line| line.bias_norm,
         error: |_| None,
@@ -75,7 +58,7 @@ const QUANTITIES: [Quantity; 4] = [
     Quantity {
         id: "covariance-trace",
         title: "Trace of the covariance of one draw",
-        label: "trace, nats² a logit²",
+        label: "trace, nats²/logit²",
         note: "Unlike the relative sd it does not fall where the mean grows.",
         value: |line| line.covariance_trace,
         error: |_| None,
@@ -85,10 +68,9 @@ const QUANTITIES: [Quantity; 4] = [
 /// What was measured of one estimator with one setting.
 struct Curve {
     name: String,
-    look: Look,
     kind: EstimatorKind,
-    form: Option<String>,
-    tau: Option<f64>,
+    /// Of its first line.
+    what: What,
     /// By epoch, then by seed.
     lines: BTreeMap<usize, BTreeMap<u64, Line>>,
 }
@@ -98,103 +80,120 @@ pub fn blocks(path: &Path, published: &[Published]) -> Result<Vec<Block>, String
     let curves = curves(path)?;
     let all = || curves.iter().flat_map(|curve| curve.lines.values().flat_map(BTreeMap::values));
     let list = |values: BTreeSet<usize>| values.iter().map(usize::to_string).collect::<Vec<_>>().join(" or ");
-    let seeds: BTreeSet<u64> = all().map(|line| line.seed).collect();
-    let (draws, batch) = (list(all().map(|l| l.draws).collect()), list(all().map(|l| l.batch).collect()));
+    let seeds: BTreeSet<u64> = all().map(|line| line.what.seed).collect();
+    let draws = list(all().map(|line| line.what.draws).collect());
+    let batch = list(all().map(|line| line.what.batch).collect());
     let about = format!(
         "Gradients of the cross-entropy part with respect to the logits, at fixed parameters and a fixed batch of {batch} images; \
-         {draws} draws of each estimator, {} of training. A number that does not exist is a gap, and is never bridged.",
+         {draws} draws of each estimator, {} of training. A number that does not exist, for one seed or more, is a gap, and is never \
+         bridged.",
         super::document::count(seeds.len(), "seed")
     );
-    let epochs: BTreeSet<usize> = all().map(|line| line.epoch).collect();
-    let figures = QUANTITIES.iter().filter_map(|quantity| figure(quantity, &curves, &epochs));
-    let tables = QUANTITIES.iter().map(|quantity| Block::Table(table(quantity, &curves, &epochs)));
-    let mut blocks = vec![Block::Text(about), Block::Figures(figures.collect())];
-    blocks.extend(tables);
+    let epochs: BTreeSet<usize> = all().map(|line| line.what.epoch).collect();
+    let mut blocks = vec![Block::Text(about)];
+    for (id, title, set) in sets(&curves) {
+        let looks = looks(&set);
+        let figure = |quantity| figure(quantity, (id, title), &set, &looks, &epochs);
+        let figures: Vec<_> = QUANTITIES.iter().filter_map(figure).collect();
+        if !figures.is_empty() {
+            blocks.push(Block::Figures(figures));
+        }
+    }
+    blocks.extend(QUANTITIES.iter().map(|quantity| Block::Table(table(quantity, &curves, &epochs))));
     blocks.extend(beside(&curves, published));
     Ok(blocks)
 }
+
+/// The curves of figure 1, those that tell the forms of ReinMax-CV apart, and the others if a figure can hold them.
+fn sets(curves: &[Curve]) -> Vec<(&'static str, &'static str, Vec<&Curve>)> {
+    let k = curves.iter().find_map(|curve| curve.what.k).unwrap_or(1);
+    let of = |configs: &[EstimatorConfig]| -> Vec<&Curve> {
+        curves.iter().filter(|curve| configs.iter().any(|&config| curve.what.is(config))).collect()
+    };
+    let (figure, forms) = (of(&plan::figure(k)), of(&plan::forms(k)));
+    let is_in = |set: &[&Curve], curve: &Curve| set.iter().any(|other| other.name == curve.name);
+    let others: Vec<_> =
+        curves.iter().filter(|curve| !is_in(&figure, curve) && !is_in(&forms, curve)).collect();
+    let mut sets = vec![("figure-1", "methods of figure 1", figure)];
+    if forms.iter().any(|curve| !is_in(&sets[0].2, curve)) {
+        sets.push(("forms", "forms of ReinMax-CV, blends", forms));
+    }
+    if others.len() <= MOST_OTHERS {
+        sets.push(("others", "others", others));
+    }
+    sets.retain(|(.., set)| !set.is_empty());
+    sets
+}
+
+/// More curves than this are in the tables only.
+const MOST_OTHERS: usize = 8;
 
 fn curves(path: &Path) -> Result<Vec<Curve>, String> {
     let mut curves: Vec<Curve> = Vec::new();
     for (number, text) in lines(path)? {
         let at = |what: String| format!("{}, line {number}: {what}", path.display());
         let line: Line = serde_json::from_str(&text).map_err(|e| at(format!("not a measurement: {e}")))?;
-        let kind: EstimatorKind = line.estimator.parse().map_err(|e: hardgrad::Error| at(e.to_string()))?;
-        let name = line.name(kind);
-        let curve = match curves.iter_mut().position(|curve| curve.name == name) {
-            Some(i) => &mut curves[i],
-            None => {
-                let (form, tau) = (line.form.clone(), line.tau);
-                curves.push(Curve { name, look: look(kind), kind, form, tau, lines: BTreeMap::new() });
-                curves.last_mut().ok_or("no curve")?
-            }
-        };
-        let (epoch, seed) = (line.epoch, line.seed);
-        if curve.lines.entry(epoch).or_default().insert(seed, line).is_some() {
-            return Err(at(format!(
-                "{} at epoch {epoch}, seed {seed} stands in an earlier line already",
-                curve.name
-            )));
+        let kind: EstimatorKind =
+            line.what.estimator.parse().map_err(|e: hardgrad::Error| at(e.to_string()))?;
+        let (name, what) = (name(&line.what, kind), line.what.clone());
+        let i = curves.iter().position(|curve| curve.name == name).unwrap_or_else(|| {
+            curves.push(Curve { name, kind, what: what.clone(), lines: BTreeMap::new() });
+            curves.len() - 1
+        });
+        let curve = &mut curves[i];
+        if curve.lines.entry(what.epoch).or_default().insert(what.seed, line).is_some() {
+            let What { epoch, seed, .. } = what;
+            let earlier = "stands in an earlier line already";
+            return Err(at(format!("{} at epoch {epoch}, seed {seed} {earlier}", curve.name)));
         }
     }
     if curves.is_empty() {
         return Err(format!("{}: there is no measurement in it", path.display()));
     }
-    let order =
-        |kind| super::groups::TABLE_METHODS.iter().rev().position(|&k| k == kind).unwrap_or(usize::MAX);
+    let order = |kind| TABLE_METHODS.iter().rev().position(|&k| k == kind).unwrap_or(usize::MAX);
     curves.sort_by(|a, b| (order(a.kind), &a.name).cmp(&(order(b.kind), &b.name)));
-    distinct(&mut curves);
     Ok(curves)
 }
 
-/// Gives the settings of one method different variants of its look.
-fn distinct(curves: &mut [Curve]) {
-    let mut taken = BTreeSet::new();
-    for curve in curves {
-        while curve.look.variant < 3 && taken.contains(&curve.look) {
-            curve.look.variant += 1;
-        }
-        taken.insert(curve.look);
+/// Method and setting: equal for the lines of one curve.
+fn name(what: &What, kind: EstimatorKind) -> String {
+    let mut name = method(kind).to_owned();
+    if let Some(form) = &what.form {
+        name += &format!(" {form}");
     }
+    for (symbol, value) in [("λ", what.lambda), ("τ", what.tau), ("Rao's τ", what.rao_tau), ("η", what.eta)]
+    {
+        name += &value.map_or_else(String::new, |value| format!(", {symbol} {value}"));
+    }
+    name += &what.k.map_or_else(String::new, |k| format!(", K {k}"));
+    if what.precision == "f32" { name } else { format!("{name}, {}", what.precision) }
 }
 
-impl Line {
-    /// Method and setting: equal for the lines of one curve. What only says how well it was measured belongs to it as well.
-    fn name(&self, kind: EstimatorKind) -> String {
-        let mut name = method(kind).to_owned();
-        if let Some(form) = &self.form {
-            name += &format!(" {form}");
+/// The methods' looks, with another variant for each further setting of a method.
+fn looks(curves: &[&Curve]) -> Vec<Look> {
+    let mut taken = BTreeSet::new();
+    let distinct = |curve: &&Curve| {
+        let mut look = look(curve.kind);
+        while look.variant < LAST_VARIANT && taken.contains(&look) {
+            look.variant += 1;
         }
-        let numbers = [
-            ("λ", self.lambda),
-            ("τ", self.tau),
-            ("Rao's τ", self.rao_tau),
-            ("η", self.eta),
-            ("β", self.beta),
-        ];
-        for (symbol, value) in numbers {
-            name += &value.map_or_else(String::new, |value| format!(", {symbol} {value}"));
-        }
-        name += &self.k.map_or_else(String::new, |k| format!(", K {k}"));
-        match self.precision.as_deref() {
-            None | Some("f32") => name,
-            Some(precision) => format!("{name}, {precision}"),
-        }
-    }
+        taken.insert(look);
+        look
+    };
+    curves.iter().map(distinct).collect()
 }
 
 impl Curve {
-    /// Over the seeds; the measurement's own standard error if there is one seed.
+    /// Over the seeds, if each has the number; the measurement's own standard error if there is one seed.
     fn mean(&self, quantity: &Quantity, epoch: usize) -> Option<Mean> {
         let lines = self.lines.get(&epoch)?;
-        let numbers: Vec<_> =
-            lines.values().filter_map(|line| Some((line, (quantity.value)(line)?))).collect();
-        let mean = Mean::of(&numbers.iter().map(|(_, x)| *x).collect::<Vec<_>>())?;
-        let own = numbers.first().and_then(|(line, _)| (quantity.error)(line));
+        let numbers: Option<Vec<f64>> = lines.values().map(quantity.value).collect();
+        let mean = Mean::of(&numbers?)?;
+        let own = lines.values().next().and_then(quantity.error);
         Some(Mean { error: mean.error.or(own), ..mean })
     }
 
-    fn trace(&self, quantity: &Quantity, epochs: &BTreeSet<usize>) -> Trace {
+    fn trace(&self, quantity: &Quantity, look: Look, epochs: &BTreeSet<usize>) -> Trace {
         let mut points = Vec::new();
         for &epoch in epochs {
             let mean = self.mean(quantity, epoch);
@@ -202,19 +201,41 @@ impl Curve {
             let note = mean.map(|mean| format!("{}, epoch {epoch}: {}", self.name, significant(mean)));
             points.push(Point { x: epoch as f64, y, error: 0.0, note: note.unwrap_or_default() });
         }
-        Trace { name: self.name.clone(), look: self.look, points, band: vec![], line: true, marks: 1 }
+        Trace { name: self.name.clone(), look, points, band: vec![], line: true, marks: 1 }
     }
 }
 
-/// Three decimals, or three digits where that would leave none.
+/// Three decimals, or three digits where those would leave fewer.
 fn significant(mean: Mean) -> String {
-    let small = mean.mean.abs() < 0.1 && mean.mean != 0.0;
-    let digits = if small { (2.0 - mean.mean.abs().log10().floor()) as usize } else { 3 };
-    plus_minus(mean, digits.min(12))
+    let size = mean.mean.abs();
+    if size == 0.0 || size >= 0.1 {
+        return plus_minus(mean, 3);
+    }
+    if size < 1e-4 {
+        let error = mean.error.map(|error| format!(" ± {error:.1e}"));
+        return format!("{:.2e}", mean.mean) + &error.unwrap_or_default();
+    }
+    plus_minus(mean, (2.0 - size.log10().floor()) as usize)
 }
 
-fn figure(quantity: &Quantity, curves: &[Curve], epochs: &BTreeSet<usize>) -> Option<Figure> {
-    let traces: Vec<_> = curves.iter().map(|curve| curve.trace(quantity, epochs)).collect();
+/// Small numbers are drawn in thousandths, millionths and so on: this many powers of ten larger.
+fn power(numbers: impl Iterator<Item = f64>) -> i32 {
+    let largest = numbers.fold(0.0, |most: f64, x| most.max(x.abs()));
+    if largest == 0.0 || largest >= 0.1 { 0 } else { -3 * (largest.log10() / 3.0).floor() as i32 }
+}
+
+fn figure(
+    quantity: &Quantity,
+    (id, title): (&str, &str),
+    curves: &[&Curve],
+    looks: &[Look],
+    epochs: &BTreeSet<usize>,
+) -> Option<Figure> {
+    let pairs = curves.iter().zip(looks);
+    let mut traces: Vec<_> = pairs.map(|(curve, &look)| curve.trace(quantity, look, epochs)).collect();
+    let power = power(traces.iter().flat_map(|trace| &trace.points).map(|point| point.y));
+    traces.iter_mut().flat_map(|trace| &mut trace.points).for_each(|p| p.y *= 10f64.powi(power));
+    let unit = if power == 0 { String::new() } else { format!(", times 10^{power}") };
     let values = || traces.iter().flat_map(|trace| &trace.points).map(|p| p.y).filter(|y| !y.is_nan());
     let (low, high) = values().fold((f64::INFINITY, 0.0_f64), |(l, h), y| (l.min(y), h.max(y)));
     if !low.is_finite() {
@@ -228,11 +249,11 @@ fn figure(quantity: &Quantity, curves: &[Curve], epochs: &BTreeSet<usize>) -> Op
         Scale::Linear { low: 0.0 }
     };
     Some(Figure {
-        id: format!("bias-variance-{}", quantity.id),
-        title: quantity.title.into(),
+        id: format!("bias-variance-{id}-{}", quantity.id),
+        title: format!("{}; {title}", quantity.title),
         caption: format!("{}{}", quantity.note, if log { " Logarithmic." } else { "" }),
         x_label: "epochs trained".into(),
-        y_label: quantity.label.into(),
+        y_label: format!("{}{unit}", quantity.label),
         x: Scale::Whole,
         y,
         x_names: Vec::new(),
@@ -265,13 +286,14 @@ fn table(quantity: &Quantity, curves: &[Curve], epochs: &BTreeSet<usize>) -> Tab
 
 /// Figure 1's cosines and table 1's deviations beside ours.
 fn beside(curves: &[Curve], published: &[Published]) -> Option<Block> {
+    let k = curves.iter().find_map(|curve| curve.what.k).unwrap_or(1);
     let mut rows = Vec::new();
     for theirs in published.iter().filter(|p| p.split.is_none()) {
-        let quantity = if theirs.source == "figure-1" { &QUANTITIES[0] } else { &QUANTITIES[1] };
+        let figure = theirs.source == "figure-1";
+        let quantity = if figure { &QUANTITIES[0] } else { &QUANTITIES[1] };
+        let configs = if figure { plan::figure(k) } else { plan::table() };
         let fits = |curve: &&Curve| {
-            let form = curve.form.as_deref();
-            let published_form = curve.kind != EstimatorKind::ReinMaxCv || form == Some("author-code");
-            curve.kind == theirs.method && curve.tau == theirs.at && published_form
+            curve.kind == theirs.method && configs.iter().any(|&config| curve.what.is(config))
         };
         for curve in curves.iter().filter(fits) {
             let Some(here) = curve.mean(quantity, theirs.epoch) else { continue };
@@ -293,7 +315,8 @@ fn beside(curves: &[Curve], published: &[Published]) -> Option<Block> {
     let table = Table {
         id: "bias-variance-published".into(),
         title: "Beside the published figure 1 and table 1".into(),
-        note: "Figure 1's numbers are the stored ones; their sd over seeds is about 0.1. Their batch, seeds and checkpoints are not ours."
+        note: "Figure 1's numbers are the stored ones; their sd over seeds is about 0.1. The figure's caption has \
+               ReinMax-CV at τ 0.1; τ 1 stands here too. Their batch, seeds and checkpoints are not ours."
             .into(),
         columns: columns.map(str::to_owned).to_vec(),
         labels: 4,

@@ -162,7 +162,7 @@ pub fn method(kind: EstimatorKind) -> &'static str {
         EstimatorKind::StraightThrough => "ST",
         EstimatorKind::StraightThroughGumbelSoftmax => "STGS (Gumbel)",
         EstimatorKind::GumbelRao => "Gumbel-Rao",
-        EstimatorKind::GappedStraightThrough => "GST",
+        EstimatorKind::GappedStraightThrough => "GST-1.0",
         EstimatorKind::ReinMax => "ReinMax",
         EstimatorKind::ReinMaxArgmax => "ReinMax-Argmax",
         EstimatorKind::ReinMaxRk2 => "ReinMax-RK2",
@@ -237,8 +237,9 @@ pub fn estimator(config: &EstimatorConfig) -> String {
             format!("{name}, τ {tau}, K {draws}")
         }
         EstimatorConfig::GappedStraightThrough { gap, tau } => match gap {
-            Gap::Fixed(gap) => format!("{name}, gap {gap}, τ {tau}"),
-            Gap::Probability => format!("{name}-p, τ {tau}"),
+            Gap::Fixed(1.0) => format!("{name}, τ {tau}"),
+            Gap::Fixed(gap) => format!("GST, gap {gap}, τ {tau}"),
+            Gap::Probability => format!("GST-p, τ {tau}"),
         },
         EstimatorConfig::ReinMaxRk2 { form, beta } => format!("{name} {}, β {beta}", rk2_form(form)),
         EstimatorConfig::ReinMaxCv { form, tau, draws, eta } => {

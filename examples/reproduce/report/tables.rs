@@ -138,8 +138,8 @@ impl<'a> Context<'a> {
                 continue;
             }
             for ((_, i), rank) in values.into_iter().zip([Rank::Best, Rank::Second, Rank::Third]) {
-                let rows = rows.iter_mut().filter(|row| row[1].text == of);
-                if let Some(cell) = rows.skip(i).next().and_then(|row| row.get_mut(column + 2)) {
+                let mut rows = rows.iter_mut().filter(|row| row[1].text == of);
+                if let Some(cell) = rows.nth(i).and_then(|row| row.get_mut(column + 2)) {
                     cell.rank = Some(rank);
                 }
             }

@@ -249,7 +249,7 @@ fn variants() -> Vec<Result> {
 pub fn bias_variance() -> String {
     let mut lines = String::new();
     for (i, (kind, tau)) in
-        [("reinmax", 1.0), ("reinmax-cv", 0.1), ("reinmax-rao", 1.0), ("st", 1.3), ("gumbel-rao", 1.0)]
+        [("reinmax", 1.0), ("reinmax-cv", 0.1), ("reinmax-rao", 1.0), ("st", 1.0), ("gumbel-rao", 1.0)]
             .into_iter()
             .enumerate()
     {
@@ -260,7 +260,7 @@ pub fn bias_variance() -> String {
             let cosine = 0.85 - 0.09 * i as f64 - 0.001 * f64::from(epoch);
             let line = json!({
                 "epoch": epoch, "estimator": kind, "form": cv.then_some("author-code"), "tau": tau,
-                "eta": cv.then_some(1.5), "draws": 1024, "k": (cv || kind.ends_with("rao")).then_some(100),
+                "eta": cv.then_some(1.0), "draws": 1024, "k": (cv || kind.ends_with("rao")).then_some(100),
                 "batch": 100, "seed": 0, "precision": "f32",
                 "cosine": number(cosine), "cosine_se": number(0.01),
                 "relative_sd": number(7.0 / (1.0 + i as f64)), "relative_sd_se": number(0.2),

@@ -4,6 +4,7 @@ use super::load::is_mnist;
 use super::published::Split;
 use super::stats::Mean;
 use crate::manifest::Run;
+pub use crate::plan::TABLE_METHODS;
 use crate::result::RunResult;
 use crate::run_dir::DatasetId;
 use crate::svg::figure::Look;
@@ -16,17 +17,6 @@ use std::collections::BTreeMap;
 
 /// Epochs behind tables 2 and 3.
 pub const PAPER_EPOCHS: usize = 160;
-
-/// The methods of tables 2 and 3, in their order.
-pub const TABLE_METHODS: [EstimatorKind; 7] = [
-    EstimatorKind::StraightThroughGumbelSoftmax,
-    EstimatorKind::GumbelRao,
-    EstimatorKind::StraightThrough,
-    EstimatorKind::GappedStraightThrough,
-    EstimatorKind::ReinMax,
-    EstimatorKind::ReinMaxRao,
-    EstimatorKind::ReinMaxCv,
-];
 
 /// Runs of one config but for the seed.
 pub struct Group<'a> {

@@ -79,7 +79,7 @@ unsafe fn product_by_tiles<const R: usize, const W: usize>(
     c: Target<f32>,
     copy_columns: unsafe fn(Raw<f32>, &mut [Line<W>]),
 ) {
-    let mut panel = [Line([0.0; W]); DEPTH];
+    let (mut panel, mut beside) = ([Line([0.0; W]); DEPTH], [[0.0; W]; 13]);
     let tiles = a.rows.div_ceil(R);
     for j in (0..b.cols).step_by(W) {
         let cols = W.min(b.cols - j);
@@ -95,21 +95,25 @@ unsafe fn product_by_tiles<const R: usize, const W: usize>(
                 let (i, end) = (tile * a.rows / tiles, (tile + 1) * a.rows / tiles);
                 let (a, c) = (a.part(i..end, k..k + panel.len()), c.rows(i, end).columns(j, j + cols));
                 // SAFETY: the caller's promise.
-                unsafe { any_tile(a, panel, keep || k > 0, c) }
+                unsafe { any_tile(a, panel, keep || k > 0, c, &mut beside) }
             }
         }
     }
 }
 
-/// The tile of as many rows as `c` has, at most 13, and of at most W columns.
+/// The tile of as many rows as `c` has, at most 13, and of at most W columns: with fewer it is summed `beside` the output.
 ///
 /// # Safety
 /// `a` has as many rows as `c` and as many columns as `panel` is long; as [`product`].
 #[inline(always)]
-unsafe fn any_tile<const W: usize>(a: Raw<f32>, panel: &[Line<W>], keep: bool, c: Target<f32>) {
-    let mut beside = [[0.0; W]; 13];
+unsafe fn any_tile<const W: usize>(
+    a: Raw<f32>,
+    panel: &[Line<W>],
+    keep: bool,
+    c: Target<f32>,
+    beside: &mut [[f32; W]; 13],
+) {
     let ragged = c.cols < W;
-    // A tile of the last columns is summed beside the output.
     let whole =
         if ragged { Target { at: beside.as_mut_ptr().cast(), row_stride: W, cols: W, ..c } } else { c };
     if ragged && keep {

@@ -16,6 +16,7 @@
 //!
 //! Each number of `c` is summed in the order of k, with one rounding a term: `c ← fma(a[i, k], b[k, j], c)`. So the bits are those of
 //! three plain loops, whatever R and W are, and wherever the product is cut.
+#![cfg_attr(not(target_arch = "x86_64"), allow(dead_code, unreachable_code))]
 
 use super::{Raw, Target};
 use crate::simd::{self, Width};
@@ -153,6 +154,7 @@ unsafe fn copy_rows(from: Target<f32>, to: Target<f32>, cols: usize) {
 /// # Safety
 /// `c` has R rows of W columns, `a` has R rows and as many columns as `panel` is long; as [`product`].
 #[inline(always)]
+#[allow(clippy::needless_range_loop)] // with iterators the sums are kept in memory
 unsafe fn tile<const R: usize, const W: usize>(a: Raw<f32>, panel: &[Line<W>], keep: bool, c: Target<f32>) {
     // Loops over constants, which the compiler unrolls, so that the sums are registers.
     let row = |i: usize| c.at.wrapping_add(i * c.row_stride).cast::<[f32; W]>();

@@ -163,6 +163,7 @@ vectorized! {
 /// c = Σ numbers · b[index, from .. from + W] + beta · c in those columns of the band's rows: the sums in the order of the entries, with
 /// one rounding a term, as in a dense product.
 #[inline(always)]
+#[allow(clippy::needless_range_loop)] // with iterators the sums may be kept in memory
 fn accumulate<T: Scalar, const W: usize>(
     band: &[(u32, [T; BAND])],
     b: MatRef<'_, T>,

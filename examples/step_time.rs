@@ -14,6 +14,8 @@
 mod data;
 #[path = "common/estimator.rs"]
 mod estimator;
+#[path = "common/preset.rs"]
+mod preset;
 
 use clap::Parser;
 use data::DatasetChoice;

@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Leaves `config.json`, `metrics.jsonl`, `curves.svg`, `checkpoint.bin` (and `checkpoint.prev.bin`, the one before it),
-//! `reconstructions.png` and `samples.png` in `--out`. The defaults
+//! `reconstructions.png` and `samples.png` in `--out`, and with `--evaluate` also `evaluation.json`. The defaults
 //! (ReinMax, 8×4, 20 epochs) take about a minute on two cores with MNIST and reach about 133 nats.
 //!
 //! Exit status: 0 done; 1 the run failed (a number that is not finite, a full disk, damaged checkpoints); 2 wrong arguments, data
@@ -19,12 +19,18 @@ mod curves;
 mod data;
 #[path = "common/estimator.rs"]
 mod estimator;
+#[path = "common/evaluation.rs"]
+mod evaluation;
 #[path = "common/lock.rs"]
 mod lock;
 #[path = "common/pictures.rs"]
 mod pictures;
+#[path = "common/preset.rs"]
+mod preset;
 #[path = "common/progress.rs"]
 mod progress;
+#[path = "common/reporter.rs"]
+mod reporter;
 #[path = "common/run.rs"]
 mod run;
 #[path = "common/run_dir.rs"]
@@ -33,6 +39,8 @@ mod run_dir;
 mod stop;
 #[path = "common/svg.rs"]
 mod svg;
+#[path = "common/threads.rs"]
+mod threads;
 
 use clap::Parser;
 use data::DatasetChoice;
@@ -41,6 +49,7 @@ use hardgrad::data::Dataset;
 use hardgrad::train::{OptimizerKind, Preset, TrainConfig, Trainer};
 use hardgrad::vae::{LatentShape, VaeConfig};
 use progress::clock;
+use reporter::Reporter;
 use run::{End, Plan};
 use run_dir::{RunDir, RunError};
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -48,6 +57,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use stop::Stop;
+use threads::with_threads;
 
 /// Train the discrete VAE of "Beyond ReinMax" (Wang and Bui, 2026).
 #[derive(Debug, Parser)]
@@ -91,6 +101,13 @@ struct Args {
     /// Save the checkpoint after every N steps too, not only after every epoch
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     checkpoint_every: Option<u32>,
+    /// At the end measure the loss with the parameters fixed, the importance-weighted bound and, where the codes can be
+    /// enumerated, the exact likelihood, into evaluation.json; with --resume, of a finished run too
+    #[arg(long)]
+    evaluate: bool,
+    /// Samples of each test image for the importance-weighted bound of --evaluate; 64 take some seconds with MNIST. 0: none
+    #[arg(long, value_name = "S", default_value_t = 64, requires = "evaluate")]
+    importance_samples: u32,
     /// Write the weights to FILE at the end, as PyTorch's nn.Linear has them (needs the feature `safetensors`)
     #[arg(long, value_name = "FILE")]
     export_weights: Option<PathBuf>,
@@ -112,49 +129,31 @@ fn main() -> ExitCode {
             "note: this is a debug build, many times slower; use `cargo run --release --example train_vae`"
         );
     }
-    match with_threads(args.threads, || run(&args)) {
+    let done = with_threads(args.threads, || run(&args)).map_err(RunError::argument);
+    match done.and_then(|done| done) {
         Ok(End::Done) => ExitCode::SUCCESS,
         // As a shell reports a program that the signal ended.
         Ok(End::Stopped(signal)) => ExitCode::from(128 + signal as u8),
         Err(e) => {
             eprintln!("error: {}", e.message);
-            ExitCode::from(if e.argument { 2 } else { 1 })
+            ExitCode::from(e.exit_code())
         }
-    }
-}
-
-fn with_threads(
-    threads: Option<u16>,
-    work: impl FnOnce() -> Result<End, RunError> + Send,
-) -> Result<End, RunError> {
-    #[cfg(feature = "rayon")]
-    {
-        let threads = threads.map_or(0, usize::from);
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
-        let pool = pool.map_err(|e| wrong(format!("cannot start {threads} threads: {e}")))?;
-        pool.install(work)
-    }
-    #[cfg(not(feature = "rayon"))]
-    {
-        if threads.is_some_and(|n| n > 1) {
-            eprintln!("note: built without the feature `rayon`: running on one thread");
-        }
-        work()
     }
 }
 
 fn run(args: &Args) -> Result<End, RunError> {
     if args.export_weights.is_some() && cfg!(not(feature = "safetensors")) {
-        return Err(wrong(
+        return Err(RunError::argument(
             "--export-weights: this program was built without the feature `safetensors`".into(),
         ));
     }
-    let stop = Stop::on(&[SIGINT, SIGTERM]).map_err(|e| wrong(format!("cannot watch for signals: {e}")))?;
-    let data = data::load(args.dataset, args.data.as_deref()).map_err(wrong)?;
-    let config = config(args, &data).map_err(|e| wrong(e.to_string()))?;
+    let stop = Stop::on(&[SIGINT, SIGTERM])
+        .map_err(|e| RunError::argument(format!("cannot watch for signals: {e}")))?;
+    let data = data::load(args.dataset, args.data.as_deref()).map_err(RunError::argument)?;
+    let config = config(args, &data).map_err(|e| RunError::argument(e.to_string()))?;
     let mut dir = RunDir::open(&args.out, &config, &data, args.epochs)?;
     dir.slow_writes(Duration::from_millis(args.slow_writes));
-    let mut trainer = run::begin(&mut dir, config, &data, args.resume, args.quiet)?;
+    let mut trainer = begin(args, &mut dir, config, &data)?;
     let before = trainer.history().len();
     if !args.quiet {
         eprintln!(
@@ -168,17 +167,45 @@ fn run(args: &Args) -> Result<End, RunError> {
         );
     }
     let checkpoint_every = args.checkpoint_every.map(|n| n as usize);
-    let plan = Plan { epochs: args.epochs, checkpoint_every, stop: &stop, quiet: args.quiet };
+    let report = Reporter::new(args.quiet, args.epochs, &trainer);
+    let plan = Plan { epochs: args.epochs, checkpoint_every, stop: &stop, report: &report };
     let start = Instant::now();
-    let end = run::train(&mut dir, &mut trainer, &data, &plan)?;
-    if let End::Done = end {
+    let mut end = run::train(&mut dir, &mut trainer, &data, &plan)?;
+    if let End::Stopped(_) = end {
+        eprintln!("stopped by a signal after {}: saved in {}", run::place(&trainer), args.out.display());
+    } else {
         #[cfg(feature = "safetensors")]
         if let Some(file) = &args.export_weights {
             hardgrad::weights::save(trainer.params(), file)?;
         }
         summary(args, &trainer, &data, before, start.elapsed().as_secs_f64());
+        if args.evaluate {
+            end = evaluation::run(&dir, &mut trainer, args.importance_samples as usize, &stop, args.quiet)?;
+        }
     }
     Ok(end)
+}
+
+/// The run that the directory holds, with `--resume`, or else a new one.
+fn begin<'d>(
+    args: &Args,
+    dir: &mut RunDir,
+    config: TrainConfig,
+    data: &'d Dataset,
+) -> Result<Trainer<'d>, RunError> {
+    if args.resume {
+        if let Some(trainer) = run::resume(dir, &config, data)? {
+            if !args.quiet {
+                eprintln!("resuming after {}", run::place(&trainer));
+            }
+            return Ok(trainer);
+        }
+        eprintln!("nothing to resume in {}: starting at the beginning", args.out.display());
+    } else if dir.file("checkpoint.bin").exists() {
+        let out = args.out.display();
+        eprintln!("note: {out} holds this run already: beginning it again (--resume would go on)");
+    }
+    Ok(Trainer::new(config, data)?)
 }
 
 fn config(args: &Args, data: &Dataset) -> hardgrad::Result<TrainConfig> {
@@ -201,10 +228,6 @@ fn config(args: &Args, data: &Dataset) -> hardgrad::Result<TrainConfig> {
         seed: args.seed,
     }
     .validated()
-}
-
-fn wrong(message: String) -> RunError {
-    RunError { message, argument: true }
 }
 
 fn summary(args: &Args, trainer: &Trainer<'_>, data: &Dataset, before: usize, seconds: f64) {

@@ -19,6 +19,7 @@ use crate::estimators::{Conditional, Latent, SampleEstimator, Work};
 use crate::exact::{Code, Problem};
 use crate::kernels::softmax::log_softmax_row;
 use crate::rng::uniform;
+use crate::stats::{Moments, cosine, dot};
 
 /// What [`certify`] found.
 #[must_use]
@@ -118,30 +119,6 @@ pub fn gumbel_given(logits: &[f64], hot: usize, exponential: &[f64], gumbel: &mu
     }
 }
 
-/// Running mean and sum of squared deviations by component, with weights (West 1979).
-struct Moments {
-    weight: f64,
-    mean: Vec<f64>,
-    squares: Vec<f64>,
-}
-
-impl Moments {
-    fn new(len: usize) -> Self {
-        Self { weight: 0.0, mean: vec![0.0; len], squares: vec![0.0; len] }
-    }
-
-    /// A value that has not changed leaves the squares at 0 to the bit.
-    fn add(&mut self, weight: f64, value: &[f64]) {
-        self.weight += weight;
-        let part = weight / self.weight;
-        for ((mean, squares), &x) in self.mean.iter_mut().zip(&mut self.squares).zip(value) {
-            let delta = x - *mean;
-            *mean += part * delta;
-            *squares += weight * delta * (x - *mean);
-        }
-    }
-}
-
 /// The moments of `draws` estimates given this code, with g = ∂f/∂D there.
 fn draw_given(
     estimator: &dyn SampleEstimator<f64>,
@@ -204,10 +181,10 @@ impl Total {
     }
 
     fn add(&mut self, probability: f64, given: &Moments) {
-        self.means.add(probability, &given.mean);
+        self.means.add(probability, given.mean());
         let sums = self.within.iter_mut().zip(&mut self.within_squared);
-        for ((within, within_squared), &squares) in sums.zip(&given.squares) {
-            let v = squares / (given.weight - 1.0);
+        for ((within, within_squared), &squares) in sums.zip(given.squares()) {
+            let v = squares / (given.weight() - 1.0);
             *within += probability * v;
             *within_squared += probability * probability * v;
         }
@@ -216,16 +193,16 @@ impl Total {
 
     fn certificate(self, exact: Vec<f64>, draws: usize) -> Certificate {
         let n = draws as f64;
-        let mean = self.means.mean;
+        let mean = self.means.mean().to_vec();
         let bias: Vec<f64> = mean.iter().zip(&exact).map(|(m, e)| m - e).collect();
         let standard_error: Vec<f64> = self.within_squared.iter().map(|v| (v / n).sqrt()).collect();
-        let between = self.means.squares.iter().sum::<f64>();
+        let between = self.means.squares().iter().sum::<f64>();
         let within = self.within.iter().sum::<f64>();
         let covariance_trace = between + (1.0 - 1.0 / n) * within + dot(&standard_error, &standard_error);
         let norm = dot(&mean, &mean).sqrt();
         Certificate {
             relative_sd: covariance_trace.sqrt() / norm,
-            cosine: dot(&mean, &exact) / (norm * dot(&exact, &exact).sqrt()),
+            cosine: cosine(&mean, &exact),
             mean,
             exact,
             bias,
@@ -235,9 +212,4 @@ impl Total {
             draws,
         }
     }
-}
-
-/// ⟨a, b⟩
-fn dot(a: &[f64], b: &[f64]) -> f64 {
-    a.iter().zip(b).map(|(a, b)| a * b).sum()
 }

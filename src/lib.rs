@@ -40,7 +40,7 @@
 //! | [`params`], [`tape`], [`gradcheck`] | parameters; the engine: record, then one reverse sweep; checks for it and for yours |
 //! | [`nn`], [`optim`] | linear layers and MLPs; Adam and RAdam |
 //! | [`categorical`], [`estimators`] | sampling by the Gumbel-max trick; the estimators and the nodes they live in |
-//! | [`exact`], [`certify`] | the oracle by enumeration; bias and variance of any estimator against it |
+//! | [`exact`], [`certify`], [`stats`] | the oracle by enumeration; bias and variance of any estimator against it; of any stream of estimates |
 //! | [`vae`], [`data`], [`train`] | the paper's discrete VAE; MNIST and built-in digits; a trainer that resumes to the same bits |
 //!
 //! # From the paper to the code
@@ -67,7 +67,9 @@
 //! | 2, the VAE's exact gradient | [`vae::Vae::expected_bce`] | `src/vae.rs` | `tests/it/unbiased.rs` |
 //! | 21, the VAE's loss | [`vae::Vae::loss`] | `src/vae.rs` | `tests/it/tiny_vae.rs` |
 //! | 26, Runge–Kutta | [`exact::Problem::rk2`] | `src/exact.rs` | `tests/it/identities.rs` |
+//! | [importance-weighted bound](train::Trainer#method.evaluate), Burda et al. (2016) | [`train::ImportanceBound`] | `src/train/evaluate.rs` | `src/train/evaluate/tests.rs` |
 //! | bias and variance of an estimator | [`certify::certify`] | `src/certify.rs` | `tests/it/identities.rs` |
+//! | figure 1, table 1 | [`stats::Estimates`] | `examples/bias_variance.rs` | `tests/it/bias_variance.rs` |
 //!
 //! Several formulas of the paper have misprints, and its numbers come from code that differs from them in places: see
 //! [the errata](guide::errata).
@@ -102,6 +104,7 @@ pub mod params;
 pub mod rng;
 pub mod scalar;
 mod simd;
+pub mod stats;
 pub mod tape;
 pub mod train;
 pub mod vae;

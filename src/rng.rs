@@ -21,7 +21,7 @@ pub enum Purpose {
     Shuffle = 2,
     /// Samples of the latent variables during training.
     Train = 3,
-    /// Samples of the latent variables during evaluation.
+    /// Samples of the latent variables in the test pass.
     Test = 4,
     /// Codes drawn from the prior, for pictures.
     Prior = 5,
@@ -29,6 +29,10 @@ pub enum Purpose {
     Digits = 6,
     /// Checks, certificates and examples.
     Check = 7,
+    /// Samples of the training images' latent variables when a run is evaluated.
+    Evaluate = 8,
+    /// Samples for the importance-weighted bound.
+    Importance = 9,
 }
 
 /// All random streams of one run.

@@ -1,6 +1,7 @@
 //! The discrete VAE of the paper's section 4: an MLP encoder to categorical logits, an MLP decoder from one-hot codes.
 
 use crate::error::{Error, Result};
+use crate::kernels::log_sum_exp::LogSumExp;
 use crate::mat::Mat;
 use crate::nn::Mlp;
 use crate::params::ParamStore;
@@ -63,20 +64,30 @@ impl LatentShape {
     /// # Errors
     /// As [`codes`](Self::codes).
     pub fn one_hot_codes<T: Scalar>(self) -> Result<Mat<T>> {
-        let mut rows = Mat::zeros(self.codes()?, self.width());
+        Ok(self.codes_from(0, self.codes()?))
+    }
+
+    /// `count` of these rows, the first of them row `first`.
+    fn codes_from<T: Scalar>(self, first: usize, count: usize) -> Mat<T> {
+        let mut rows = Mat::zeros(count, self.width());
         for (i, row) in rows.as_mut_slice().chunks_mut(self.width()).enumerate() {
-            let mut rest = i;
+            let mut rest = first + i;
             for variable in row.rchunks_mut(self.categories) {
                 variable[rest % self.categories] = T::ONE;
                 rest /= self.categories;
             }
         }
-        Ok(rows)
+        rows
     }
 
     /// C·L, the length of a code.
     pub fn width(self) -> usize {
         self.categories * self.variables
+    }
+
+    /// The logarithm of the uniform prior's probability of a code, −L ln C.
+    pub(crate) fn log_prior(self) -> f64 {
+        -(self.variables as f64) * (self.categories as f64).ln()
     }
 }
 
@@ -299,14 +310,29 @@ impl Vae {
     }
 
     fn bce_of_codes<T: Scalar>(&self, tape: &mut Tape<'_, T>, x: Var, codes: Var) -> Var {
+        let (pixels, softplus) = self.decode_codes(tape, codes);
+        bce_of_decoded(tape, x, pixels, softplus)
+    }
+
+    /// The codes' pixel logits l, `[K, pixels]`, and Σ softplus(l) of each code, `[1, K]`.
+    fn decode_codes<T: Scalar>(&self, tape: &mut Tape<'_, T>, codes: Var) -> (Var, Var) {
         let pixels = self.decode(tape, codes);
         let (count, width) = tape.shape(pixels);
         let zeros = tape.constant_with(count, width, |t| t.fill(T::ZERO));
         let softplus = tape.bce_with_logits(pixels, zeros); // at target 0 this is Σ softplus(l)
-        let softplus = tape.reshape(softplus, 1, count);
-        let inner = tape.matmul_transposed(x, pixels);
-        let inner = tape.affine(inner, -T::ONE, T::ZERO);
-        tape.add_bias(inner, softplus)
+        (pixels, tape.reshape(softplus, 1, count))
+    }
+
+    /// Decodes `count` codes, from number `first` on in the order of [`LatentShape::one_hot_codes`], for the tapes of many batches.
+    pub(crate) fn decoded_codes<T: Scalar>(
+        &self,
+        mut tape: Tape<'_, T>,
+        first: usize,
+        count: usize,
+    ) -> DecodedCodes<T> {
+        let codes = tape.constant(self.latent.codes_from(first, count).view());
+        let (pixels, softplus) = self.decode_codes(&mut tape, codes);
+        DecodedCodes { pixels: tape.value(pixels).to_mat(), softplus: tape.value(softplus).to_mat() }
     }
 
     /// E −log p(x|D) over D ~ q(z|x), exactly, `[N, 1]`: eq. 1 by enumeration, whose gradient is eq. 2.
@@ -361,13 +387,34 @@ impl Vae {
     /// If there are too many codes; see [`LatentShape::codes`].
     pub fn exact_log_likelihood<T: Scalar>(&self, tape: &mut Tape<'_, T>, x: Var) -> Vec<f64> {
         let bce = self.bce_of_every_code(tape, x);
-        let prior = self.latent.variables as f64 * (self.latent.categories as f64).ln();
         let bce = tape.value(bce);
         let of_row = |i: usize| {
-            let least = bce.row(i).iter().fold(f64::INFINITY, |m, &b| m.min(b.to_f64()));
-            let total: f64 = bce.row(i).iter().map(|&b| (least - b.to_f64()).exp()).sum();
-            total.ln() - least - prior
+            let mut sum = LogSumExp::default();
+            sum.add(bce.row(i).iter().map(|&b| -b.to_f64()));
+            sum.value() + self.latent.log_prior()
         };
         (0..bce.rows).map(of_row).collect()
     }
+}
+
+/// Codes and their images, decoded once.
+#[derive(Debug)]
+pub(crate) struct DecodedCodes<T> {
+    pixels: Mat<T>,
+    softplus: Mat<T>,
+}
+
+impl<T: Scalar> DecodedCodes<T> {
+    /// −log p(x|z) of each image at each of the codes, `[N, K]`, in nats. Shapes: x `[N, pixels]`.
+    pub(crate) fn bce(&self, tape: &mut Tape<'_, T>, x: Var) -> Var {
+        let (pixels, softplus) = (tape.constant(self.pixels.view()), tape.constant(self.softplus.view()));
+        bce_of_decoded(tape, x, pixels, softplus)
+    }
+}
+
+/// Σ softplus(l) − x·l of each image and code.
+fn bce_of_decoded<T: Scalar>(tape: &mut Tape<'_, T>, x: Var, pixels: Var, softplus: Var) -> Var {
+    let inner = tape.matmul_transposed(x, pixels);
+    let inner = tape.affine(inner, -T::ONE, T::ZERO);
+    tape.add_bias(inner, softplus)
 }

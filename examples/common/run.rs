@@ -1,7 +1,7 @@
 //! The training loop: resuming, saving, stopping.
 
 use crate::curves;
-use crate::progress::Reporter;
+use crate::progress::Report;
 use crate::run_dir::{RunDir, RunError};
 use crate::stop::Stop;
 use hardgrad::data::Dataset;
@@ -16,8 +16,8 @@ pub struct Plan<'a> {
     pub checkpoint_every: Option<usize>,
     /// Looked at after every step.
     pub stop: &'a Stop,
-    /// Report nothing on the way.
-    pub quiet: bool,
+    /// Told of every step and epoch.
+    pub report: &'a dyn Report,
 }
 
 /// How it ended.
@@ -28,32 +28,20 @@ pub enum End {
     Stopped(i32),
 }
 
-/// The run that the directory holds, if `resume`, or else a new one.
-pub fn begin<'d>(
+/// The run that the directory holds, if it holds one.
+pub fn resume<'d>(
     dir: &mut RunDir,
-    config: TrainConfig,
+    config: &TrainConfig,
     data: &'d Dataset,
-    resume: bool,
-    quiet: bool,
-) -> Result<Trainer<'d>, RunError> {
-    if !resume {
-        dir.begin_again();
-        return Ok(Trainer::new(config, data)?);
-    }
-    let Some(checkpoint) = dir.checkpoint()? else {
-        eprintln!("nothing to resume in {}: starting at the beginning", dir.path().display());
-        return Ok(Trainer::new(config, data)?);
-    };
+) -> Result<Option<Trainer<'d>>, RunError> {
+    let Some(checkpoint) = dir.checkpoint()? else { return Ok(None) };
     let trainer = Trainer::resume(checkpoint, data)?;
-    if trainer.config() != &config {
+    if trainer.config() != config {
         let message = format!("{}: the checkpoint is of another config", dir.path().display());
-        return Err(RunError { message, argument: true });
+        return Err(RunError::argument(message));
     }
     dir.resume(&trainer)?;
-    if !quiet {
-        eprintln!("resuming after {}", place(&trainer));
-    }
-    Ok(trainer)
+    Ok(Some(trainer))
 }
 
 /// Trains until all epochs are done or a signal comes. Whatever ends it, the directory holds a checkpoint to go on from.
@@ -63,25 +51,23 @@ pub fn train(
     data: &Dataset,
     plan: &Plan<'_>,
 ) -> Result<End, RunError> {
-    let (step, steps) = trainer.step();
-    let reporter =
-        Reporter::new(plan.quiet, plan.epochs, trainer.history().len() as f64 + step as f64 / steps as f64);
+    let report = plan.report;
     // The wall time of an epoch is known if it began here.
-    let mut start = (step == 0).then(Instant::now);
+    let mut start = (trainer.step().0 == 0).then(Instant::now);
     while trainer.history().len() < plan.epochs {
         match trainer.advance().map_err(|e| diverged(e, dir))? {
             Advance::Step(progress) => {
-                reporter.step(progress);
+                report.step(progress);
                 if plan.checkpoint_every.is_some_and(|n| progress.step.is_multiple_of(n)) {
                     dir.save_checkpoint(trainer)?;
                 }
             }
             Advance::Epoch(progress, record) => {
-                reporter.step(progress);
+                report.step(progress);
                 let seconds = start.map(|start| start.elapsed().as_secs_f64());
                 dir.save(trainer, seconds)?;
                 curves::save(trainer, &dir.file("curves.svg"))?;
-                reporter.epoch(&record, seconds);
+                report.epoch(&record, seconds);
                 if record.epoch.is_multiple_of(5) && record.epoch != plan.epochs {
                     dir.save_pictures(trainer, data)?;
                 }
@@ -90,18 +76,17 @@ pub fn train(
         }
         if let Some(signal) = plan.stop.signal() {
             dir.save_checkpoint(trainer)?;
-            reporter.finish();
-            eprintln!("stopped by a signal after {}: saved in {}", place(trainer), dir.path().display());
+            report.finish();
             return Ok(End::Stopped(signal));
         }
     }
     dir.save_pictures(trainer, data)?;
-    reporter.finish();
+    report.finish();
     Ok(End::Done)
 }
 
 /// "epoch 3", or "epoch 3 and 120 of 600 steps".
-fn place(trainer: &Trainer<'_>) -> String {
+pub fn place(trainer: &Trainer<'_>) -> String {
     let epochs = trainer.history().len();
     match trainer.step() {
         (0, _) => format!("epoch {epochs}"),
@@ -111,8 +96,6 @@ fn place(trainer: &Trainer<'_>) -> String {
 
 fn diverged(e: hardgrad::Error, dir: &RunDir) -> RunError {
     let kept = dir.saved().unwrap_or_else(|| "no epoch was finished, so there is no checkpoint".into());
-    RunError {
-        message: format!("{e}: try a smaller --lr, a larger --tau or --clip-norm; {kept}"),
-        argument: false,
-    }
+    let message = format!("{e}: try a smaller --lr, a larger --tau or --clip-norm; {kept}");
+    RunError { message, ..RunError::from(e) }
 }

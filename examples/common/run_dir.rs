@@ -11,9 +11,10 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-const FILES: [&str; 6] = [
+const FILES: [&str; 7] = [
     "config.json",
     "metrics.jsonl",
+    "evaluation.json",
     "checkpoint.bin",
     "checkpoint.prev.bin",
     "reconstructions.png",
@@ -30,7 +31,7 @@ const LONGEST_LINE: u64 = 1 << 10;
 pub struct RunDir {
     path: PathBuf,
     /// Wall time of each epoch, where known.
-    seconds: Vec<Option<f64>>,
+    pub seconds: Vec<Option<f64>>,
     /// Epochs and steps in the checkpoint.
     saved: Option<(usize, usize)>,
     /// For tests that kill the program while it writes.
@@ -46,17 +47,79 @@ struct Line {
     seconds: Option<f64>,
 }
 
-/// What goes wrong with a run's directory: the message, and whether the command line can mend it.
+/// What goes wrong with a run: the message, and what would have helped.
 pub struct RunError {
     /// For the user.
     pub message: String,
-    /// Another `--out` or argument would have been right (exit 2), not another machine or disk (exit 1).
-    pub argument: bool,
+    /// Of which kind.
+    pub fault: Fault,
+}
+
+/// What would have helped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Another `--out` or argument (exit 2).
+    Argument,
+    /// Waiting for the other process that writes into this directory, or another `--out` (exit 2).
+    Held,
+    /// Other hyper-parameters: a number was not finite (exit 1).
+    Diverged,
+    /// Another machine or disk (exit 1).
+    Machine,
+}
+
+impl RunError {
+    /// A wrong argument.
+    pub fn argument(message: String) -> Self {
+        Self { message, fault: Fault::Argument }
+    }
+
+    /// A fault of the machine.
+    pub fn machine(message: String) -> Self {
+        Self { message, fault: Fault::Machine }
+    }
+
+    /// The program's exit status.
+    pub fn exit_code(&self) -> u8 {
+        match self.fault {
+            Fault::Argument | Fault::Held => 2,
+            Fault::Diverged | Fault::Machine => 1,
+        }
+    }
 }
 
 impl From<hardgrad::Error> for RunError {
     fn from(e: hardgrad::Error) -> Self {
-        Self { message: e.to_string(), argument: false }
+        let fault = match e {
+            hardgrad::Error::NotFinite { .. } => Fault::Diverged,
+            _ => Fault::Machine,
+        };
+        Self { message: e.to_string(), fault }
+    }
+}
+
+/// Which data, so that a run is not taken for one of other data.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DatasetId {
+    /// Its name.
+    pub name: String,
+    /// Training images.
+    pub train: usize,
+    /// Test images.
+    pub test: usize,
+    /// CRC-32 of the training images, in hex.
+    pub crc32: String,
+}
+
+impl DatasetId {
+    /// Of these data.
+    pub fn of(data: &Dataset) -> Self {
+        Self {
+            name: data.name.to_string(),
+            train: data.train.len(),
+            test: data.test.len(),
+            crc32: format!("{:08x}", data.train.images().crc32()),
+        }
     }
 }
 
@@ -64,7 +127,7 @@ impl RunDir {
     /// Makes the directory if need be, refuses one that another process writes into or that holds a run of another config,
     /// and writes `config.json`.
     pub fn open(path: &Path, config: &TrainConfig, data: &Dataset, epochs: usize) -> Result<Self, RunError> {
-        let wrong = |message| RunError { message, argument: true };
+        let wrong = RunError::argument;
         fs::create_dir_all(path)
             .map_err(|e| wrong(format!("cannot make the directory {}: {e}", path.display())))?;
         let attempt = Lock::take(&path.join("run.lock"))
@@ -77,7 +140,7 @@ impl RunDir {
             }
             Attempt::Held(holder) => {
                 let message = format!("{holder} is writing into {}: give another --out", path.display());
-                return Err(wrong(message));
+                return Err(RunError { message, fault: Fault::Held });
             }
         };
         for name in FILES {
@@ -96,14 +159,11 @@ impl RunDir {
             let held = read_json(&file)?;
             let differences = differences("", &held, &wanted);
             if !differences.is_empty() {
-                return Err(RunError {
-                    message: format!(
-                        "{} holds a run with another config: {}. Give another --out, or remove that directory",
-                        dir.path.display(),
-                        differences.join("; ")
-                    ),
-                    argument: true,
-                });
+                return Err(wrong(format!(
+                    "{} holds a run with another config: {}. Give another --out, or remove that directory",
+                    dir.path.display(),
+                    differences.join("; ")
+                )));
             }
         }
         wanted["epochs"] = json!(epochs);
@@ -125,16 +185,6 @@ impl RunDir {
     /// Sleeps so long at every place where a file is half written.
     pub fn slow_writes(&mut self, pause: Duration) {
         self.slow_writes = pause;
-    }
-
-    /// Says so if a run is there that is not resumed.
-    pub fn begin_again(&self) {
-        if self.file("checkpoint.bin").exists() {
-            eprintln!(
-                "note: {} holds this run already: beginning it again (--resume would go on)",
-                self.path.display()
-            );
-        }
     }
 
     /// The newest checkpoint of use, if there is any. A damaged one is put aside, not overwritten.
@@ -209,7 +259,7 @@ impl RunDir {
     pub fn save_pictures(&self, trainer: &mut Trainer<'_>, data: &Dataset) -> Result<(), RunError> {
         const COLUMNS: usize = 16;
         let (height, width) = (data.test.images().rows(), data.test.images().cols());
-        let failed = |message| RunError { message, argument: false };
+        let failed = RunError::machine;
         let (inputs, outputs) = trainer.reconstructions(4 * COLUMNS);
         let mut rows = Vec::new();
         for start in (0..inputs.rows()).step_by(COLUMNS) {
@@ -227,19 +277,13 @@ impl RunDir {
 /// All that determines the run's numbers, as JSON.
 fn describe(config: &TrainConfig, data: &Dataset) -> Result<Value, RunError> {
     let mut value = serde_json::to_value(config).map_err(json_error)?;
-    value["dataset"] = json!({
-        "name": data.name,
-        "train": data.train.len(),
-        "test": data.test.len(),
-        "crc32": format!("{:08x}", data.train.images().crc32()),
-    });
+    value["dataset"] = serde_json::to_value(DatasetId::of(data)).map_err(json_error)?;
     Ok(value)
 }
 
 fn read_json(path: &Path) -> Result<Value, RunError> {
-    let unreadable = |e: &dyn std::fmt::Display| RunError {
-        message: format!("{} is there but cannot be read as a run's config: {e}", path.display()),
-        argument: true,
+    let unreadable = |e: &dyn std::fmt::Display| {
+        RunError::argument(format!("{} is there but cannot be read as a run's config: {e}", path.display()))
     };
     let text = read_text(path, LONGEST_CONFIG).map_err(|e| unreadable(&e))?;
     serde_json::from_str(&text).map_err(|e| unreadable(&e))
@@ -269,5 +313,5 @@ fn differences(name: &str, held: &Value, wanted: &Value) -> Vec<String> {
 }
 
 fn json_error(e: serde_json::Error) -> RunError {
-    RunError { message: format!("cannot write JSON: {e}"), argument: false }
+    RunError::machine(format!("cannot write JSON: {e}"))
 }

@@ -1,32 +1,25 @@
 //! Charts as SVG, written by hand: axes, ticks, labels, one line or one kind of dot a series, and a legend.
 #![allow(dead_code)] // each example uses a part
 
+#[path = "svg/axis.rs"]
+mod axis;
+#[path = "svg/figure.rs"]
+pub mod figure;
+
+use axis::Axis;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::{fs, io};
+
+pub use axis::Scale;
 
 /// One line of a chart, or one kind of dot.
 #[derive(Debug)]
 pub struct Series {
     /// For the legend.
     pub name: String,
-    /// (x, y); of a line by ascending x.
+    /// (x, y); of a line by ascending x. Where y is NaN there is a gap.
     pub points: Vec<(f64, f64)>,
-}
-
-/// How an axis runs.
-#[derive(Clone, Copy, Debug)]
-pub enum Scale {
-    /// From `low`, or the data's smallest if that is smaller, rounded down to a tick.
-    Linear {
-        /// The smallest number that must be on the axis.
-        low: f64,
-    },
-    /// In powers of ten from `floor` on: smaller values are drawn there.
-    Log {
-        /// Where the axis begins, > 0.
-        floor: f64,
-    },
 }
 
 /// What is drawn of the points.
@@ -92,21 +85,22 @@ impl Chart {
         self.frame(&mut svg, &x, &y);
         let mut order: Vec<_> = self.series.iter().enumerate().collect();
         if self.mark == Mark::Line {
-            let end = |s: &Series| s.points.last().map_or(0.0, |p| p.1);
+            let end = |s: &Series| s.points.iter().rfind(|p| !p.1.is_nan()).map_or(0.0, |p| p.1);
             order.sort_by(|a, b| end(b.1).total_cmp(&end(a.1)));
         }
         for (row, (i, series)) in order.into_iter().enumerate() {
-            let points: Vec<_> =
-                series.points.iter().map(|p| [across(x.part(p.0)), up(y.part(p.1))]).collect();
+            let place = |p: &(f64, f64)| [across(x.part(p.0)), up(y.part(p.1))];
+            let pieces = series.points.split(|p| p.1.is_nan()).filter(|piece| !piece.is_empty());
+            let pieces = pieces.map(|piece| piece.iter().map(place).collect::<Vec<_>>());
             let [_, top, right, _] = PLOT;
             let (key, from) = (top + 12.0 + 22.0 * row as f64, right + 24.0);
             match self.mark {
                 Mark::Line => {
-                    line(&mut svg, i, &points);
+                    pieces.for_each(|points| line(&mut svg, i, &points));
                     line(&mut svg, i, &[[from, key], [from + 32.0, key]]);
                 }
                 Mark::Dot => {
-                    points.iter().for_each(|&p| dot(&mut svg, i, p));
+                    pieces.flatten().for_each(|p| dot(&mut svg, i, p));
                     dot(&mut svg, i, [from + 16.0, key]);
                 }
             }
@@ -140,58 +134,6 @@ impl Chart {
     }
 }
 
-/// An axis from `low` to `high`, which are exponents of ten if it is logarithmic, with a tick each `step`.
-struct Axis {
-    log: bool,
-    low: f64,
-    high: f64,
-    step: f64,
-}
-
-impl Axis {
-    fn new(scale: Scale, values: impl Iterator<Item = f64>) -> Self {
-        let range = |from: f64| values.fold((from, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
-        match scale {
-            Scale::Linear { low } => {
-                let (low, high) = range(low);
-                let low = if low.is_finite() { low } else { 0.0 };
-                let high = if high > low { high } else { low + 1.0 };
-                let step = round_step((high - low) / 6.0);
-                let (low, high) = ((low / step).floor() * step, (high / step).ceil() * step);
-                Self { log: false, low, high, step }
-            }
-            Scale::Log { floor } => {
-                let (low, top) = (floor.log10(), range(floor).1.max(floor).log10());
-                // A little room above the highest point, up to half a decade.
-                let high = top.mul_add(2.0, 0.1).ceil().max(low * 2.0 + 1.0) / 2.0;
-                Self { log: true, low, high, step: 1.0 }
-            }
-        }
-    }
-
-    /// Where a value lies, from 0 to 1.
-    fn part(&self, value: f64) -> f64 {
-        let value = if self.log { value.log10() } else { value };
-        ((value.max(self.low) - self.low) / (self.high - self.low)).min(1.0)
-    }
-
-    /// Places and labels.
-    fn ticks(&self) -> Vec<(f64, String)> {
-        if self.log {
-            let power = |d: i32| {
-                let sign = if d < 0 { "−" } else { "" };
-                format!("10<tspan dy=\"-5\" font-size=\"10\">{sign}{}</tspan>", d.abs())
-            };
-            let decades = self.low.ceil() as i32..=self.high.floor() as i32;
-            return decades.map(|d| (self.part(10f64.powi(d)), power(d))).collect();
-        }
-        let count = ((self.high - self.low) / self.step).round() as u32;
-        let decimals = (-self.step.log10().floor()).max(0.0) as usize;
-        let tick = |k| self.low + f64::from(k) * self.step;
-        (0..=count).map(|k| (self.part(tick(k)), format!("{:.decimals$}", tick(k)))).collect()
-    }
-}
-
 fn across(part: f64) -> f64 {
     PLOT[0] + (PLOT[2] - PLOT[0]) * part
 }
@@ -220,10 +162,4 @@ fn dot(svg: &mut String, i: usize, [x, y]: [f64; 2]) {
 
 fn text(svg: &mut String, [x, y]: [f64; 2], anchor: &str, content: &str) {
     let _ = writeln!(svg, "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\">{content}</text>");
-}
-
-/// The largest of 1, 2 and 5 times a power of ten that is at most `x`.
-fn round_step(x: f64) -> f64 {
-    let power = 10f64.powf(x.log10().floor());
-    [5.0, 2.0].into_iter().map(|k| k * power).find(|&step| step <= x).unwrap_or(power)
 }

@@ -6,6 +6,7 @@
 
 pub mod bernoulli;
 pub mod elementwise;
+pub mod log_sum_exp;
 pub mod reduce;
 pub mod softmax;
 pub mod sparse;

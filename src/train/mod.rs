@@ -5,6 +5,7 @@
 mod atomic;
 mod checkpoint;
 mod config;
+mod evaluate;
 mod framed;
 mod objective;
 mod params_file;
@@ -15,6 +16,7 @@ mod trainer;
 pub use atomic::write_atomically;
 pub use checkpoint::{Checkpoint, Newest};
 pub use config::{OptimizerKind, TrainConfig};
+pub use evaluate::{Evaluation, EvaluationProgress, ImportanceBound};
 pub use preset::{Preset, PresetRun, TABLE_LATENTS};
 pub use record::{EpochRecord, Loss, LossSum};
 pub use trainer::{Advance, Progress, Trainer};

@@ -18,9 +18,6 @@ use crate::rng::{Purpose, Streams, below};
 use crate::tape::Workspace;
 use crate::vae::Vae;
 
-/// Images to a batch when nothing is learned. Part of the promise of stable values: each batch has its own noise.
-const TEST_BATCH: usize = 500;
-
 /// Where an epoch stands.
 #[derive(Clone, Copy, Debug)]
 pub struct Progress {
@@ -62,15 +59,15 @@ pub enum Advance {
 #[derive(Debug)]
 pub struct Trainer<'d> {
     config: TrainConfig,
-    data: &'d Dataset,
+    pub(super) data: &'d Dataset,
     data_crc32: u32,
-    draws: Draws,
-    vae: Vae,
+    pub(super) draws: Draws,
+    pub(super) vae: Vae,
     estimator: Estimator<f32>,
     baseline: RunningMean,
     optimizer: Box<dyn Optimizer<f32>>,
-    params: ParamStore<f32>,
-    history: Vec<EpochRecord>,
+    pub(super) params: ParamStore<f32>,
+    pub(super) history: Vec<EpochRecord>,
     /// Updates done in the epoch that follows them.
     step: usize,
     /// The losses of those updates.
@@ -79,14 +76,13 @@ pub struct Trainer<'d> {
     prepared: Option<usize>,
     // Memory that is reused.
     grads: ParamGrads<f32>,
-    workspace: Workspace<f32>,
+    pub(super) workspace: Workspace<f32>,
     train_batches: Batches,
-    test_batches: Batches,
 }
 
 /// The samples' noise, one step's at a time.
 #[derive(Debug)]
-struct Draws {
+pub(super) struct Draws {
     streams: Streams,
     /// Draws where the estimator itself does not; every estimator draws alike.
     sampler: StraightThrough,
@@ -95,12 +91,18 @@ struct Draws {
 
 impl Draws {
     /// The noise of this step: `numbers` of them.
-    fn draw(&mut self, purpose: Purpose, epoch: usize, step: usize, numbers: usize) {
+    pub(super) fn draw(&mut self, purpose: Purpose, epoch: usize, step: usize, numbers: usize) {
         self.noise.draw(&mut self.streams.rng(purpose, epoch as u64, step as u64), numbers);
     }
 
+    /// The Gumbel numbers of the last draw.
+    #[cfg(test)]
+    pub(super) fn gumbel(&self) -> &[f32] {
+        self.noise.gumbel()
+    }
+
     /// A sample from it.
-    fn sample(&self, categories: usize) -> SampleNode<'_, f32> {
+    pub(super) fn sample(&self, categories: usize) -> SampleNode<'_, f32> {
         SampleNode::new(&self.sampler, &self.noise, categories)
     }
 }
@@ -141,7 +143,6 @@ impl<'d> Trainer<'d> {
             prepared: None,
             workspace: Workspace::new(),
             train_batches: Batches::in_order(data.train.len(), config.batch_size)?,
-            test_batches: Batches::in_order(data.test.len(), TEST_BATCH)?,
             config,
             data,
         })
@@ -275,7 +276,9 @@ impl<'d> Trainer<'d> {
         if self.step < steps {
             return Ok(Advance::Step(progress));
         }
-        let record = EpochRecord { epoch, train: loss, test: self.test_loss(epoch)? };
+        let images = self.data.test.images();
+        let test = self.loss_of(images, Purpose::Test, epoch, "the test loss", &mut || Ok::<_, Error>(()))?;
+        let record = EpochRecord { epoch, train: loss, test };
         self.history.push(record);
         (self.step, self.losses) = (0, LossSum::default());
         Ok(Advance::Epoch(progress, record))
@@ -352,23 +355,6 @@ impl<'d> Trainer<'d> {
             Some(format!("{what}{}", self.params.name_at(index)))
         });
         found.unwrap_or_else(|| "a parameter".into())
-    }
-
-    /// The test loss with the present parameters: one sample an image.
-    fn test_loss(&mut self, epoch: usize) -> Result<Loss> {
-        let latent = self.vae.latent();
-        let mut sum = LossSum::default();
-        for (step, batch) in self.test_batches.iter().enumerate() {
-            self.draws.draw(Purpose::Test, epoch, step, batch.len() * latent.width());
-            let objective = Objective::Sample(self.draws.sample(latent.categories));
-            let mut tape = self.workspace.tape(&self.params);
-            let loss = objective.record(&mut tape, &self.vae, self.data.test.images(), batch);
-            if !tape.scalar(loss.total).is_finite() {
-                return Err(Error::NotFinite { what: "the test loss".into(), epoch, step: step + 1 });
-            }
-            sum.add(tape.value(loss.bce).data, tape.value(loss.kl).data);
-        }
-        Ok(sum.mean())
     }
 
     /// The first `count` test images and their reconstructions from one sampled code each: probabilities of ink, both

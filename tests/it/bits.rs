@@ -75,6 +75,40 @@ fn stopped_and_resumed_at_every_step() {
 }
 
 #[test]
+#[cfg(feature = "rayon")]
+fn an_evaluation_with_any_number_of_threads() {
+    let data = data();
+    let run = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| Trainer::new(config(REINMAX), &data).unwrap().evaluate(3).unwrap())
+    };
+    let one = run(1);
+    assert!(one.importance.is_some() && one.exact.is_some());
+    assert_eq!((one, one), (run(2), run(5)));
+}
+
+/// Before the first step, within an epoch and after it: the run goes on to the same bits, and a second evaluation gives those of the
+/// first, in a resumed trainer too.
+#[test]
+fn an_evaluation_changes_nothing() {
+    let data = data();
+    for kind in [REINMAX, KINDS[3]] {
+        let [mut plain, mut evaluated] = [(); 2].map(|()| Trainer::new(config(kind), &data).unwrap());
+        for _ in 0..7 {
+            let first = evaluated.evaluate(2).unwrap();
+            assert_eq!(first, evaluated.evaluate(2).unwrap());
+            assert_eq!(first, Trainer::resume(evaluated.checkpoint(), &data).unwrap().evaluate(2).unwrap());
+            if let (0, Some(record)) = (evaluated.step().0, evaluated.history().last()) {
+                assert_eq!(first.test, record.test);
+            }
+            plain.advance().unwrap();
+            evaluated.advance().unwrap();
+        }
+        assert!(plain.checkpoint().to_bytes() == evaluated.checkpoint().to_bytes(), "{kind:?}");
+    }
+}
+
+#[test]
 fn a_place_that_does_not_exist_is_refused() {
     let data = data();
     let mut trainer = Trainer::new(config(REINMAX), &data).unwrap();

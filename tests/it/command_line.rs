@@ -68,6 +68,31 @@ fn a_run_leaves_its_files_and_resumes() {
 }
 
 #[test]
+fn a_finished_run_is_evaluated() {
+    let dir = tempfile::tempdir().unwrap();
+    assert!(train_vae(dir.path(), "--dataset digits --epochs 1 --out run --quiet").status.success());
+    let run = dir.path().join("run");
+    assert!(!run.join("evaluation.json").exists());
+    let checkpoint = std::fs::read(run.join("checkpoint.bin")).unwrap();
+    let options = "--dataset digits --epochs 1 --out run --resume --evaluate --importance-samples 2";
+    let output = train_vae(dir.path(), options);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(checkpoint == std::fs::read(run.join("checkpoint.bin")).unwrap());
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    for line in ["after epoch 1", "nats an image", "with 2 samples", "exact -log p(x)"] {
+        assert!(stdout.contains(line), "{line}: {stdout}");
+    }
+    let value: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(run.join("evaluation.json")).unwrap()).unwrap();
+    let number = |pointer| value.pointer(pointer).and_then(serde_json::Value::as_f64).unwrap();
+    assert_eq!((number("/epoch"), number("/importance/samples")), (1.0, 2.0));
+    let loss = serde_json::json!({"loss": number("/test/loss"), "bce": number("/test/bce"), "kl": number("/test/kl")});
+    let metrics: serde_json::Value = serde_json::from_str(&format!("{}}}", losses(&run)[0])).unwrap();
+    assert_eq!(metrics["test"], loss);
+    assert!(number("/exact") < number("/importance/bound"), "{value}");
+}
+
+#[test]
 fn wrong_arguments_exit_2_and_say_what_would_be_right() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("file"), "").unwrap();
@@ -96,6 +121,7 @@ fn wrong_arguments_exit_2_and_say_what_would_be_right() {
         ("--threads 0", "1..=1024"),
         ("--clip-norm 0 --dataset digits", "clip-norm: got 0, expected a finite number > 0"),
         ("--checkpoint-every 0", "1.."),
+        ("--importance-samples 9", "--evaluate"),
         (
             "--estimator reinforce --form leave-one-out --draws 99999999999 --dataset digits",
             "2 to 10000 samples",

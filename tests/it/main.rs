@@ -1,6 +1,7 @@
 //! Integration tests, one binary.
 #![allow(clippy::unwrap_used)] // a test that cannot unwrap has failed
 
+mod bias_variance;
 mod bits;
 mod command_line;
 mod composition;
@@ -17,6 +18,8 @@ mod kill;
 mod memory;
 mod new_user;
 mod optimizers;
+mod report;
+mod reproduce;
 mod targets;
 mod tiny_vae;
 mod traits;

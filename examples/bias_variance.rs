@@ -1,0 +1,321 @@
+//! Figure 1 and table 1 of the paper: bias and variance of every estimator over the checkpoints of a VAE trained with ReinMax.
+//!
+//! ```text
+//! cargo run --release --example bias_variance                       MNIST or the built-in digits, 8x4, 50 epochs: some minutes
+//! cargo run --release --example bias_variance -- --seeds 3          of three training seeds
+//! cargo run --release --example bias_variance -- --smoke            3x2, two epochs, and a check
+//! ```
+//!
+//! It trains a run for each seed (`--out`/seed-0 and so on), and at each checkpoint compares 1024 estimates of the gradient with the
+//! exact one by enumeration of all codes. The loss is the cross-entropy alone, averaged over the first 100 training images; gradients
+//! are with respect to the encoder's logits. The exact gradient is computed in f64, the draws in f32, as in training, and summed in
+//! f64: rounding is about 1e-6 of a draw, the noise of a draw at least a tenth of it (`--f64` draws in f64 too).
+//!
+//! Leaves `bias_variance.jsonl`, a line for each estimator at each checkpoint; `cosine.svg` and `relative_sd.svg`, the paper's figure 1;
+//! `forms_cosine.svg` and `forms_relative_sd.svg`, the forms of ReinMax-CV; and `table.md`. The numbers are the same bits for any
+//! `--threads`, wall times aside. What an earlier run left in `--out` is kept, so that one that was stopped goes on.
+//!
+//! Exit status: as `train_vae`.
+
+#[path = "common/curves.rs"]
+mod curves;
+#[path = "common/data.rs"]
+mod data;
+#[path = "common/lock.rs"]
+mod lock;
+#[path = "bias_variance/measure.rs"]
+mod measure;
+#[path = "common/pictures.rs"]
+mod pictures;
+#[path = "bias_variance/plan.rs"]
+mod plan;
+#[path = "common/progress.rs"]
+mod progress;
+#[path = "bias_variance/record.rs"]
+mod record;
+#[path = "bias_variance/report.rs"]
+mod report;
+#[path = "common/reporter.rs"]
+mod reporter;
+#[path = "common/run.rs"]
+mod run;
+#[allow(dead_code)] // `train_vae` has a test that slows writing down
+#[path = "common/run_dir.rs"]
+mod run_dir;
+#[path = "common/stop.rs"]
+mod stop;
+#[path = "common/svg.rs"]
+mod svg;
+#[path = "common/threads.rs"]
+mod threads;
+#[path = "bias_variance/train.rs"]
+mod train;
+
+use clap::Parser;
+use data::DatasetChoice;
+use hardgrad::data::Dataset;
+use hardgrad::estimators::{EstimatorConfig, EstimatorKind};
+use hardgrad::train::{Preset, TrainConfig};
+use hardgrad::vae::{LatentShape, VaeConfig};
+use hardgrad::{Error, Mat};
+use indicatif::{ProgressBar, ProgressStyle};
+use measure::{Point, Settings};
+use record::{Line, What};
+use report::Report;
+use run::End;
+use run_dir::RunError;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Instant;
+use stop::Stop;
+
+/// Bias and variance of the gradient estimators over the checkpoints of a VAE: figure 1 and table 1 of "Beyond ReinMax".
+#[derive(Clone, Debug, Parser)]
+struct Args {
+    /// Data to train on
+    #[arg(long, value_enum, default_value = "auto")]
+    dataset: DatasetChoice,
+    /// Directory with the four files of MNIST or a cousin [without it: $MNIST_DIR, data/mnist]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Latent space: categories x variables, with at most 16384 codes
+    #[arg(long, value_name = "CxL", default_value = "8x4")]
+    latent: LatentShape,
+    /// Temperature of ReinMax in training, > 0; the published script has 1, the runs of tables 2 and 3 have 1.3
+    #[arg(long, value_name = "T", default_value_t = 1.0, allow_negative_numbers = true)]
+    tau: f64,
+    /// Epochs to train
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    epochs: usize,
+    /// Measure before the first epoch and after every N
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    every: usize,
+    /// The first training seed; it determines the draws too
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+    /// How many training seeds
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    seeds: u16,
+    /// Estimates of each gradient, a multiple of 64
+    #[arg(long, value_name = "N", default_value_t = 1024)]
+    draws: usize,
+    /// Training images in the fixed batch: the first so many
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    batch: usize,
+    /// Conditional draws of Gumbel-Rao terms
+    #[arg(long, value_name = "K", default_value_t = 100)]
+    k: usize,
+    /// Draw in f64 too
+    #[arg(long)]
+    f64: bool,
+    /// Threads; the results are the same bits for any number [default: one a core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
+    /// Directory for the results
+    #[arg(long, value_name = "DIR", default_value = "runs/bias_variance")]
+    out: PathBuf,
+    /// 3x2, two epochs and few draws, and a check that an estimator without bias shows none
+    #[arg(long)]
+    smoke: bool,
+    /// Print the last summary only
+    #[arg(long)]
+    quiet: bool,
+}
+
+/// When checkpoints are kept.
+#[derive(Clone, Copy)]
+struct Schedule {
+    epochs: usize,
+    every: usize,
+    quiet: bool,
+}
+
+impl Schedule {
+    /// The epochs after which one is kept.
+    fn kept(&self) -> impl Iterator<Item = usize> + use<> {
+        (self.every..=self.epochs).step_by(self.every)
+    }
+}
+
+fn main() -> ExitCode {
+    let mut args = Args::parse();
+    if cfg!(debug_assertions) {
+        eprintln!("note: this is a debug build, many times slower; use `cargo run --release --example …`");
+    }
+    if args.smoke {
+        let latent = LatentShape { categories: 3, variables: 2 };
+        args = Args { latent, epochs: 2, every: 1, draws: 256, batch: 20, k: 10, ..args };
+    }
+    let end = threads::with_threads(args.threads, || run(&args));
+    match end.unwrap_or_else(|message| Err(RunError::argument(message))) {
+        Ok(End::Done) => ExitCode::SUCCESS,
+        // As a shell reports a program that the signal ended.
+        Ok(End::Stopped(signal)) => ExitCode::from(128 + signal as u8),
+        Err(e) => {
+            eprintln!("error: {}", e.message);
+            ExitCode::from(e.exit_code())
+        }
+    }
+}
+
+fn run(args: &Args) -> Result<End, RunError> {
+    let wrong = RunError::argument;
+    let stop = Stop::on(&[SIGINT, SIGTERM]).map_err(|e| wrong(format!("cannot watch for signals: {e}")))?;
+    let data = data::load(args.dataset, args.data.as_deref()).map_err(wrong)?;
+    let base = config(args, &data).map_err(|e| wrong(e.to_string()))?;
+    let schedule = Schedule { epochs: args.epochs, every: args.every, quiet: args.quiet };
+    let mut lines = Vec::new();
+    for seed in (0..u64::from(args.seeds)).map(|k| args.seed.wrapping_add(k)) {
+        let config = TrainConfig { seed, ..base.clone() };
+        let dir = args.out.join(format!("seed-{seed}"));
+        if let End::Stopped(signal) = train::checkpoints(&dir, &config, &data, &schedule, &stop)? {
+            return Ok(End::Stopped(signal));
+        }
+        for epoch in std::iter::once(0).chain(schedule.kept()) {
+            match checkpoint(args, &data, &config, &dir, epoch, &stop)? {
+                Ok(found) => lines.extend(found),
+                Err(signal) => return Ok(End::Stopped(signal)),
+            }
+        }
+    }
+    record::save(&lines, &args.out.join("bias_variance.jsonl"))?;
+    let report = Report {
+        lines: &lines,
+        run: format!(
+            "{} latent on {}, checkpoints of a ReinMax run at τ {}",
+            args.latent, data.name, args.tau
+        ),
+        k: args.k,
+    };
+    report.save(&args.out)?;
+    if args.smoke {
+        check(&lines)?;
+    }
+    println!("in {}: bias_variance.jsonl, {}", args.out.display(), report::FILES.join(", "));
+    Ok(End::Done)
+}
+
+/// The run that is measured: ReinMax with the optimiser and learning rate of the tables, or those of 8x4 where they have no such
+/// latent space.
+fn config(args: &Args, data: &Dataset) -> hardgrad::Result<TrainConfig> {
+    args.latent.codes()?;
+    let at_least_one = |name, value| match value {
+        0 => Err(Error::argument(name, 0, "at least 1")),
+        _ => Ok(()),
+    };
+    at_least_one("epochs", args.epochs)?;
+    at_least_one("every", args.every)?;
+    at_least_one("batch", args.batch)?;
+    if args.draws == 0 || !args.draws.is_multiple_of(64) {
+        let expected = "a multiple of 64: 16 equal groups, and leave-one-out takes 4 samples to an estimate";
+        return Err(Error::argument("draws", args.draws, expected));
+    }
+    if args.batch > data.train.len() {
+        let expected = format!("at most {}, the training images", data.train.len());
+        return Err(Error::argument("batch", args.batch, expected));
+    }
+    for config in plan::all(args.k) {
+        config.build::<f32>()?;
+    }
+    let pixels = data.train.images().pixels_per_image();
+    let mut config = TrainConfig {
+        vae: VaeConfig { pixels, ..VaeConfig::paper(args.latent) },
+        estimator: EstimatorConfig::ReinMax { tau: args.tau },
+        ..TrainConfig::default()
+    };
+    if let Ok(run) = Preset::AsRun.run(EstimatorKind::ReinMax, args.latent) {
+        (config.optimizer, config.lr) = (run.optimizer, run.lr);
+    }
+    config.validated()
+}
+
+/// The lines of one checkpoint: those that an earlier run left, or new ones. The inner error is a signal that came meanwhile.
+fn checkpoint(
+    args: &Args,
+    data: &Dataset,
+    config: &TrainConfig,
+    dir: &Path,
+    epoch: usize,
+    stop: &Stop,
+) -> Result<Result<Vec<Line>, i32>, RunError> {
+    let configs = plan::all(args.k);
+    let what = |config_of: &EstimatorConfig| What {
+        epoch,
+        draws: args.draws / measure::samples_of(config_of),
+        batch: args.batch,
+        seed: config.seed,
+        precision: if args.f64 { "f64" } else { "f32" }.into(),
+        ..What::of(*config_of)
+    };
+    let whats: Vec<What> = configs.iter().map(what).collect();
+    let file = dir.join(format!("epoch-{epoch:03}.jsonl"));
+    if let Some(lines) = record::load(&file, &whats) {
+        return Ok(Ok(lines));
+    }
+    let start = Instant::now();
+    let mut images = Mat::zeros(args.batch, config.vae.pixels);
+    let indices: Vec<u32> = (0..args.batch as u32).collect();
+    data.train.images().fill(&indices, images.as_mut_slice());
+    let point = Point::new(&config.vae, &train::params(dir, epoch, config, data)?, images);
+    let exact = point.exact();
+    let settings = Settings { draws: args.draws, seed: config.seed, epoch };
+    let bar = bar(args.quiet, &format!("seed {}, epoch {epoch}", config.seed));
+    let mut tick = |part: f64| {
+        bar.set_position((100.0 * part) as u64);
+        stop.signal().is_none()
+    };
+    let found = if args.f64 {
+        measure::measure(&point, &exact, &configs, &settings, &mut tick)?
+    } else {
+        measure::measure(&point.to::<f32>(), &exact, &configs, &settings, &mut tick)?
+    };
+    bar.finish_and_clear();
+    let Some(found) = found else { return Ok(Err(stop.signal().unwrap_or(SIGINT))) };
+    let lines: Vec<Line> = whats
+        .into_iter()
+        .zip(found)
+        .map(|(what, (found, seconds))| Line::new(what, &found, seconds))
+        .collect();
+    record::save(&lines, &file)?;
+    if !args.quiet {
+        eprintln!(
+            "seed {}, epoch {epoch}: {} estimators measured, {:.1} s",
+            config.seed,
+            lines.len(),
+            start.elapsed().as_secs_f64()
+        );
+    }
+    Ok(Ok(lines))
+}
+
+/// Of the draws at one checkpoint; hidden where there is no terminal.
+fn bar(quiet: bool, message: &str) -> ProgressBar {
+    if quiet || !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("{msg}: measuring {bar:32} {pos} %  {eta} left");
+    let bar = ProgressBar::new(100).with_message(message.to_string());
+    bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+/// The exact gradient lies on itself; before training, where gradients are large, so do the estimators without bias, within five
+/// standard errors.
+fn check(lines: &[Line]) -> Result<(), RunError> {
+    for line in lines {
+        let far = match line.what.estimator.as_str() {
+            "exact" => 1e-6, // f32 against f64
+            "reinforce" | "rebar" if line.what.epoch == 0 => 5.0 * line.cosine_se.unwrap_or(0.0),
+            _ => continue,
+        };
+        let found = line.cosine_corrected;
+        if !found.is_some_and(|cosine| (cosine - 1.0).abs() <= far) {
+            let (epoch, label) = (line.what.epoch, line.what.label());
+            let message =
+                format!("epoch {epoch}: the cosine of {label} is {found:?}, expected 1 within {far:.1e}");
+            return Err(RunError::machine(message));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,261 @@
+//! The measurement at one checkpoint: all estimators on the same images, the same parameters and the same samples.
+//!
+//! The loss is the cross-entropy alone, averaged over the batch, and gradients are with respect to the encoder's logits. A draw is
+//! one code for each image. All draw the same D from the same Gumbel noise, so that one decoder pass gives f(D) and g = ∂f/∂D for
+//! every estimator that hooks onto the sample, and differences between estimators are not differences between samples. REBAR has
+//! two relaxed passes of its own.
+
+use hardgrad::estimators::{
+    Baseline, BaselineConfig, Estimator, EstimatorConfig, GumbelGivenSample, LossNode, Noise, Rebar,
+    Reinforce, RunningMean, SampleNode, StraightThrough,
+};
+use hardgrad::rng::{Purpose, Streams};
+use hardgrad::stats::{Estimates, Summary};
+use hardgrad::vae::{Vae, VaeConfig};
+use hardgrad::{Mat, MatRef, ParamGrads, ParamStore, Result, Scalar, Workspace, rng};
+use std::time::Instant;
+
+/// Draws of each image that go through the decoder together. It decides which numbers are drawn.
+const TOGETHER: usize = 16;
+
+/// Fixed parameters and a fixed batch, in some precision.
+pub struct Point<T> {
+    vae: Vae,
+    params: ParamStore<T>,
+    /// `[batch, pixels]`
+    images: Mat<T>,
+    /// Of the encoder, `[batch, L·C]`.
+    logits: Mat<T>,
+    categories: usize,
+}
+
+impl Point<f64> {
+    /// With these parameters, in the order of the store.
+    pub fn new(config: &VaeConfig, params: &[f32], images: Mat<f64>) -> Self {
+        let mut store = ParamStore::new();
+        let vae = Vae::new(&mut store, config, &mut rng::from_key(0));
+        store.flat_mut().iter_mut().zip(params).for_each(|(to, &from)| *to = f64::from(from));
+        let mut workspace = Workspace::new();
+        let mut tape = workspace.tape(&store);
+        let x = tape.constant(images.view());
+        let logits = vae.encode(&mut tape, x);
+        let logits = tape.value(logits).to_mat();
+        Self { vae, params: store, images, logits, categories: config.latent.categories }
+    }
+
+    /// The same in another precision.
+    pub fn to<T: Scalar>(&self) -> Point<T> {
+        let cast = |m: MatRef<'_, f64>| Mat::from_fn(m.rows, m.cols, |i, j| T::of(m.row(i)[j]));
+        let mut params = ParamStore::new();
+        for (name, id) in self.params.iter() {
+            params.add(name, cast(self.params.get(id)));
+        }
+        Point {
+            vae: self.vae.clone(),
+            params,
+            images: cast(self.images.view()),
+            logits: cast(self.logits.view()),
+            categories: self.categories,
+        }
+    }
+}
+
+impl<T: Scalar> Point<T> {
+    /// The exact gradient, eq. 2, by enumeration of all codes: of the mean over the batch, `[batch, L·C]`.
+    pub fn exact(&self) -> Vec<f64> {
+        let (mut workspace, mut grads) = (Workspace::new(), ParamGrads::zeros(&self.params));
+        let mut tape = workspace.tape(&self.params);
+        let (x, logits) = (tape.constant(self.images.view()), tape.leaf(self.logits.view()));
+        let each = self.vae.expected_bce(&mut tape, x, logits);
+        let mean = tape.mean(each);
+        tape.backward(mean, &mut grads);
+        tape.grad_or_zeros(logits).as_slice().iter().map(|g| g.to_f64()).collect()
+    }
+}
+
+/// How, and how much.
+pub struct Settings {
+    /// Estimates of each estimator, a multiple of 64.
+    pub draws: usize,
+    /// Of the draws.
+    pub seed: u64,
+    /// Of the checkpoint: each has draws of its own.
+    pub epoch: usize,
+}
+
+/// One estimator, and what it has given so far.
+struct Measured<T> {
+    estimator: Estimator<T>,
+    estimates: Estimates,
+    seconds: f64,
+}
+
+/// What all estimators share of one pass: `TOGETHER` draws of each image, an image's in a row.
+struct Pass<T> {
+    noise: Noise<T>,
+    logits: Mat<T>,
+    /// D
+    sample: Mat<T>,
+    /// f(D) of each row, `[rows, 1]`
+    losses: Mat<T>,
+    /// ∂f/∂D
+    g: Mat<T>,
+}
+
+/// Measures these estimators, and their wall times. `tick` is called after each pass, with the part that is done; measuring ends
+/// with `None` if it says false.
+pub fn measure<T: Scalar>(
+    point: &Point<T>,
+    exact: &[f64],
+    configs: &[EstimatorConfig],
+    settings: &Settings,
+    tick: &mut dyn FnMut(f64) -> bool,
+) -> Result<Option<Vec<(Summary, f64)>>> {
+    let mut bench = Bench::new(point, settings);
+    let mut all = Vec::new();
+    for config in configs {
+        let (estimator, samples) = (config.build::<T>()?, samples_of(config));
+        let estimates = Estimates::new(exact.len(), settings.draws / samples)?;
+        all.push(Measured { estimator, estimates, seconds: 0.0 });
+    }
+    // Pass 0 only tells the running mean what losses are like, as the steps before do in training.
+    let warm_up = bench.pass(0);
+    bench.remember(&warm_up);
+    let passes = settings.draws.div_ceil(TOGETHER);
+    for step in 1..=passes {
+        let pass = bench.pass(step);
+        for measured in &mut all {
+            let start = Instant::now();
+            bench.estimate(&pass, measured);
+            measured.seconds += start.elapsed().as_secs_f64();
+        }
+        bench.remember(&pass);
+        if !tick(step as f64 / passes as f64) {
+            return Ok(None);
+        }
+    }
+    Ok(Some(all.into_iter().map(|m| (m.estimates.summary(exact), m.seconds)).collect()))
+}
+
+/// Samples of each image that one estimate takes.
+pub fn samples_of(config: &EstimatorConfig) -> usize {
+    match config {
+        EstimatorConfig::Reinforce { baseline: BaselineConfig::LeaveOneOut { samples } } => *samples,
+        _ => 1,
+    }
+}
+
+/// Memory, and the running mean of the losses.
+struct Bench<'a, T> {
+    point: &'a Point<T>,
+    settings: &'a Settings,
+    workspace: Workspace<T>,
+    grads: ParamGrads<T>,
+    mean: RunningMean,
+    /// The exact gradient in this precision, once it has been asked for.
+    exact: Option<Vec<f64>>,
+}
+
+impl<'a, T: Scalar> Bench<'a, T> {
+    fn new(point: &'a Point<T>, settings: &'a Settings) -> Self {
+        let grads = ParamGrads::zeros(&point.params);
+        let (workspace, mean) = (Workspace::new(), RunningMean::default());
+        Self { point, settings, workspace, grads, mean, exact: None }
+    }
+
+    /// The decoder pass that all share.
+    fn pass(&mut self, step: usize) -> Pass<T> {
+        let (point, settings) = (self.point, self.settings);
+        let (rows, width) = (point.logits.rows() * TOGETHER, point.logits.cols());
+        let mut noise = Noise::new();
+        let mut rng = Streams::new(settings.seed).rng(Purpose::Check, settings.epoch as u64, step as u64);
+        noise.draw(&mut rng, rows * width);
+        let sampler = StraightThrough::new(1.0).expect("1 is a temperature");
+        let node = SampleNode::new(&sampler, &noise, point.categories);
+        let mut tape = self.workspace.tape(&point.params);
+        let (x, logits) = (tape.constant(point.images.view()), tape.leaf(point.logits.view()));
+        let (x, logits) = (tape.repeat_rows(x, TOGETHER), tape.repeat_rows(logits, TOGETHER));
+        let z = tape.custom(&node, &[logits]);
+        let losses = point.vae.bce(&mut tape, x, z);
+        tape.backward_from(losses, &vec![T::ONE; rows], &mut self.grads);
+        let [logits, sample, losses] = [logits, z, losses].map(|v| tape.value(v).to_mat());
+        let g = tape.grad_or_zeros(z);
+        Pass { noise, logits, sample, losses, g }
+    }
+
+    /// Takes the losses into the running mean, draw by draw.
+    fn remember(&mut self, pass: &Pass<T>) {
+        for draw in 0..TOGETHER {
+            let of_draw = pass.losses.as_slice().iter().skip(draw).step_by(TOGETHER);
+            let total: f64 = of_draw.map(|f| f.to_f64()).sum();
+            self.mean.add(total / self.point.logits.rows() as f64);
+        }
+    }
+
+    /// One estimator's estimates on this pass.
+    fn estimate(&mut self, pass: &Pass<T>, measured: &mut Measured<T>) {
+        let (samples, grad) = match &measured.estimator {
+            Estimator::Sample(estimator) => {
+                let node = SampleNode::new(&**estimator, &pass.noise, self.point.categories);
+                let mut tape = self.workspace.tape(&self.point.params);
+                let logits = tape.leaf(pass.logits.view());
+                let z = tape.custom(&node, &[logits]);
+                tape.backward_from(z, pass.g.as_slice(), &mut self.grads);
+                (1, tape.grad_or_zeros(logits))
+            }
+            Estimator::Reinforce(BaselineConfig::LeaveOneOut { samples }) => {
+                let baseline = Baseline::LeaveOneOut { samples: *samples };
+                (*samples, self.score(pass, Reinforce::new(baseline)))
+            }
+            Estimator::Reinforce(baseline) => {
+                let b = if *baseline == BaselineConfig::None { 0.0 } else { self.mean.get() };
+                (1, self.score(pass, Reinforce::new(Baseline::Constant(b))))
+            }
+            Estimator::Rebar(rebar) => (1, self.rebar(pass, rebar)),
+            Estimator::Exact => {
+                let exact = self.exact.get_or_insert_with(|| self.point.exact());
+                (0..TOGETHER).for_each(|_| measured.estimates.add(exact));
+                return;
+            }
+        };
+        let batch = self.point.logits.rows();
+        let scale = 1.0 / (batch * samples) as f64; // the mean over the batch, and over an estimate's samples
+        for first in (0..TOGETHER).step_by(samples) {
+            let mut estimate = vec![0.0; batch * grad.cols()];
+            for (image, estimate) in estimate.chunks_mut(grad.cols()).enumerate() {
+                for draw in first..first + samples {
+                    let row = grad.row(image * TOGETHER + draw);
+                    estimate.iter_mut().zip(row).for_each(|(to, g)| *to += scale * g.to_f64());
+                }
+            }
+            measured.estimates.add(&estimate);
+        }
+    }
+
+    /// REINFORCE, row by row.
+    fn score(&mut self, pass: &Pass<T>, reinforce: Reinforce) -> Mat<T> {
+        let node = LossNode::new(&reinforce, self.point.categories);
+        let mut tape = self.workspace.tape(&self.point.params);
+        let logits = tape.leaf(pass.logits.view());
+        let (sample, losses) = (tape.constant(pass.sample.view()), tape.constant(pass.losses.view()));
+        let loss = tape.custom(&node, &[logits, sample, losses]);
+        tape.backward_from(loss, &vec![T::ONE; pass.logits.rows()], &mut self.grads);
+        tape.grad_or_zeros(logits)
+    }
+
+    /// REBAR, row by row.
+    fn rebar(&mut self, pass: &Pass<T>, rebar: &Rebar) -> Mat<T> {
+        let node = LossNode::new(rebar, self.point.categories);
+        let given = GumbelGivenSample::new(&pass.noise, self.point.categories);
+        let vae = &self.point.vae;
+        let mut tape = self.workspace.tape(&self.point.params);
+        let logits = tape.leaf(pass.logits.view());
+        let (sample, hard) = (tape.constant(pass.sample.view()), tape.constant(pass.losses.view()));
+        let x = tape.constant(self.point.images.view());
+        let x = tape.repeat_rows(x, TOGETHER);
+        let [free, tied] = rebar.relaxed(&mut tape, logits, sample, &given).map(|z| vae.bce(&mut tape, x, z));
+        let loss = tape.custom(&node, &[logits, sample, hard, free, tied]);
+        tape.backward_from(loss, &vec![T::ONE; pass.logits.rows()], &mut self.grads);
+        tape.grad_or_zeros(logits)
+    }
+}

@@ -1,0 +1,193 @@
+//! A line of `bias_variance.jsonl`: one estimator at one checkpoint.
+
+use crate::run_dir::RunError;
+use hardgrad::estimators::{BaselineConfig, CvForm, EstimatorConfig};
+use hardgrad::stats::Summary;
+use hardgrad::train::write_atomically;
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+/// What was measured, and what was found. A number that does not exist is `None`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Line {
+    /// What was measured, and how.
+    #[serde(flatten)]
+    pub what: What,
+    /// Cosine between the exact gradient and the mean of the draws.
+    pub cosine: Option<f64>,
+    /// Its standard error, by jackknife.
+    pub cosine_se: Option<f64>,
+    /// The cosine without the noise that is left in the mean.
+    pub cosine_corrected: Option<f64>,
+    /// ‖std‖₂ / ‖mean‖₂
+    pub relative_sd: Option<f64>,
+    /// Its standard error, by jackknife.
+    pub relative_sd_se: Option<f64>,
+    /// Trace of the covariance of one estimate.
+    pub covariance_trace: Option<f64>,
+    /// ‖std‖₂, its root.
+    pub sd_norm: Option<f64>,
+    /// ‖mean of the draws‖₂
+    pub mean_norm: Option<f64>,
+    /// ‖exact gradient‖₂
+    pub exact_norm: Option<f64>,
+    /// ‖mean − exact‖₂
+    pub bias_norm: Option<f64>,
+    /// The same without the noise that is left in the mean.
+    pub bias_norm_corrected: Option<f64>,
+    /// Wall time of this estimator, without the decoder pass that all share.
+    pub seconds: f64,
+}
+
+/// One estimator at one checkpoint.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct What {
+    /// Epochs trained.
+    pub epoch: usize,
+    /// As on a command line.
+    pub estimator: String,
+    /// Of ReinMax-CV and REINFORCE.
+    pub form: Option<String>,
+    /// Temperature.
+    pub tau: Option<f64>,
+    /// Weight of the control variate.
+    pub eta: Option<f64>,
+    /// Weight of ReinMax in a blend.
+    pub lambda: Option<f64>,
+    /// Temperature of ReinMax-Rao in a blend.
+    pub rao_tau: Option<f64>,
+    /// Estimates.
+    pub draws: usize,
+    /// Conditional draws of a Gumbel-Rao term, or samples of leave-one-out.
+    pub k: Option<usize>,
+    /// Images.
+    pub batch: usize,
+    /// Of the training run, and of the draws.
+    pub seed: u64,
+    /// Of the draws' arithmetic: `f32`, as in training, or `f64`.
+    pub precision: String,
+}
+
+impl What {
+    /// The estimator's part, with nothing else set.
+    pub fn of(config: EstimatorConfig) -> Self {
+        let mut with_tau = config;
+        let mut what = Self {
+            epoch: 0,
+            estimator: config.kind().to_string(),
+            form: None,
+            tau: with_tau.tau_mut().copied(),
+            eta: None,
+            lambda: None,
+            rao_tau: None,
+            draws: 0,
+            k: None,
+            batch: 0,
+            seed: 0,
+            precision: String::new(),
+        };
+        match config {
+            EstimatorConfig::GumbelRao { draws, .. } | EstimatorConfig::ReinMaxRao { draws, .. } => {
+                what.k = Some(draws);
+            }
+            EstimatorConfig::ReinMaxCv { form, draws, eta, .. } => {
+                let form = match form {
+                    CvForm::Shared => "shared",
+                    CvForm::Printed => "printed",
+                    CvForm::Coupled => "coupled",
+                    CvForm::AuthorCode => "author-code",
+                };
+                (what.form, what.k, what.eta) = (Some(form.into()), Some(draws), Some(eta));
+            }
+            EstimatorConfig::ReinMaxBlend { lambda, rao_tau, draws, .. } => {
+                (what.lambda, what.rao_tau, what.k) = (Some(lambda), Some(rao_tau), Some(draws));
+            }
+            EstimatorConfig::Reinforce { baseline } => match baseline {
+                BaselineConfig::None => what.form = Some("none".into()),
+                BaselineConfig::RunningMean => what.form = Some("running-mean".into()),
+                BaselineConfig::LeaveOneOut { samples } => {
+                    (what.form, what.k) = (Some("leave-one-out".into()), Some(samples));
+                }
+            },
+            EstimatorConfig::Rebar { eta, .. } => what.eta = Some(eta),
+            _ => {}
+        }
+        what
+    }
+
+    /// Whether it is this estimator, wherever and however measured.
+    pub fn is(&self, config: EstimatorConfig) -> bool {
+        let of = Self::of(config);
+        (&self.estimator, &self.form, self.tau, self.eta) == (&of.estimator, &of.form, of.tau, of.eta)
+            && (self.lambda, self.rao_tau, self.k) == (of.lambda, of.rao_tau, of.k)
+    }
+
+    /// For legends and tables.
+    pub fn label(&self) -> String {
+        let name = match self.estimator.as_str() {
+            "st" => "ST",
+            "stgs" => "STGS",
+            "gumbel-rao" => "Gumbel-Rao",
+            "gst" => "GST-1.0",
+            "reinmax" => "ReinMax",
+            "reinmax-argmax" => "ReinMax-Argmax",
+            "reinmax-rao" => "ReinMax-Rao",
+            "reinmax-cv" => "ReinMax-CV",
+            "reinmax-blend" => "blend",
+            "reinforce" => "REINFORCE",
+            "rebar" => "REBAR",
+            other => other,
+        };
+        let mut label = name.to_string();
+        if let Some(form) = &self.form {
+            label += &format!(" {form}");
+        }
+        for (name, value) in
+            [("λ", self.lambda), ("τ", self.tau), ("τ of Rao", self.rao_tau), ("η", self.eta)]
+        {
+            label += &value.map_or(String::new(), |value| format!(", {name} {value}"));
+        }
+        label
+    }
+}
+
+impl Line {
+    /// From the statistics.
+    pub fn new(what: What, found: &Summary, seconds: f64) -> Self {
+        let finite = |x: f64| x.is_finite().then_some(x);
+        Self {
+            what,
+            cosine: found.cosine,
+            cosine_se: found.cosine_se,
+            cosine_corrected: found.cosine_corrected,
+            relative_sd: found.relative_sd,
+            relative_sd_se: found.relative_sd_se,
+            covariance_trace: finite(found.covariance_trace),
+            sd_norm: finite(found.covariance_trace.sqrt()),
+            mean_norm: finite(found.mean_norm),
+            exact_norm: finite(found.exact_norm),
+            bias_norm: finite(found.bias_norm),
+            bias_norm_corrected: found.bias_norm_corrected,
+            seconds,
+        }
+    }
+}
+
+/// Writes a file of lines.
+pub fn save(lines: &[Line], path: &Path) -> Result<(), RunError> {
+    let mut text = String::new();
+    for line in lines {
+        let failed = |e| RunError::machine(format!("cannot write {}: {e}", path.display()));
+        let json = serde_json::to_string(line).map_err(failed)?;
+        text += &json;
+        text.push('\n');
+    }
+    Ok(write_atomically(path, text.as_bytes())?)
+}
+
+/// The lines of a file that holds these measurements and no others: what an earlier run left.
+pub fn load(path: &Path, wanted: &[What]) -> Option<Vec<Line>> {
+    let text = std::fs::read_to_string(path).ok()?;
+    let lines: Vec<Line> = text.lines().map(|line| serde_json::from_str(line).ok()).collect::<Option<_>>()?;
+    lines.iter().map(|line| &line.what).eq(wanted).then_some(lines)
+}

@@ -1,0 +1,205 @@
+//! The lines as pictures and tables, averaged over the training seeds.
+
+use crate::plan;
+use crate::record::{Line, What};
+use crate::run_dir::RunError;
+use crate::svg::{Chart, Mark, Scale, Series};
+use hardgrad::estimators::EstimatorConfig;
+use hardgrad::train::write_atomically;
+use std::fmt::Write as _;
+use std::path::Path;
+
+/// One number of a line.
+type Number = fn(&Line) -> Option<f64>;
+
+/// What table 1 prints for ReinMax, ST and ReinMax-Argmax.
+const PRINTED: [f64; 3] = [7.400, 2.733, 2.873];
+
+/// All lines, and what they are about.
+pub struct Report<'a> {
+    /// Of all seeds and epochs.
+    pub lines: &'a [Line],
+    /// The latent space, the data and the run, for titles.
+    pub run: String,
+    /// Conditional draws.
+    pub k: usize,
+}
+
+/// The files that are written.
+pub const FILES: [&str; 5] =
+    ["cosine.svg", "relative_sd.svg", "forms_cosine.svg", "forms_relative_sd.svg", "table.md"];
+
+impl Report<'_> {
+    /// Writes all of them.
+    pub fn save(&self, out: &Path) -> Result<(), RunError> {
+        let [cosine, relative_sd, forms_cosine, forms_relative_sd, table] = FILES;
+        for (configs, names) in [
+            (plan::figure(self.k), [cosine, relative_sd]),
+            (plan::forms(self.k), [forms_cosine, forms_relative_sd]),
+        ] {
+            let y = "cosine of the mean of the draws and the exact gradient";
+            self.chart(y, &configs, |l| l.cosine, &out.join(names[0]))?;
+            let y = "relative standard deviation, |std| / |mean|";
+            self.chart(y, &configs, |l| l.relative_sd, &out.join(names[1]))?;
+        }
+        Ok(write_atomically(&out.join(table), self.tables().as_bytes())?)
+    }
+
+    fn chart(
+        &self,
+        y_label: &str,
+        configs: &[EstimatorConfig],
+        number: Number,
+        path: &Path,
+    ) -> Result<(), RunError> {
+        let series = configs.iter().map(|&config| {
+            let at = |&epoch: &usize| (epoch as f64, self.mean(config, epoch, number).unwrap_or(f64::NAN));
+            Series {
+                name: What::of(config).label().replace("ReinMax-CV", "CV"),
+                points: self.epochs().iter().map(at).collect(),
+            }
+        });
+        let chart = Chart {
+            title: self.run.clone(),
+            x_label: "epoch".into(),
+            y_label: y_label.into(),
+            x: Scale::Linear { low: 0.0 },
+            y: Scale::Linear { low: 0.0 },
+            mark: Mark::Line,
+            series: series.collect(),
+        };
+        Ok(write_atomically(path, chart.to_svg().as_bytes())?)
+    }
+
+    /// The epochs in the lines.
+    fn epochs(&self) -> Vec<usize> {
+        let mut epochs: Vec<usize> = self.lines.iter().map(|line| line.what.epoch).collect();
+        epochs.sort_unstable();
+        epochs.dedup();
+        epochs
+    }
+
+    /// One number of each seed.
+    fn of(&self, config: EstimatorConfig, epoch: usize, number: Number) -> Vec<Option<f64>> {
+        let lines = self.lines.iter().filter(|line| line.what.epoch == epoch && line.what.is(config));
+        lines.map(number).collect()
+    }
+
+    /// The mean over the seeds, if every seed has the number.
+    fn mean(&self, config: EstimatorConfig, epoch: usize, number: Number) -> Option<f64> {
+        let values: Vec<f64> = self.of(config, epoch, number).into_iter().collect::<Option<_>>()?;
+        (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+    }
+
+    fn tables(&self) -> String {
+        let first = self.lines.first().map(|line| &line.what);
+        let (draws, batch) = first.map_or((0, 0), |what| (what.draws, what.batch));
+        let mut seeds: Vec<String> = self.lines.iter().map(|line| line.what.seed.to_string()).collect();
+        seeds.dedup();
+        seeds.sort_unstable();
+        seeds.dedup();
+        let mut text = format!(
+            "# Bias and variance of the estimators\n\n{}; {draws} draws on the first {batch} \
+             training images, K = {}, training seeds {}; means over them. A dash: the number does not exist.\n",
+            self.run,
+            self.k,
+            seeds.join(", ")
+        );
+        self.table_1(&mut text);
+        let figure = plan::figure(self.k);
+        let more: Vec<_> = plan::all(self.k).into_iter().filter(|c| !figure.contains(c)).collect();
+        for (title, number, decimals) in [
+            ("cosine of the mean and the exact gradient", (|l| l.cosine) as Number, 3),
+            ("relative standard deviation, ‖std‖ / ‖mean‖", |l| l.relative_sd, 2),
+        ] {
+            self.by_epoch(&mut text, &format!("Figure 1: {title}"), &figure, number, decimals);
+            self.by_epoch(&mut text, &format!("Beyond it: {title}"), &more, number, decimals);
+        }
+        self.at_the_end(&mut text);
+        text
+    }
+
+    /// A row for each estimator, a column for each epoch.
+    fn by_epoch(
+        &self,
+        text: &mut String,
+        title: &str,
+        configs: &[EstimatorConfig],
+        number: Number,
+        decimals: usize,
+    ) {
+        let epochs = self.epochs();
+        let heads: Vec<String> = epochs.iter().map(usize::to_string).collect();
+        let _ = writeln!(
+            text,
+            "\n## {title}\n\n| epoch | {} |\n|---{}|",
+            heads.join(" | "),
+            "|---:".repeat(epochs.len())
+        );
+        for &config in configs {
+            let cells: Vec<_> =
+                epochs.iter().map(|&epoch| cell(self.mean(config, epoch, number), decimals)).collect();
+            let _ = writeln!(text, "| {} | {} |", What::of(config).label(), cells.join(" | "));
+        }
+    }
+
+    /// Table 1, in the normalisations it might be in.
+    fn table_1(&self, text: &mut String) {
+        let Some(&epoch) = self.epochs().last() else { return };
+        let _ = writeln!(
+            text,
+            "\n## Table 1, after {epoch} epochs, each seed\n\n| | printed | ‖std‖ / ‖mean‖ | ‖std‖ / ‖exact‖ | ‖std‖, loss averaged over \
+             the batch | ‖std‖, loss summed |\n|---|---:|---:|---:|---:|---:|"
+        );
+        for (&config, printed) in plan::table().iter().zip(PRINTED) {
+            let cells = |number: Number, decimals| {
+                let cells: Vec<_> =
+                    self.of(config, epoch, number).into_iter().map(|x| cell(x, decimals)).collect();
+                cells.join(", ")
+            };
+            let _ = writeln!(
+                text,
+                "| {} | {printed:.3} | {} | {} | {} | {} |",
+                What::of(config).label(),
+                cells(|l| l.relative_sd, 3),
+                cells(|l| Some(l.sd_norm? / l.exact_norm?), 3),
+                cells(|l| l.sd_norm, 3),
+                cells(|l| Some(l.sd_norm? * l.what.batch as f64), 1)
+            );
+        }
+    }
+
+    /// Everything after the last epoch.
+    fn at_the_end(&self, text: &mut String) {
+        let Some(&epoch) = self.epochs().last() else { return };
+        let _ = writeln!(
+            text,
+            "\n## Bias against variance after {epoch} epochs\n\nBias and standard deviation are relative to the exact gradient's norm; the \
+             cosine and the bias are corrected for the noise that is left in the mean. The error is that of one draw.\n\n\
+             | | cosine | standard error | bias | sd | √(bias² + sd²) | ms a draw |\n|---|---:|---:|---:|---:|---:|---:|"
+        );
+        let relative: [Number; 3] = [
+            |l| Some(l.bias_norm_corrected? / l.exact_norm?),
+            |l| Some(l.sd_norm? / l.exact_norm?),
+            |l| Some(l.bias_norm_corrected.unwrap_or(0.0).hypot(l.sd_norm?) / l.exact_norm?),
+        ];
+        for config in plan::all(self.k) {
+            let value = |number, decimals| cell(self.mean(config, epoch, number), decimals);
+            let _ = writeln!(
+                text,
+                "| {} | {} | {} | {} | {} | {} | {} |",
+                What::of(config).label(),
+                value(|l| l.cosine_corrected, 3),
+                value(|l| l.cosine_se, 3),
+                value(relative[0], 3),
+                value(relative[1], 2),
+                value(relative[2], 2),
+                value(|l| Some(1e3 * l.seconds / l.what.draws as f64), 2)
+            );
+        }
+    }
+}
+
+fn cell(value: Option<f64>, decimals: usize) -> String {
+    value.map_or("–".into(), |x| format!("{x:.decimals$}"))
+}

@@ -1,0 +1,72 @@
+//! The checkpoints: a run of ReinMax, with a copy of its checkpoint kept every so many epochs.
+
+use crate::Schedule;
+use crate::reporter::Reporter;
+use crate::run::{self, End, Plan};
+use crate::run_dir::{RunDir, RunError};
+use crate::stop::Stop;
+use hardgrad::data::Dataset;
+use hardgrad::train::{Checkpoint, TrainConfig, Trainer};
+use std::path::{Path, PathBuf};
+
+/// Where the checkpoint after this epoch is kept.
+fn file(dir: &Path, epoch: usize) -> PathBuf {
+    dir.join(format!("epoch-{epoch:03}.bin"))
+}
+
+/// Trains until the checkpoints of all epochs are in `dir`; what is there already is not made again.
+pub fn checkpoints(
+    dir: &Path,
+    config: &TrainConfig,
+    data: &Dataset,
+    schedule: &Schedule,
+    stop: &Stop,
+) -> Result<End, RunError> {
+    let mut run_dir = RunDir::open(dir, config, data, schedule.epochs)?;
+    if schedule.kept().all(|epoch| file(dir, epoch).exists()) {
+        return Ok(End::Done);
+    }
+    let mut trainer = match run::resume(&mut run_dir, config, data)? {
+        Some(trainer) => trainer,
+        None => Trainer::new(config.clone(), data)?,
+    };
+    let report = Reporter::new(schedule.quiet, schedule.epochs, &trainer);
+    for epoch in schedule.kept() {
+        let file = file(dir, epoch);
+        if file.exists() {
+            continue;
+        }
+        if trainer.history().len() < epoch {
+            let plan = Plan { epochs: epoch, checkpoint_every: None, stop, report: &report };
+            if let End::Stopped(signal) = run::train(&mut run_dir, &mut trainer, data, &plan)? {
+                let place = run::place(&trainer);
+                eprintln!("stopped by a signal after {place}: saved in {}", dir.display());
+                return Ok(End::Stopped(signal));
+            }
+        }
+        if (trainer.history().len(), trainer.step().0) != (epoch, 0) {
+            let message = format!(
+                "{} is missing, and the run has gone on to epoch {}: remove {} to train it again",
+                file.display(),
+                trainer.history().len(),
+                dir.display()
+            );
+            return Err(RunError::argument(message));
+        }
+        trainer.checkpoint().save(&file)?;
+    }
+    Ok(End::Done)
+}
+
+/// The parameters after this epoch.
+pub fn params(dir: &Path, epoch: usize, config: &TrainConfig, data: &Dataset) -> Result<Vec<f32>, RunError> {
+    if epoch == 0 {
+        return Ok(Trainer::new(config.clone(), data)?.params().flat().to_vec());
+    }
+    let checkpoint = Checkpoint::load(&file(dir, epoch))?;
+    if &checkpoint.config != config || checkpoint.history.len() != epoch {
+        let message = format!("{}: the checkpoint is of another run", file(dir, epoch).display());
+        return Err(RunError::argument(message));
+    }
+    Ok(checkpoint.params)
+}

@@ -1,0 +1,101 @@
+//! Measuring a finished run: `evaluation.json`, and lines for the reader.
+
+use crate::run::End;
+use crate::run_dir::{RunDir, RunError};
+use crate::stop::Stop;
+use hardgrad::train::{Evaluation, EvaluationProgress, Trainer, write_atomically};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+/// What stands in `evaluation.json`.
+#[derive(Serialize)]
+struct File {
+    /// Epochs that the measured parameters were trained for.
+    epoch: usize,
+    #[serde(flatten)]
+    evaluation: Evaluation,
+}
+
+/// Measures the parameters with `samples` samples for the importance-weighted bound, writes `evaluation.json` and prints the
+/// numbers. A signal ends it, and then nothing is written.
+pub fn run(
+    dir: &RunDir,
+    trainer: &mut Trainer<'_>,
+    samples: usize,
+    stop: &Stop,
+    quiet: bool,
+) -> Result<End, RunError> {
+    let (start, epoch) = (Instant::now(), trainer.history().len());
+    let progress = Progress::new(quiet);
+    let mut signal = None;
+    let measured = trainer.evaluate_while(samples, &mut |p| {
+        progress.report(p);
+        signal = stop.signal();
+        signal.is_none()
+    })?;
+    progress.finish();
+    let Some(evaluation) = measured else {
+        eprintln!("the evaluation was stopped by a signal: begin it again with --resume --evaluate");
+        return Ok(signal.map_or(End::Done, End::Stopped));
+    };
+    let text = serde_json::to_string(&File { epoch, evaluation });
+    let text = text.map_err(|e| RunError::machine(e.to_string()))? + "\n";
+    write_atomically(&dir.file("evaluation.json"), text.as_bytes())?;
+    print(epoch, &evaluation, start.elapsed().as_secs_f64());
+    Ok(End::Done)
+}
+
+fn print(epoch: usize, evaluation: &Evaluation, seconds: f64) {
+    println!("evaluation after epoch {epoch}, parameters fixed, nats an image ({seconds:.1} s):");
+    for (name, l) in [("training", evaluation.train), ("test", evaluation.test)] {
+        println!("  {name} images: loss {:.2} = bce {:.2} + kl {:.2}, one sample each", l.loss, l.bce, l.kl);
+    }
+    if let Some(i) = evaluation.importance {
+        println!(
+            "  test images: importance-weighted bound {:.2} ± {:.2} with {} samples",
+            i.bound, i.standard_error, i.samples
+        );
+    }
+    match evaluation.exact {
+        Some(exact) => println!("  test images: exact -log p(x) {exact:.2}"),
+        None => println!("  no exact -log p(x): the codes are too many to enumerate"),
+    }
+}
+
+/// A bar on a terminal, and elsewhere a line every half minute.
+struct Progress {
+    bar: Option<ProgressBar>,
+    quiet: bool,
+    next: std::cell::Cell<Instant>,
+}
+
+/// From one line to the next.
+const LINE_EVERY: Duration = Duration::from_secs(30);
+
+impl Progress {
+    fn new(quiet: bool) -> Self {
+        let bar = (!quiet && std::io::stderr().is_terminal()).then(|| {
+            let style = ProgressStyle::with_template("evaluation {bar:32} {percent}%  {eta} left");
+            ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+        });
+        Self { bar, quiet, next: (Instant::now() + LINE_EVERY).into() }
+    }
+
+    fn report(&self, p: EvaluationProgress) {
+        if let Some(bar) = &self.bar {
+            bar.set_length(p.of as u64);
+            bar.set_position(p.done as u64);
+        } else if !self.quiet && Instant::now() >= self.next.get() {
+            eprintln!("evaluation: {} of {} passes", p.done, p.of);
+            self.next.set(Instant::now() + LINE_EVERY);
+        }
+    }
+
+    fn finish(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}

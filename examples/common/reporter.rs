@@ -1,0 +1,85 @@
+//! One run's progress: a bar on a terminal, plain lines elsewhere.
+
+use crate::progress::{Report, clock};
+use hardgrad::train::{EpochRecord, Progress, Trainer};
+use indicatif::{ProgressBar, ProgressStyle};
+use std::io::IsTerminal;
+use std::time::Instant;
+
+/// Reports one run on standard error.
+pub struct Reporter {
+    bar: Option<ProgressBar>,
+    quiet: bool,
+    epochs: usize,
+    /// Epochs, and parts of one, that were there when the run was resumed.
+    before: f64,
+    start: Instant,
+}
+
+impl Reporter {
+    /// For a run of `epochs` epochs, as it stands.
+    pub fn new(quiet: bool, epochs: usize, trainer: &Trainer<'_>) -> Self {
+        let (step, steps) = trainer.step();
+        let before = trainer.history().len() as f64 + step as f64 / steps as f64;
+        let bar = (!quiet && std::io::stderr().is_terminal()).then(|| {
+            let bar = ProgressBar::new(0);
+            let template = "epoch {prefix} {bar:32} {pos}/{len}  {msg}";
+            bar.set_style(
+                ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()),
+            );
+            bar
+        });
+        Self { bar, quiet, epochs, before, start: Instant::now() }
+    }
+}
+
+impl Report for Reporter {
+    fn step(&self, p: Progress) {
+        let Some(bar) = &self.bar else { return };
+        // Redrawing every update would cost more than it shows.
+        if !p.step.is_multiple_of(10) && p.step != p.steps {
+            return;
+        }
+        let elapsed = self.start.elapsed().as_secs_f64();
+        let done = (p.epoch - 1) as f64 + p.step as f64 / p.steps as f64 - self.before;
+        let left = elapsed / done * (self.epochs as f64 - self.before - done);
+        let per_epoch = p.images as f64 / p.step as f64 * p.steps as f64;
+        bar.set_length(p.steps as u64);
+        bar.set_prefix(format!("{}/{}", p.epoch, self.epochs));
+        bar.set_position(p.step as u64);
+        bar.set_message(format!(
+            "loss {:.2}  {:.0} images/s  {} left",
+            p.loss.loss,
+            per_epoch * done / elapsed,
+            clock(left)
+        ));
+    }
+
+    fn epoch(&self, r: &EpochRecord, seconds: Option<f64>) {
+        if self.quiet {
+            return;
+        }
+        let line = format!(
+            "epoch {}/{}: train {:.2} nats (bce {:.2} + kl {:.2}), test {:.2} (bce {:.2} + kl {:.2}){}",
+            r.epoch,
+            self.epochs,
+            r.train.loss,
+            r.train.bce,
+            r.train.kl,
+            r.test.loss,
+            r.test.bce,
+            r.test.kl,
+            seconds.map_or(String::new(), |s| format!(", {s:.1} s"))
+        );
+        match &self.bar {
+            Some(bar) => bar.println(line),
+            None => eprintln!("{line}"),
+        }
+    }
+
+    fn finish(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}

@@ -1,0 +1,327 @@
+//! The paper's experiments: plans them, runs them on one machine or a cluster, and collects what came out.
+//!
+//! ```text
+//! cargo run --release --example reproduce -- plan tables --configs 8x4 --seeds 3 --out runs/tables
+//! cargo run --release --example reproduce -- run --out runs/tables      # stop it at any time; the same command goes on
+//! cargo run --release --example reproduce -- status --out runs/tables
+//! cargo run --release --example reproduce -- merge --out runs/tables    # → runs/tables/results.jsonl
+//! cargo run --release --example reproduce -- report --out runs/tables   # → runs/tables/report/report.html
+//! ```
+//!
+//! `--out` holds `manifest.jsonl`, a line for each run; `runs/ID/`, what `train_vae` leaves of a run and, when it is over,
+//! `result.json`; and `results.jsonl`, all results. A run's id is a hash of its config, data and number of epochs.
+//!
+//! Exit status: 0 done; 1 a run failed, or (`status`) some are not complete, or (`merge`) some file is damaged; 2 wrong
+//! arguments; 75 stopped by SIGTERM or SIGUSR1 with everything saved, for a scheduler to begin it again; 130 by SIGINT.
+
+#[path = "reproduce/board.rs"]
+mod board;
+#[path = "reproduce/collect.rs"]
+mod collect;
+#[path = "common/curves.rs"]
+mod curves;
+#[path = "common/data.rs"]
+mod data;
+#[path = "reproduce/jobs.rs"]
+mod jobs;
+#[path = "common/lock.rs"]
+mod lock;
+#[path = "reproduce/manifest.rs"]
+mod manifest;
+#[path = "common/pictures.rs"]
+mod pictures;
+#[path = "reproduce/plan.rs"]
+mod plan;
+#[path = "common/preset.rs"]
+mod preset;
+#[path = "common/progress.rs"]
+mod progress;
+#[path = "reproduce/report/mod.rs"]
+mod report;
+#[path = "reproduce/result.rs"]
+mod result;
+#[path = "common/run.rs"]
+mod run;
+#[path = "common/run_dir.rs"]
+mod run_dir;
+#[path = "reproduce/shard.rs"]
+mod shard;
+#[path = "common/stop.rs"]
+mod stop;
+#[path = "common/svg.rs"]
+mod svg;
+#[path = "common/threads.rs"]
+mod threads;
+
+use clap::{Args, Parser, Subcommand};
+use collect::{Merged, State, state};
+use data::DatasetChoice;
+use hardgrad::data::Dataset;
+use jobs::Jobs;
+use manifest::Manifest;
+use plan::{Experiment, Selection};
+use progress::clock;
+use run_dir::{DatasetId, RunError};
+use shard::Shard;
+use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+use stop::Stop;
+use threads::with_threads;
+
+/// sysexits.h: a temporary failure, try again.
+const TRY_AGAIN: u8 = 75;
+
+/// Plan, run and collect the experiments of "Beyond ReinMax" (Wang and Bui, 2026).
+#[derive(Debug, Parser)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Write down which runs an experiment needs; more than one may be planned into a directory
+    Plan(PlanArgs),
+    /// Run what is not complete, going on with what was begun
+    Run(RunArgs),
+    /// Collect the results into results.jsonl, each verified and only once
+    Merge {
+        #[command(flatten)]
+        out: Out,
+        /// Directories of other machines whose results are to be taken in
+        #[arg(long, value_name = "DIR", num_args = 1..)]
+        from: Vec<PathBuf>,
+    },
+    /// Say which runs are complete, begun, missing, diverged or damaged
+    Status {
+        #[command(flatten)]
+        out: Out,
+    },
+    /// Write the paper's tables and figures from results.jsonl, beside the published numbers, into OUT/report
+    Report {
+        #[command(flatten)]
+        out: Out,
+        /// What `bias_variance` measured, a JSON line an estimator and checkpoint
+        #[arg(long, value_name = "FILE")]
+        bias_variance: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, Args)]
+struct Out {
+    /// Directory of the experiment
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+}
+
+#[derive(Debug, Args)]
+struct Data {
+    /// Data to train on
+    #[arg(long, value_enum, default_value = "auto")]
+    dataset: DatasetChoice,
+    /// Directory with MNIST's four files, as for train_vae
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct PlanArgs {
+    /// Which experiment
+    #[arg(value_enum)]
+    experiment: Experiment,
+    #[command(flatten)]
+    selection: Selection,
+    #[command(flatten)]
+    data: Data,
+    /// Do not measure how long the runs will take
+    #[arg(long)]
+    no_estimate: bool,
+    #[command(flatten)]
+    out: Out,
+}
+
+#[derive(Debug, Args)]
+struct RunArgs {
+    #[command(flatten)]
+    out: Out,
+    #[command(flatten)]
+    data: Data,
+    /// Part I of N of the manifest, from 0 [default: the array task that SLURM_ARRAY_TASK_ID, _MIN and _COUNT say, or all]
+    #[arg(long, value_name = "I/N")]
+    shard: Option<Shard>,
+    /// Runs at once [default: the cores (or SLURM_CPUS_PER_TASK) by --threads-per-job]
+    #[arg(long, value_name = "N")]
+    jobs: Option<NonZeroUsize>,
+    /// Threads of each run. Two runs of one thread each get more done than one of two
+    #[arg(long, value_name = "T", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads_per_job: u16,
+    /// Save a checkpoint after every N steps too, not only after every epoch
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    checkpoint_every: Option<u32>,
+    /// Samples of the importance-weighted bound, measured at the end of each run; 0: none
+    #[arg(long, value_name = "S", default_value_t = 64)]
+    importance_samples: usize,
+    /// Sleep so long at every place where a checkpoint is half written: for tests that stop the program there
+    #[arg(long, value_name = "MS", hide = true, default_value_t = 0)]
+    slow_writes: u64,
+}
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Plan(args) => plan(&args),
+        Command::Run(args) => run_all(&args),
+        Command::Merge { out, from } => merge(&out.out, &from),
+        Command::Status { out } => status(&out.out),
+        Command::Report { out, bias_variance } => report(&out.out, bias_variance.as_deref()),
+    };
+    done.unwrap_or_else(|e| {
+        eprintln!("error: {}", e.message);
+        ExitCode::from(e.exit_code())
+    })
+}
+
+fn load(data: &Data) -> Result<Dataset, RunError> {
+    data::load(data.dataset, data.data.as_deref()).map_err(RunError::argument)
+}
+
+fn plan(args: &PlanArgs) -> Result<ExitCode, RunError> {
+    let (out, data) = (&args.out.out, load(&args.data)?);
+    let pixels = data.train.images().pixels_per_image();
+    let runs = plan::runs(args.experiment, &args.selection, &DatasetId::of(&data), pixels)?;
+    let mut manifest = Manifest::load_or_new(out)?;
+    let planned = runs.clone();
+    let new = manifest.add(runs)?;
+    std::fs::create_dir_all(out)
+        .map_err(|e| RunError::argument(format!("cannot make the directory {}: {e}", out.display())))?;
+    manifest.save(out)?;
+    println!(
+        "{} runs on {}, {new} of them new: {} in {}",
+        planned.len(),
+        data.name,
+        manifest.runs.len(),
+        out.join("manifest.jsonl").display()
+    );
+    if !args.no_estimate {
+        let seconds = with_threads(Some(1), || plan::estimate(&planned, &data));
+        let seconds = seconds.map_err(RunError::argument)??;
+        let cores = cores();
+        println!(
+            "about {} on one thread, {} with {cores} runs at once on this machine",
+            clock(seconds),
+            clock(seconds / cores as f64)
+        );
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn run_all(args: &RunArgs) -> Result<ExitCode, RunError> {
+    let stop = Stop::on(&[SIGINT, SIGTERM, SIGUSR1])
+        .map_err(|e| RunError::machine(format!("cannot watch for signals: {e}")))?;
+    let manifest = Manifest::load(&args.out.out)?;
+    let shard = match args.shard {
+        Some(shard) => shard,
+        None => Shard::from_environment()?,
+    };
+    let runs = manifest.shard(shard.index, shard.count);
+    let threads = args.threads_per_job;
+    let jobs = args.jobs.map_or_else(|| (cores() / usize::from(threads)).max(1), NonZeroUsize::get);
+    let jobs = jobs.min(runs.len().max(1));
+    eprintln!(
+        "shard {shard}: {} of {} runs, {jobs} at once, {threads} threads each",
+        runs.len(),
+        manifest.runs.len()
+    );
+    let jobs = Jobs {
+        out: &args.out.out,
+        data: &load(&args.data)?,
+        jobs,
+        threads,
+        checkpoint_every: args.checkpoint_every.map(|n| n as usize),
+        importance_samples: args.importance_samples,
+        slow_writes: Duration::from_millis(args.slow_writes),
+        stop: &stop,
+    };
+    let summary = jobs.work(&runs)?;
+    println!(
+        "{} of {} runs complete, {} diverged, {} held by other processes, {} failed",
+        summary.complete,
+        runs.len(),
+        summary.diverged,
+        summary.held,
+        summary.failed.len()
+    );
+    Ok(ExitCode::from(match stop.signal() {
+        _ if !summary.failed.is_empty() => 1,
+        Some(SIGINT) => 128 + SIGINT as u8,
+        Some(_) => TRY_AGAIN,
+        None => 0,
+    }))
+}
+
+fn merge(out: &Path, from: &[PathBuf]) -> Result<ExitCode, RunError> {
+    let manifest = Manifest::load(out)?;
+    let merged = Merged::collect(&manifest, out, from);
+    for problem in &merged.problems {
+        eprintln!("warning: {problem}");
+    }
+    for run in &manifest.runs {
+        match merged.get(run) {
+            None => println!("missing   {} {}", run.id, run.name),
+            Some(result) if result.diverged.is_some() => {
+                println!("diverged  {} {}: {}", run.id, run.name, result.summary());
+            }
+            Some(_) => {}
+        }
+    }
+    let file = merged.save(&manifest, out)?;
+    println!(
+        "{} of {} runs in {}; {} duplicates and {} results of unplanned runs left out, {} problems",
+        merged.len(),
+        manifest.runs.len(),
+        file.display(),
+        merged.duplicates,
+        merged.strangers,
+        merged.problems.len()
+    );
+    Ok(ExitCode::from(u8::from(!merged.problems.is_empty())))
+}
+
+fn report(out: &Path, bias_variance: Option<&Path>) -> Result<ExitCode, RunError> {
+    let page = report::write(out, bias_variance).map_err(RunError::argument)?;
+    println!("{}", page.display());
+    Ok(ExitCode::SUCCESS)
+}
+
+fn status(out: &Path) -> Result<ExitCode, RunError> {
+    let manifest = Manifest::load(out)?;
+    let [mut complete, mut diverged, mut begun, mut missing, mut damaged] = [0; 5];
+    for run in &manifest.runs {
+        let (count, text) = match state(run, out) {
+            State::Complete => {
+                complete += 1;
+                continue;
+            }
+            State::Diverged(result) => (&mut diverged, format!("diverged  {}", result.summary())),
+            State::Begun(epochs, step) => {
+                (&mut begun, format!("begun     {epochs} of {} epochs and {step} steps", run.epochs))
+            }
+            State::Missing => (&mut missing, "missing".into()),
+            State::Damaged(why) => (&mut damaged, format!("damaged   {why}")),
+        };
+        *count += 1;
+        println!("{} {}: {text}", run.id, run.name);
+    }
+    println!("{complete} complete, {diverged} diverged, {begun} begun, {missing} missing, {damaged} damaged");
+    Ok(ExitCode::from(u8::from(begun + missing + damaged > 0)))
+}
+
+/// Those that this process may use.
+fn cores() -> usize {
+    let slurm = std::env::var("SLURM_CPUS_PER_TASK").ok().and_then(|text| text.parse().ok());
+    slurm
+        .filter(|&n| n > 0)
+        .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, NonZeroUsize::get))
+}

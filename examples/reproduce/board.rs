@@ -1,0 +1,163 @@
+//! Progress over all runs: bars on a terminal, plain lines elsewhere.
+
+use crate::manifest::Run;
+use crate::progress::{Report, clock};
+use hardgrad::train::{EpochRecord, Progress, Trainer};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use std::io::IsTerminal;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+/// What is told of all runs together.
+pub struct Board {
+    bars: Option<(MultiProgress, ProgressBar)>,
+    runs: usize,
+    /// Over all runs.
+    epochs: usize,
+    runs_done: AtomicUsize,
+    /// In this process or before it.
+    epochs_done: AtomicUsize,
+    /// Before this process.
+    epochs_found: AtomicUsize,
+    start: Instant,
+}
+
+impl Board {
+    /// For these runs, of which none has been looked at.
+    pub fn new(runs: &[Run]) -> Self {
+        let epochs = runs.iter().map(|run| run.epochs).sum();
+        let bars = std::io::stderr().is_terminal().then(|| {
+            let bars = MultiProgress::new();
+            let all = bars.add(bar(epochs as u64, "  {bar:20} {pos}/{len} epochs of all runs  {wide_msg}"));
+            (bars, all)
+        });
+        Self {
+            bars,
+            runs: runs.len(),
+            epochs,
+            runs_done: AtomicUsize::new(0),
+            epochs_done: AtomicUsize::new(0),
+            epochs_found: AtomicUsize::new(0),
+            start: Instant::now(),
+        }
+    }
+
+    /// A run that was complete before this process.
+    pub fn found_complete(&self, run: &Run) {
+        self.found(run.epochs);
+        self.runs_done.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A run that begins, or goes on, here.
+    pub fn begin<'a>(&'a self, run: &'a Run, trainer: &Trainer<'_>) -> RunBoard<'a> {
+        let before = trainer.history().len();
+        self.found(before);
+        let (step, steps) = trainer.step();
+        let from = if (before, step) == (0, 0) {
+            "begins".into()
+        } else {
+            format!("goes on after epoch {before}, step {step} of {steps}")
+        };
+        let bar = self.bars.as_ref().map(|(bars, _)| {
+            bars.add(bar(run.epochs as u64, "  {bar:20} {pos}/{len}  {wide_msg}"))
+                .with_position(before as u64)
+                .with_message(run.name.clone())
+        });
+        if bar.is_none() {
+            self.line(&format!("{} {}: {from}", run.id, run.name));
+        }
+        RunBoard { board: self, run, bar }
+    }
+
+    /// A run that ended here.
+    pub fn end(&self, run: &Run, how: &str) {
+        let done = self.runs_done.fetch_add(1, Ordering::Relaxed) + 1;
+        let left = self.seconds_left().map_or(String::new(), |s| format!(", {} left", clock(s)));
+        self.line(&format!("[{done}/{}{left}] {} {}: {how}", self.runs, run.id, run.name));
+    }
+
+    /// A plain line, above the bars where there are any.
+    pub fn line(&self, line: &str) {
+        match &self.bars {
+            // Fails where the terminal is gone, and then there is nobody to tell.
+            Some((bars, _)) => drop(bars.println(line)),
+            None => eprintln!("{line}"),
+        }
+    }
+
+    /// Removes the bars.
+    pub fn finish(&self) {
+        if let Some((bars, all)) = &self.bars {
+            all.finish_and_clear();
+            drop(bars.clear());
+        }
+    }
+
+    fn found(&self, epochs: usize) {
+        self.epochs_found.fetch_add(epochs, Ordering::Relaxed);
+        self.epochs_done.fetch_add(epochs, Ordering::Relaxed);
+        self.draw();
+    }
+
+    fn epoch(&self) {
+        self.epochs_done.fetch_add(1, Ordering::Relaxed);
+        self.draw();
+    }
+
+    fn draw(&self) {
+        let Some((_, all)) = &self.bars else { return };
+        all.set_position(self.epochs_done.load(Ordering::Relaxed) as u64);
+        if let Some(seconds) = self.seconds_left() {
+            all.set_message(format!("{} left", clock(seconds)));
+        }
+    }
+
+    /// As if all epochs took equally long.
+    fn seconds_left(&self) -> Option<f64> {
+        let done = self.epochs_done.load(Ordering::Relaxed);
+        let here = done.checked_sub(self.epochs_found.load(Ordering::Relaxed)).filter(|&n| n > 0)?;
+        Some(self.start.elapsed().as_secs_f64() / here as f64 * self.epochs.saturating_sub(done) as f64)
+    }
+}
+
+/// What is told of one of them.
+pub struct RunBoard<'a> {
+    board: &'a Board,
+    run: &'a Run,
+    bar: Option<ProgressBar>,
+}
+
+impl Report for RunBoard<'_> {
+    fn step(&self, _: Progress) {}
+
+    fn epoch(&self, record: &EpochRecord, seconds: Option<f64>) {
+        self.board.epoch();
+        let (epoch, epochs) = (record.epoch, self.run.epochs);
+        let losses = format!("train {:.2}, test {:.2} nats", record.train.loss, record.test.loss);
+        match &self.bar {
+            Some(bar) => {
+                bar.set_position(epoch as u64);
+                bar.set_message(format!("{}: {losses}", self.run.name));
+            }
+            // Ten lines a run.
+            None if epoch.is_multiple_of(epochs.div_ceil(10)) => {
+                let seconds = seconds.map_or(String::new(), |s| format!(", {s:.1} s"));
+                let line =
+                    format!("{} {}: epoch {epoch}/{epochs}: {losses}{seconds}", self.run.id, self.run.name);
+                self.board.line(&line);
+            }
+            None => {}
+        }
+    }
+
+    fn finish(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+fn bar(len: u64, template: &str) -> ProgressBar {
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(len).with_style(style)
+}

@@ -1,0 +1,142 @@
+//! What there is of the runs: for `status` and `merge`.
+
+use crate::manifest::{Manifest, Run};
+use crate::result::RunResult;
+use crate::run_dir::RunError;
+use hardgrad::train::{Checkpoint, write_atomically};
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+/// What there is of a run.
+pub enum State {
+    /// All its epochs, verified.
+    Complete,
+    /// Ended by a number that was not finite.
+    Diverged(Box<RunResult>),
+    /// Epochs and steps in its checkpoint.
+    Begun(usize, usize),
+    /// Nothing.
+    Missing,
+    /// Something that cannot be used. `run` begins it again or goes on from the checkpoint before.
+    Damaged(String),
+}
+
+/// Reads a `result.json`, if there is one.
+pub fn read_result(file: &Path) -> Result<Option<RunResult>, String> {
+    match fs::read_to_string(file) {
+        Ok(text) => {
+            RunResult::parse(text.trim_end()).map(Some).map_err(|e| format!("{}: {e}", file.display()))
+        }
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(format!("{}: {e}", file.display())),
+    }
+}
+
+/// What there is of this run in its directory.
+pub fn state(run: &Run, out: &Path) -> State {
+    let directory = run.directory(out);
+    match read_result(&directory.join("result.json")) {
+        Ok(Some(result)) if !result.run.is(run) => {
+            let file = directory.join("result.json");
+            return State::Damaged(format!("{}: it is of the run {}", file.display(), result.run.id));
+        }
+        Ok(Some(result)) if result.diverged.is_some() => return State::Diverged(Box::new(result)),
+        Ok(Some(_)) => return State::Complete,
+        Ok(None) => {}
+        Err(e) => return State::Damaged(e),
+    }
+    match Checkpoint::load_newest(&directory.join("checkpoint.bin")) {
+        Ok(Some(newest)) => State::Begun(newest.checkpoint.history.len(), newest.checkpoint.step),
+        Ok(None) => State::Missing,
+        Err(e) => State::Damaged(e.to_string()),
+    }
+}
+
+/// The results that a merge found, and what was wrong with others.
+#[derive(Default)]
+pub struct Merged {
+    /// By id.
+    results: BTreeMap<String, RunResult>,
+    /// Second copies that agree with the first.
+    pub duplicates: usize,
+    /// Of runs that the manifest does not have.
+    pub strangers: usize,
+    /// Files or lines that cannot be used, and results that contradict each other.
+    pub problems: Vec<String>,
+}
+
+impl Merged {
+    /// From this directory's runs and those of `others`, then from their earlier `results.jsonl`.
+    pub fn collect(manifest: &Manifest, out: &Path, others: &[PathBuf]) -> Self {
+        let mut merged = Self::default();
+        let places = || std::iter::once(out).chain(others.iter().map(PathBuf::as_path));
+        for place in places() {
+            if !place.is_dir() {
+                merged.problems.push(format!("{}: there is no such directory", place.display()));
+            }
+            for run in &manifest.runs {
+                match read_result(&run.directory(place).join("result.json")) {
+                    Ok(result) => result.into_iter().for_each(|r| merged.add(manifest, r, place)),
+                    Err(e) => merged.problems.push(e),
+                }
+            }
+        }
+        for place in places() {
+            let file = place.join("results.jsonl");
+            let text = match fs::read_to_string(&file) {
+                Ok(text) => text,
+                Err(e) if e.kind() == ErrorKind::NotFound => continue,
+                Err(e) => {
+                    merged.problems.push(format!("{}: {e}", file.display()));
+                    continue;
+                }
+            };
+            for (i, line) in text.lines().enumerate() {
+                match RunResult::parse(line) {
+                    Ok(result) => merged.add(manifest, result, &file),
+                    Err(e) => merged.problems.push(format!("{}, line {}: {e}", file.display(), i + 1)),
+                }
+            }
+        }
+        merged
+    }
+
+    fn add(&mut self, manifest: &Manifest, result: RunResult, place: &Path) {
+        if !manifest.runs.iter().any(|run| run.is(&result.run)) {
+            self.strangers += 1;
+            return;
+        }
+        match self.results.get(&result.run.id) {
+            None => drop(self.results.insert(result.run.id.clone(), result)),
+            Some(held) if held.agrees_with(&result) => self.duplicates += 1,
+            Some(_) => self.problems.push(format!(
+                "{}: its result of {} {} is another than the one found before, which is kept (another kind of CPU, or another \
+                 version?)",
+                place.display(),
+                result.run.id,
+                result.run.name
+            )),
+        }
+    }
+
+    /// Of this run.
+    pub fn get(&self, run: &Run) -> Option<&RunResult> {
+        self.results.get(&run.id)
+    }
+
+    /// How many.
+    pub fn len(&self) -> usize {
+        self.results.len()
+    }
+
+    /// Writes `results.jsonl`, in the manifest's order.
+    pub fn save(&self, manifest: &Manifest, out: &Path) -> Result<PathBuf, RunError> {
+        let file = out.join("results.jsonl");
+        let lines: String =
+            manifest.runs.iter().filter_map(|run| self.get(run)).map(RunResult::to_line).collect();
+        write_atomically(&file, lines.as_bytes())?;
+        Ok(file)
+    }
+}

@@ -1,0 +1,161 @@
+//! Running what is not complete, several runs at once.
+
+use crate::board::Board;
+use crate::collect::read_result;
+use crate::manifest::Run;
+use crate::result::{Provenance, RunResult};
+use crate::run::{self, End, Plan};
+use crate::run_dir::{DatasetId, Fault, RunDir, RunError};
+use crate::stop::Stop;
+use crate::threads::with_threads;
+use hardgrad::data::Dataset;
+use hardgrad::train::Trainer;
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+/// How to run them.
+pub struct Jobs<'a> {
+    /// Where all of it is kept.
+    pub out: &'a Path,
+    /// What they are trained on.
+    pub data: &'a Dataset,
+    /// Runs at once.
+    pub jobs: usize,
+    /// Threads of each.
+    pub threads: u16,
+    /// Save after every so many steps too.
+    pub checkpoint_every: Option<usize>,
+    /// Samples of the importance-weighted bound at the end of a run.
+    pub importance_samples: usize,
+    /// For tests that stop the program while it writes.
+    pub slow_writes: Duration,
+    /// Looked at after every step.
+    pub stop: &'a Stop,
+}
+
+/// What became of them.
+#[derive(Default)]
+pub struct Summary {
+    /// Completed here or before.
+    pub complete: usize,
+    /// Ended by a number that was not finite, here or before.
+    pub diverged: usize,
+    /// Being run by another process.
+    pub held: usize,
+    /// Name and reason.
+    pub failed: Vec<(String, String)>,
+}
+
+/// How one of them ended.
+enum Ended {
+    Over { diverged: bool },
+    Stopped,
+}
+
+impl Jobs<'_> {
+    /// Runs those that are not complete, in their order.
+    pub fn work(&self, runs: &[Run]) -> Result<Summary, RunError> {
+        let dataset = DatasetId::of(self.data);
+        if let Some(other) = runs.iter().find(|run| run.dataset != dataset) {
+            let message = format!(
+                "{} is planned on {:?}, but the data here are {dataset:?}",
+                other.name, other.dataset
+            );
+            return Err(RunError::argument(message));
+        }
+        let board = Board::new(runs);
+        let (next, summary) = (AtomicUsize::new(0), Mutex::new(Summary::default()));
+        std::thread::scope(|scope| {
+            for _ in 0..self.jobs {
+                scope.spawn(|| {
+                    while self.stop.signal().is_none() {
+                        let Some(run) = runs.get(next.fetch_add(1, Ordering::Relaxed)) else { break };
+                        let ended = with_threads(Some(self.threads), || self.one(run, &board));
+                        let ended = ended.unwrap_or_else(|e| Err(RunError::argument(e)));
+                        // A panic elsewhere must not hide what is known.
+                        let mut summary = summary.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                        summary.add(run, ended, &board);
+                    }
+                });
+            }
+        });
+        board.finish();
+        Ok(summary.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+
+    fn one(&self, run: &Run, board: &Board) -> Result<Ended, RunError> {
+        let directory = run.directory(self.out);
+        // A damaged result is made again from the checkpoint.
+        if let Ok(Some(result)) = read_result(&directory.join("result.json"))
+            && result.run.is(run)
+        {
+            board.found_complete(run);
+            return Ok(Ended::Over { diverged: result.diverged.is_some() });
+        }
+        let mut dir = RunDir::open(&directory, &run.config, self.data, run.epochs)?;
+        dir.slow_writes(self.slow_writes);
+        let mut trainer = match run::resume(&mut dir, &run.config, self.data)? {
+            Some(trainer) => trainer,
+            None => Trainer::new(run.config.clone(), self.data)?,
+        };
+        let report = board.begin(run, &trainer);
+        let checkpoint_every = self.checkpoint_every;
+        let plan = Plan { epochs: run.epochs, checkpoint_every, stop: self.stop, report: &report };
+        let diverged = match run::train(&mut dir, &mut trainer, self.data, &plan) {
+            Ok(End::Done) => None,
+            Ok(End::Stopped(signal)) => {
+                let place = run::place(&trainer);
+                board.line(&format!("{} {}: stopped by signal {signal} after {place}", run.id, run.name));
+                return Ok(Ended::Stopped);
+            }
+            Err(e) if e.fault == Fault::Diverged => Some(e.message),
+            Err(e) => return Err(e),
+        };
+        let evaluation = if diverged.is_none() {
+            let go_on = || self.stop.signal().is_none();
+            let measured = trainer.evaluate_while(self.importance_samples, &mut |_| go_on())?;
+            if measured.is_none() {
+                return Ok(Ended::Stopped);
+            }
+            measured
+        } else {
+            None
+        };
+        let provenance = Provenance::here(self.threads, dir.seconds.iter().copied().sum());
+        let result = RunResult::new(run, &trainer, diverged, evaluation, provenance);
+        result.save(&directory)?;
+        board.end(run, &result.summary());
+        Ok(Ended::Over { diverged: result.diverged.is_some() })
+    }
+}
+
+impl Summary {
+    fn add(&mut self, run: &Run, ended: Result<Ended, RunError>, board: &Board) {
+        match ended {
+            Ok(Ended::Over { diverged: false }) => self.complete += 1,
+            Ok(Ended::Over { diverged: true }) => self.diverged += 1,
+            Ok(Ended::Stopped) => {}
+            Err(e) if e.fault == Fault::Held => {
+                self.held += 1;
+                board.line(&format!("{} {}: {}", run.id, run.name, e.message));
+            }
+            Err(e) => {
+                board.line(&format!("{} {}: error: {}", run.id, run.name, e.message));
+                self.failed.push((run.name.clone(), e.message));
+            }
+        }
+    }
+}
+
+impl Provenance {
+    /// Of a run that ended in this process.
+    fn here(threads: u16, seconds: Option<f64>) -> Self {
+        let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+        let model = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
+        let cpu = model.map_or(std::env::consts::ARCH, |(_, name)| name.trim()).to_string();
+        let (version, commit) = (env!("CARGO_PKG_VERSION").into(), option_env!("HARDGRAD_COMMIT"));
+        Self { version, commit: commit.map(Into::into), cpu, threads, seconds }
+    }
+}

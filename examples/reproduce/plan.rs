@@ -1,0 +1,238 @@
+//! Which runs the paper's experiments are.
+
+use crate::manifest::Run;
+use crate::run_dir::{DatasetId, RunError};
+use clap::{Args, ValueEnum};
+use hardgrad::data::Dataset;
+use hardgrad::estimators::{CvForm, EstimatorConfig, EstimatorKind, Rk2Form};
+use hardgrad::train::{Advance, OptimizerKind, Preset, TABLE_LATENTS, TrainConfig, Trainer};
+use hardgrad::vae::{LatentShape, VaeConfig};
+use std::time::Instant;
+
+/// The paper's experiments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Experiment {
+    /// Tables 2 and 3: seven methods, six latent spaces, 160 epochs, 10 seeds
+    Tables,
+    /// Appendix B: optimisers, learning rates and temperatures of ReinMax-Rao; temperatures and eta of ReinMax-CV
+    Grid,
+    /// Figure 2: ReinMax-RK2 for beta from -0.2 to 1.2, in its three forms; 50 epochs, 5 seeds
+    Beta,
+    /// The four forms of ReinMax-CV side by side, which the paper does not have; 160 epochs, 10 seeds
+    Forms,
+}
+
+/// The seven methods of tables 2 and 3, in their order.
+pub const TABLE_METHODS: [EstimatorKind; 7] = [
+    EstimatorKind::StraightThroughGumbelSoftmax,
+    EstimatorKind::GumbelRao,
+    EstimatorKind::StraightThrough,
+    EstimatorKind::GappedStraightThrough,
+    EstimatorKind::ReinMax,
+    EstimatorKind::ReinMaxRao,
+    EstimatorKind::ReinMaxCv,
+];
+
+/// Appendix B.
+const GRID_OPTIMIZERS: [OptimizerKind; 2] = [OptimizerKind::Adam, OptimizerKind::RAdam];
+const GRID_LR: [f64; 4] = [0.001, 0.0007, 0.0005, 0.0003];
+const GRID_TAU: [f64; 10] = [0.1, 0.3, 0.5, 0.7, 1.0, 1.1, 1.2, 1.3, 1.4, 1.5];
+const GRID_ETA: [f64; 7] = [0.1, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0];
+
+/// Figure 2: −0.2 to 1.2 in steps of 0.05.
+fn figure_betas() -> Vec<f64> {
+    // From whole hundredths, so that 0.3 is 0.3 and not a sum of roundings.
+    (-20..=120).step_by(5).map(|hundredths| f64::from(hundredths) / 100.0).collect()
+}
+
+/// What to leave out of an experiment.
+#[derive(Clone, Debug, Args)]
+pub struct Selection {
+    /// Estimators [default: all of the experiment]
+    #[arg(long, value_name = "NAME,..", value_delimiter = ',')]
+    methods: Option<Vec<EstimatorKind>>,
+    /// Latent spaces [default: the six of the tables; for beta 8x4]
+    #[arg(long, value_name = "CxL,..", value_delimiter = ',')]
+    configs: Option<Vec<LatentShape>>,
+    /// Values of beta [default: figure 2's]
+    #[arg(long, value_name = "F,..", value_delimiter = ',', allow_hyphen_values = true)]
+    betas: Option<Vec<f64>>,
+    /// Seeds 0 to N-1 [default: the paper's number]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1000))]
+    seeds: Option<u64>,
+    /// Epochs [default: the paper's number]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    epochs: Option<u32>,
+    /// Hyper-parameters: those of table 4, or what was really run
+    #[arg(long, value_enum, default_value = "as-run")]
+    preset: crate::preset::PresetChoice,
+}
+
+/// The experiment's runs.
+pub fn runs(
+    experiment: Experiment,
+    selection: &Selection,
+    dataset: &DatasetId,
+    pixels: usize,
+) -> Result<Vec<Run>, RunError> {
+    let (epochs, seeds) = match experiment {
+        Experiment::Beta => (50, 5),
+        Experiment::Tables | Experiment::Grid | Experiment::Forms => (160, 10),
+    };
+    let epochs = selection.epochs.map_or(epochs, |n| n as usize);
+    let mut runs = Vec::new();
+    for seed in 0..selection.seeds.unwrap_or(seeds) {
+        for &latent in &latents(experiment, selection).map_err(wrong)? {
+            for config in configs(experiment, selection, latent)? {
+                let vae = VaeConfig { pixels, ..VaeConfig::paper(latent) };
+                let config = TrainConfig { vae, seed, ..config }.validated().map_err(wrong)?;
+                runs.push(Run::new(config, dataset.clone(), epochs));
+            }
+        }
+    }
+    Ok(runs)
+}
+
+fn wrong(e: hardgrad::Error) -> RunError {
+    RunError::argument(e.to_string())
+}
+
+fn latents(experiment: Experiment, selection: &Selection) -> hardgrad::Result<Vec<LatentShape>> {
+    match (&selection.configs, experiment) {
+        (Some(given), _) => Ok(given.clone()),
+        (None, Experiment::Beta) => Ok(vec![LatentShape::default()]),
+        (None, _) => TABLE_LATENTS.iter().map(|name| name.parse()).collect(),
+    }
+}
+
+/// The experiment's configs for one latent space, with seed 0.
+fn configs(
+    experiment: Experiment,
+    selection: &Selection,
+    latent: LatentShape,
+) -> Result<Vec<TrainConfig>, RunError> {
+    let preset = Preset::from(selection.preset);
+    let of = |kind| -> Result<TrainConfig, RunError> {
+        let run = preset.run(kind, latent).map_err(wrong)?;
+        Ok(TrainConfig {
+            estimator: run.estimator,
+            optimizer: run.optimizer,
+            lr: run.lr,
+            ..TrainConfig::default()
+        })
+    };
+    let mut configs = Vec::new();
+    match experiment {
+        Experiment::Tables => {
+            for kind in methods(selection, &TABLE_METHODS)? {
+                configs.push(of(kind)?);
+            }
+        }
+        Experiment::Grid => {
+            for kind in methods(selection, &[EstimatorKind::ReinMaxRao, EstimatorKind::ReinMaxCv])? {
+                // The appendix keeps ReinMax's optimiser and learning rate for ReinMax-CV.
+                let (rao, cv) = (of(kind)?, of(EstimatorKind::ReinMax)?);
+                configs.extend(if kind == EstimatorKind::ReinMaxRao { grid_rao(&rao) } else { grid_cv(&cv) });
+            }
+        }
+        Experiment::Beta => {
+            methods(selection, &[EstimatorKind::ReinMaxRk2])?;
+            let base = of(EstimatorKind::ReinMax)?;
+            for beta in selection.betas.clone().unwrap_or_else(figure_betas) {
+                for form in [Rk2Form::Eq27, Rk2Form::AuthorCode, Rk2Form::Projected] {
+                    let estimator = EstimatorConfig::ReinMaxRk2 { form, beta };
+                    configs.push(TrainConfig { estimator, ..base.clone() });
+                }
+            }
+        }
+        Experiment::Forms => {
+            methods(selection, &[EstimatorKind::ReinMaxCv])?;
+            for form in [CvForm::Shared, CvForm::Printed, CvForm::Coupled, CvForm::AuthorCode] {
+                let mut config = of(EstimatorKind::ReinMaxCv)?;
+                if let EstimatorConfig::ReinMaxCv { form: f, .. } = &mut config.estimator {
+                    *f = form;
+                }
+                configs.push(config);
+            }
+        }
+    }
+    Ok(configs)
+}
+
+fn grid_rao(base: &TrainConfig) -> Vec<TrainConfig> {
+    let mut configs = Vec::new();
+    for optimizer in GRID_OPTIMIZERS {
+        for lr in GRID_LR {
+            for tau in GRID_TAU {
+                let mut config = TrainConfig { optimizer, lr, ..base.clone() };
+                if let Some(t) = config.estimator.tau_mut() {
+                    *t = tau;
+                }
+                configs.push(config);
+            }
+        }
+    }
+    configs
+}
+
+fn grid_cv(base: &TrainConfig) -> Vec<TrainConfig> {
+    let mut configs = Vec::new();
+    for tau in GRID_TAU {
+        for eta in GRID_ETA {
+            let form = CvForm::AuthorCode;
+            let estimator = EstimatorConfig::ReinMaxCv { form, tau, draws: 100, eta };
+            configs.push(TrainConfig { estimator, ..base.clone() });
+        }
+    }
+    configs
+}
+
+/// The methods asked for, all of which the experiment must have.
+fn methods(selection: &Selection, all: &[EstimatorKind]) -> Result<Vec<EstimatorKind>, RunError> {
+    let Some(given) = &selection.methods else { return Ok(all.to_vec()) };
+    match given.iter().find(|kind| !all.contains(kind)) {
+        None => Ok(given.clone()),
+        Some(kind) => {
+            let names: Vec<_> = all.iter().map(|kind| kind.name()).collect();
+            let message = format!("methods: got {kind}, expected some of {}", names.join(", "));
+            Err(RunError::argument(message))
+        }
+    }
+}
+
+/// Seconds that these runs take on one thread, one after the other, measured with `STEPS` steps of each kind of run.
+pub fn estimate(runs: &[Run], data: &Dataset) -> Result<f64, RunError> {
+    const WARM_UP: usize = 5;
+    const STEPS: usize = 20;
+    /// A test batch goes forward only, and without an optimiser.
+    const TEST_PASS: f64 = 1.0 / 3.0;
+
+    let mut measured: Vec<(TrainConfig, f64)> = Vec::new();
+    let mut total = 0.0;
+    for run in runs {
+        // What the seed and the learning rate are makes no difference.
+        let kind = TrainConfig { seed: 0, lr: 5e-4, ..run.config.clone() };
+        let seconds = match measured.iter().find(|(held, _)| *held == kind) {
+            Some(&(_, seconds)) => seconds,
+            None => {
+                let mut trainer = Trainer::new(kind.clone(), data)?;
+                let mut times = Vec::with_capacity(STEPS);
+                for step in 0..WARM_UP + STEPS {
+                    let start = Instant::now();
+                    let advance = trainer.advance()?;
+                    if let (Advance::Step(_), true) = (advance, step >= WARM_UP) {
+                        times.push(start.elapsed().as_secs_f64());
+                    }
+                }
+                times.sort_by(f64::total_cmp);
+                let seconds = times.get(times.len() / 2).copied().unwrap_or(0.0);
+                measured.push((kind, seconds));
+                seconds
+            }
+        };
+        let batches = |images: usize| images as f64 / run.config.batch_size as f64;
+        let steps = batches(run.dataset.train) + TEST_PASS * batches(run.dataset.test);
+        total += seconds * steps * run.epochs as f64;
+    }
+    Ok(total)
+}

@@ -1,0 +1,68 @@
+//! What the trained models are worth with their parameters fixed.
+
+use super::document::{Block, Cell, NONE, Table};
+use super::groups::{Group, estimator, training};
+use super::stats::Mean;
+use super::tables::{Context, plus_minus};
+use hardgrad::train::Evaluation;
+
+/// The table, if any run was evaluated.
+pub fn blocks(context: &Context<'_>) -> Vec<Block> {
+    let rows: Vec<_> = context.groups.iter().flat_map(rows).collect();
+    if rows.is_empty() {
+        return Vec::new();
+    }
+    vec![Block::Table(Table {
+        id: format!("{}evaluation", context.prefix),
+        title: "Losses and likelihoods of the trained models, parameters fixed".into(),
+        note: "Nats an image, lower is better: mean ± standard error over the runs that were evaluated. The loss during the last \
+               epoch is the paper's train loss; the next two draw one code an image with the last parameters. Bound: the \
+               importance-weighted bound on −log p(x) of the test images with S samples an image. Exact: −log p(x) by \
+               enumeration of all codes, where they are few enough."
+            .into(),
+        columns: ["Latent", "Estimator", "Training", "Epochs", "Runs", "Train, last epoch", "Train, fixed", "Test", "S", "Bound", "Exact"]
+            .map(str::to_owned)
+            .to_vec(),
+        labels: 4,
+        rows,
+    })]
+}
+
+/// A row for each number of samples that a group was evaluated with.
+fn rows(group: &Group<'_>) -> Vec<Vec<Cell>> {
+    let samples = |evaluation: &Evaluation| evaluation.importance.map(|bound| bound.samples);
+    let mut counts: Vec<_> =
+        group.runs.iter().filter_map(|run| run.evaluation.as_ref().map(samples)).collect();
+    counts.sort_unstable();
+    counts.dedup();
+    counts
+        .into_iter()
+        .map(|count| {
+            let runs: Vec<_> =
+                group.runs.iter().filter_map(|run| run.evaluation.as_ref().map(|e| (run, e))).collect();
+            let runs: Vec<_> = runs.into_iter().filter(|(_, e)| samples(e) == count).collect();
+            let mean = |value: &dyn Fn(&Evaluation) -> Option<f64>| {
+                let values: Option<Vec<f64>> = runs.iter().map(|(_, evaluation)| value(evaluation)).collect();
+                let mean = values.and_then(|values| Mean::of(&values));
+                Cell::from(mean.map_or_else(|| NONE.to_owned(), |mean| plus_minus(mean, 2)))
+            };
+            let during: Vec<f64> =
+                runs.iter().filter_map(|(run, _)| Some(run.history.last()?.train.loss)).collect();
+            let labels = [
+                group.latent(),
+                estimator(&group.config.estimator),
+                training(group.config),
+                group.epochs.to_string(),
+                runs.len().to_string(),
+            ];
+            let mut row: Vec<Cell> = labels.into_iter().map(Cell::from).collect();
+            row.push(Mean::of(&during).map_or(NONE.into(), |mean| plus_minus(mean, 2).into()));
+            row.push(mean(&|e| Some(e.train.loss)));
+            row.push(mean(&|e| Some(e.test.loss)));
+            row.push(count.map_or(NONE.into(), |count| count.to_string().into()));
+            row.push(mean(&|e| e.importance.map(|bound| bound.bound)));
+            row.push(mean(&|e| e.exact));
+            row
+        })
+        .collect()
+}

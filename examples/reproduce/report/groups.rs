@@ -1,0 +1,282 @@
+//! Runs that differ in their seed only, and what each group of them is for. All of it is read off the config.
+
+use super::load::is_mnist;
+use super::published::Split;
+use super::stats::Mean;
+use crate::manifest::Run;
+use crate::result::RunResult;
+use crate::run_dir::DatasetId;
+use crate::svg::figure::Look;
+use hardgrad::estimators::{
+    BaselineConfig, CvForm, EstimatorConfig, EstimatorKind, Gap, Rk2Form, ScheduleShape,
+};
+use hardgrad::train::{Preset, TABLE_LATENTS, TrainConfig};
+use hardgrad::vae::{LatentShape, VaeConfig};
+use std::collections::BTreeMap;
+
+/// Epochs behind tables 2 and 3.
+pub const PAPER_EPOCHS: usize = 160;
+
+/// The methods of tables 2 and 3, in their order.
+pub const TABLE_METHODS: [EstimatorKind; 7] = [
+    EstimatorKind::StraightThroughGumbelSoftmax,
+    EstimatorKind::GumbelRao,
+    EstimatorKind::StraightThrough,
+    EstimatorKind::GappedStraightThrough,
+    EstimatorKind::ReinMax,
+    EstimatorKind::ReinMaxRao,
+    EstimatorKind::ReinMaxCv,
+];
+
+/// Runs of one config but for the seed.
+pub struct Group<'a> {
+    /// What they are trained on.
+    pub dataset: &'a DatasetId,
+    /// How many in all.
+    pub epochs: usize,
+    /// Of the first; the seed means nothing here.
+    pub config: &'a TrainConfig,
+    /// With all their epochs, by seed.
+    pub runs: Vec<&'a RunResult>,
+    /// Ended early by a number that was not finite.
+    pub diverged: Vec<&'a RunResult>,
+    /// How many of the manifest are of this group.
+    pub planned: usize,
+}
+
+/// All runs, planned or there, in groups: by data, latent space and method in the tables' order, then by config and epochs.
+pub fn all<'a>(results: &'a [RunResult], planned: &'a [Run]) -> Vec<Group<'a>> {
+    let mut groups = BTreeMap::new();
+    let mut of = |run: &'a Run, change: &mut dyn FnMut(&mut Group<'a>)| {
+        let Run { dataset, config, epochs, .. } = run;
+        let new = || Group { dataset, epochs: *epochs, config, runs: vec![], diverged: vec![], planned: 0 };
+        change(groups.entry(key(run)).or_insert_with(new));
+    };
+    planned.iter().for_each(|run| of(run, &mut |group| group.planned += 1));
+    for result in results {
+        of(&result.run, &mut |group| match result.diverged {
+            None => group.runs.push(result),
+            Some(_) => group.diverged.push(result),
+        });
+    }
+    let mut groups: Vec<_> = groups.into_values().collect();
+    for group in &mut groups {
+        group.runs.sort_by_key(|result| result.run.config.seed);
+        group.diverged.sort_by_key(|result| result.run.config.seed);
+    }
+    groups
+}
+
+/// Equal for runs of a group; in the reports' order.
+fn key(run: &Run) -> impl Ord + use<> {
+    let Run { dataset, config, epochs, .. } = run;
+    let latent = config.vae.latent;
+    let column = TABLE_LATENTS.iter().position(|&name| name == latent.to_string());
+    let method = config.estimator.kind();
+    let row = TABLE_METHODS.iter().position(|&kind| kind == method);
+    let rest = EstimatorKind::ALL.iter().position(|&kind| kind == method);
+    let config = TrainConfig { seed: 0, ..config.clone() };
+    (
+        (!is_mnist(dataset), dataset.name.clone(), dataset.train, dataset.test, dataset.crc32.clone()),
+        (column.unwrap_or(usize::MAX), latent.categories, latent.variables),
+        (row.unwrap_or(usize::MAX), rest),
+        // Its text is its order: two configs that differ anywhere differ there.
+        (format!("{config:?}"), *epochs),
+    )
+}
+
+impl Group<'_> {
+    /// The mean loss over the seeds after an epoch.
+    pub fn loss(&self, split: Split, epoch: usize) -> Option<Mean> {
+        Mean::of(&self.losses(split, epoch))
+    }
+
+    /// The mean loss over the seeds at the end.
+    pub fn end(&self, split: Split) -> Option<Mean> {
+        self.loss(split, self.epochs)
+    }
+
+    /// Each seed's loss after an epoch.
+    pub fn losses(&self, split: Split, epoch: usize) -> Vec<f64> {
+        let records = self.runs.iter().filter_map(|run| run.history.get(epoch.checked_sub(1)?));
+        records
+            .map(|record| if split == Split::Train { record.train.loss } else { record.test.loss })
+            .collect()
+    }
+
+    /// Such as `8x4`.
+    pub fn latent(&self) -> String {
+        self.config.vae.latent.to_string()
+    }
+
+    /// Whose runs these are.
+    pub fn kind(&self) -> EstimatorKind {
+        self.config.estimator.kind()
+    }
+
+    /// How many runs there are, and of how many if some of the plan are missing or diverged.
+    pub fn count(&self) -> String {
+        match (self.runs.len(), self.planned.max(self.runs.len() + self.diverged.len())) {
+            (n, all) if n < all => format!("{n} of {all}"),
+            (n, _) => n.to_string(),
+        }
+    }
+
+    /// Whether this is a cell of the tables with these hyper-parameters.
+    pub fn is_cell(&self, preset: Preset, kind: EstimatorKind, latent: LatentShape) -> bool {
+        is_cell(self.config, preset, kind, latent)
+    }
+
+    /// Whether this is any cell of the tables.
+    pub fn is_any_cell(&self) -> bool {
+        [Preset::AsRun, Preset::Table4]
+            .iter()
+            .any(|&preset| self.is_cell(preset, self.kind(), self.config.vae.latent))
+    }
+}
+
+/// Whether a run of this config belongs into that cell of the tables.
+pub fn is_cell(config: &TrainConfig, preset: Preset, kind: EstimatorKind, latent: LatentShape) -> bool {
+    let Ok(run) = preset.run(kind, latent) else { return false };
+    let wanted = TrainConfig {
+        vae: VaeConfig::paper(latent),
+        estimator: run.estimator,
+        tau_schedule: None,
+        optimizer: run.optimizer,
+        lr: run.lr,
+        clip_norm: None,
+        batch_size: 100,
+        seed: config.seed,
+    };
+    *config == wanted
+}
+
+/// The latent spaces of the tables.
+pub fn table_latents() -> impl Iterator<Item = LatentShape> {
+    TABLE_LATENTS.iter().filter_map(|name| name.parse().ok())
+}
+
+/// A method's name in tables and legends.
+pub fn method(kind: EstimatorKind) -> &'static str {
+    match kind {
+        EstimatorKind::StraightThrough => "ST",
+        EstimatorKind::StraightThroughGumbelSoftmax => "STGS (Gumbel)",
+        EstimatorKind::GumbelRao => "Gumbel-Rao",
+        EstimatorKind::GappedStraightThrough => "GST-1.0",
+        EstimatorKind::ReinMax => "ReinMax",
+        EstimatorKind::ReinMaxArgmax => "ReinMax-Argmax",
+        EstimatorKind::ReinMaxRk2 => "ReinMax-RK2",
+        EstimatorKind::ReinMaxRao => "ReinMax-Rao",
+        EstimatorKind::ReinMaxCv => "ReinMax-CV",
+        EstimatorKind::ReinMaxBlend => "ReinMax blend",
+        EstimatorKind::Reinforce => "REINFORCE",
+        EstimatorKind::Rebar => "REBAR",
+        EstimatorKind::Exact => "Exact gradient",
+    }
+}
+
+/// A method's look, the same in all figures.
+pub fn look(kind: EstimatorKind) -> Look {
+    let (hue, variant) = match kind {
+        EstimatorKind::ReinMax => (0, 0),
+        EstimatorKind::ReinMaxRao => (1, 0),
+        EstimatorKind::ReinMaxCv => (2, 0),
+        EstimatorKind::GappedStraightThrough => (3, 0),
+        EstimatorKind::StraightThrough => (4, 0),
+        EstimatorKind::StraightThroughGumbelSoftmax => (5, 0),
+        EstimatorKind::GumbelRao => (6, 0),
+        EstimatorKind::ReinMaxArgmax => (0, 1),
+        EstimatorKind::Exact => (0, 2),
+        EstimatorKind::ReinMaxRk2 => (0, 3),
+        EstimatorKind::ReinMaxBlend => (1, 1),
+        EstimatorKind::Reinforce => (4, 1),
+        EstimatorKind::Rebar => (5, 1),
+    };
+    Look { hue, variant }
+}
+
+/// The look of each of the forms of ReinMax-CV: that of the published code is the method's own.
+pub fn cv_look(form: CvForm) -> Look {
+    let variant = match form {
+        CvForm::AuthorCode => 0,
+        CvForm::Coupled => 1,
+        CvForm::Shared => 2,
+        CvForm::Printed => 3,
+    };
+    Look { variant, ..look(EstimatorKind::ReinMaxCv) }
+}
+
+/// A form of ReinMax-CV, as on the command line.
+pub fn cv_form(form: CvForm) -> &'static str {
+    match form {
+        CvForm::Shared => "shared",
+        CvForm::Printed => "printed",
+        CvForm::Coupled => "coupled",
+        CvForm::AuthorCode => "author-code",
+    }
+}
+
+/// A form of ReinMax-RK2, as on the command line.
+pub fn rk2_form(form: Rk2Form) -> &'static str {
+    match form {
+        Rk2Form::Eq27 => "eq27",
+        Rk2Form::AuthorCode => "author-code",
+        Rk2Form::Projected => "projected",
+    }
+}
+
+/// A method with its hyper-parameters.
+pub fn estimator(config: &EstimatorConfig) -> String {
+    let name = method(config.kind());
+    match *config {
+        EstimatorConfig::StraightThrough { tau }
+        | EstimatorConfig::StraightThroughGumbelSoftmax { tau }
+        | EstimatorConfig::ReinMax { tau }
+        | EstimatorConfig::ReinMaxArgmax { tau } => format!("{name}, τ {tau}"),
+        EstimatorConfig::GumbelRao { tau, draws } | EstimatorConfig::ReinMaxRao { tau, draws } => {
+            format!("{name}, τ {tau}, K {draws}")
+        }
+        EstimatorConfig::GappedStraightThrough { gap, tau } => match gap {
+            Gap::Fixed(1.0) => format!("{name}, τ {tau}"),
+            Gap::Fixed(gap) => format!("GST, gap {gap}, τ {tau}"),
+            Gap::Probability => format!("GST-p, τ {tau}"),
+        },
+        EstimatorConfig::ReinMaxRk2 { form, beta } => format!("{name} {}, β {beta}", rk2_form(form)),
+        EstimatorConfig::ReinMaxCv { form, tau, draws, eta } => {
+            format!("{name} {}, τ {tau}, η {eta}, K {draws}", cv_form(form))
+        }
+        EstimatorConfig::ReinMaxBlend { lambda, tau, rao_tau, draws } => {
+            format!("{name}, λ {lambda}, τ {tau}, Rao's τ {rao_tau}, K {draws}")
+        }
+        EstimatorConfig::Reinforce { baseline } => match baseline {
+            BaselineConfig::None => format!("{name}, no baseline"),
+            BaselineConfig::RunningMean => format!("{name}, running mean"),
+            BaselineConfig::LeaveOneOut { samples } => format!("{name}, leave-one-out of {samples}"),
+        },
+        EstimatorConfig::Rebar { tau, eta } => format!("{name}, τ {tau}, η {eta}"),
+        EstimatorConfig::Exact => name.to_owned(),
+    }
+}
+
+/// How a config is trained, where it is not as the paper does.
+pub fn training(config: &TrainConfig) -> String {
+    let TrainConfig { vae, tau_schedule, optimizer, lr, clip_norm, batch_size, .. } = config;
+    let mut parts = vec![format!("{optimizer} {lr}")];
+    if let Some(schedule) = tau_schedule {
+        let shape = match schedule.shape {
+            ScheduleShape::Linear => "linearly",
+            ScheduleShape::Exponential => "exponentially",
+        };
+        parts.push(format!("τ {shape} to {} in {} epochs", schedule.to, schedule.over));
+    }
+    if let Some(norm) = clip_norm {
+        parts.push(format!("clipped to {norm}"));
+    }
+    if *batch_size != 100 {
+        parts.push(format!("batch {batch_size}"));
+    }
+    if vae.hidden != VaeConfig::paper(vae.latent).hidden {
+        parts.push(format!("hidden layers {:?}", vae.hidden));
+    }
+    parts.join(", ")
+}

@@ -1,0 +1,79 @@
+//! The files that a report is made of, read with distrust: a line that does not say what it should is an error with its number.
+
+use crate::manifest::{Manifest, Run};
+use crate::result::RunResult;
+use crate::run_dir::DatasetId;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// What there is of an experiment.
+pub struct Experiment {
+    /// The results, by id.
+    pub results: Vec<RunResult>,
+    /// The plan, if there is one.
+    pub planned: Option<Vec<Run>>,
+}
+
+impl Experiment {
+    /// Of `results.jsonl` and, if it is there, `manifest.jsonl` in this directory.
+    pub fn load(out: &Path) -> Result<Self, String> {
+        let results = results(&out.join("results.jsonl"))?;
+        if !out.join("manifest.jsonl").exists() {
+            return Ok(Self { results, planned: None });
+        }
+        let manifest = Manifest::load(out).map_err(|e| e.message)?;
+        Ok(Self { results, planned: Some(manifest.runs) })
+    }
+
+    /// The planned runs without a result.
+    pub fn missing(&self) -> Vec<&Run> {
+        let there = |run: &Run| self.results.binary_search_by(|result| result.run.id.cmp(&run.id)).is_ok();
+        self.planned.iter().flatten().filter(|run| !there(run)).collect()
+    }
+}
+
+fn results(path: &Path) -> Result<Vec<RunResult>, String> {
+    let (mut results, mut seen) = (Vec::new(), BTreeMap::new());
+    for (number, line) in lines(path)? {
+        let at = |what: String| format!("{}, line {number}: {what}", path.display());
+        let result =
+            RunResult::parse(&line).map_err(|e| at(e.replace(" at line 1 column", ", at column")))?;
+        if let Some(first) = seen.insert(result.run.id.clone(), number) {
+            return Err(at(format!("run {} stands in line {first} already", result.run.id)));
+        }
+        results.push(result);
+    }
+    if results.is_empty() {
+        return Err(format!("{}: there is no result in it", path.display()));
+    }
+    results.sort_by(|a, b| a.run.id.cmp(&b.run.id));
+    Ok(results)
+}
+
+/// The lines of a file that are not empty, with their numbers.
+pub fn lines(path: &Path) -> Result<Vec<(usize, String)>, String> {
+    let bytes = std::fs::read(path).map_err(|e| format!("cannot read {}: {e}", path.display()))?;
+    let lines = bytes.split(|&byte| byte == b'\n').enumerate();
+    let lines = lines.filter(|(_, line)| !line.trim_ascii().is_empty());
+    lines
+        .map(|(i, line)| {
+            let text = std::str::from_utf8(line)
+                .map_err(|e| format!("{}, line {}: not UTF-8: {e}", path.display(), i + 1))?;
+            Ok((i + 1, text.to_owned()))
+        })
+        .collect()
+}
+
+/// Whether these are the official training images of MNIST, whatever their directory is called.
+pub fn is_mnist(dataset: &DatasetId) -> bool {
+    (dataset.train, dataset.test, dataset.crc32.as_str()) == (60_000, 10_000, "5cc4ba61")
+}
+
+/// Data as in a heading.
+pub fn label(dataset: &DatasetId) -> String {
+    if is_mnist(dataset) {
+        return "MNIST".into();
+    }
+    let DatasetId { name, train, crc32, .. } = dataset;
+    format!("{name} ({train} training images, CRC-32 {crc32})")
+}

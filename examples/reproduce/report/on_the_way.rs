@@ -1,0 +1,66 @@
+//! How far runs are after a few epochs, beside the authors' stored seeds: right and wrong show long before the end.
+
+use super::document::{Block, Cell, Table};
+use super::groups::method;
+use super::published::{Published, Split};
+use super::stats::Mean;
+use super::tables::{Context, DIFFERENCES, beside, difference_headings};
+use hardgrad::train::Preset;
+use std::collections::BTreeMap;
+
+/// The table, if there is any run for it.
+pub fn blocks(context: &Context<'_>) -> Vec<Block> {
+    let stored = context.published.iter().filter(|p| p.source == "stored" && context.mnist);
+    let rows: Vec<_> = stored.filter_map(|published| row(context, published)).collect();
+    if rows.is_empty() {
+        return Vec::new();
+    }
+    vec![Block::Table(Table {
+        id: format!("{}on-the-way", context.prefix),
+        title: "After 1 and 10 epochs, beside the seeds behind tables 2 and 3".into(),
+        note: format!(
+            "Nats an image. All runs with the hyper-parameters that were run count here, however long they were to be: an epoch \
+             does not depend on those after it. {DIFFERENCES}"
+        ),
+        columns: difference_headings(&["Method", "Latent", "Epoch", "Loss", "Runs"]),
+        labels: 4,
+        rows,
+    })]
+}
+
+fn row(context: &Context<'_>, published: &Published) -> Option<Vec<Cell>> {
+    let latent = published.latent.parse().ok()?;
+    let split = published.split?;
+    let mut seeds = BTreeMap::new();
+    for group in context.groups.iter().filter(|group| group.is_cell(Preset::AsRun, published.method, latent))
+    {
+        for result in group.runs.iter().chain(&group.diverged) {
+            if let Some(record) = published.epoch.checked_sub(1).and_then(|i| result.history.get(i)) {
+                let loss = if split == Split::Train { record.train.loss } else { record.test.loss };
+                seeds.insert(result.run.config.seed, loss);
+            }
+        }
+    }
+    let losses: Vec<f64> = seeds.into_values().collect();
+    let here = if published.median { median(&losses) } else { Mean::of(&losses) }?;
+    let name = method(published.method);
+    let name = if published.median { format!("{name}, median") } else { name.to_owned() };
+    let labels = [
+        name,
+        published.latent.clone(),
+        published.epoch.to_string(),
+        split.name().into(),
+        here.n.to_string(),
+    ];
+    Some(labels.into_iter().map(Cell::from).chain(beside(here, published.mean())).collect())
+}
+
+/// The middle one, or the mean of the middle two.
+fn median(losses: &[f64]) -> Option<Mean> {
+    let mut sorted = losses.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let (n, middle) = (sorted.len(), sorted.len() / 2);
+    let upper = *sorted.get(middle)?;
+    let mean = if n % 2 == 1 { upper } else { 0.5 * (sorted.get(middle - 1)? + upper) };
+    Some(Mean { n, mean, error: None })
+}

@@ -1,0 +1,152 @@
+//! Where the numbers come from, what is missing, and what went wrong.
+
+use super::document::{Block, Cell, NONE, Table, count, nats};
+use super::load::{Experiment, label};
+use crate::result::RunResult;
+use std::collections::BTreeMap;
+
+/// A run whose last train loss is so far above its lowest has lost what it learned: losses of neighbouring epochs differ by less than one
+/// nat, and so do seeds.
+const LOST: f64 = 10.0;
+
+/// Runs, machines, time; diverged and missing runs.
+pub fn blocks(experiment: &Experiment) -> Vec<Block> {
+    let results = &experiment.results;
+    let mut blocks = vec![Block::Text(totals(experiment)), Block::Table(sources(results))];
+    let diverged: Vec<_> = results.iter().filter_map(diverged).collect();
+    if diverged.is_empty() {
+        blocks.push(Block::Text("No run diverged.".into()));
+    } else {
+        blocks.push(Block::Text(format!(
+            "{} diverged. One that ended early is in no mean; one that ended with a train loss more than {LOST} nats above its \
+             lowest is, as in the paper.",
+            count(diverged.len(), "run")
+        )));
+        blocks.push(Block::Items(diverged));
+    }
+    blocks.extend(missing(experiment));
+    blocks.push(Block::Table(runs(results)));
+    blocks
+}
+
+/// What is wrong with a run, if anything is.
+pub fn diverged(result: &RunResult) -> Option<String> {
+    let name = format!("{} ({})", result.run.name, result.run.id);
+    if let Some(why) = &result.diverged {
+        return Some(format!(
+            "{name}: ended after {} of {} epochs: {why}",
+            result.history.len(),
+            result.run.epochs
+        ));
+    }
+    let last = result.history.last()?;
+    let lowest = result.history.iter().min_by(|a, b| a.train.loss.total_cmp(&b.train.loss))?;
+    let (end, low) = (last.train.loss, lowest.train.loss);
+    (end > low + LOST).then(|| {
+        format!("{name}: train loss {} at the end, {} after epoch {}", nats(end), nats(low), lowest.epoch)
+    })
+}
+
+fn totals(experiment: &Experiment) -> String {
+    let results = &experiment.results;
+    let seconds: f64 = results.iter().filter_map(|result| result.provenance.seconds).sum();
+    let untimed = results.iter().filter(|result| result.provenance.seconds.is_none()).count();
+    let threads: f64 =
+        results.iter().filter_map(|r| Some(r.provenance.seconds? * r.provenance.threads as f64)).sum();
+    let planned = match &experiment.planned {
+        Some(planned) => format!("of {} planned", planned.len()),
+        None => "and no manifest that would say what was planned".into(),
+    };
+    let untimed = if untimed == 0 {
+        String::new()
+    } else {
+        format!(", not counting {} without a time", count(untimed, "run"))
+    };
+    format!(
+        "{} {planned}; {:.1} hours of computing, {:.1} thread-hours{untimed}.",
+        count(results.len(), "run"),
+        seconds / 3600.0,
+        threads / 3600.0
+    )
+}
+
+/// Versions, commits and processors.
+fn sources(results: &[RunResult]) -> Table {
+    let mut sources: BTreeMap<[String; 4], (usize, f64)> = BTreeMap::new();
+    for RunResult { provenance: p, .. } in results {
+        let commit = p.commit.clone().unwrap_or_else(|| NONE.into());
+        let key = [p.version.clone(), commit, p.cpu.clone(), p.threads.to_string()];
+        let entry = sources.entry(key).or_default();
+        entry.0 += 1;
+        entry.1 += p.seconds.unwrap_or(0.0);
+    }
+    let rows = sources.into_iter().map(|(key, (runs, seconds))| {
+        let numbers = [runs.to_string(), format!("{:.2}", seconds / 3600.0)];
+        key.into_iter().chain(numbers).map(Cell::from).collect()
+    });
+    Table {
+        id: "sources".into(),
+        title: "Versions and machines".into(),
+        note: "Another kind of CPU gives other bits, hence another run of the same law.".into(),
+        columns: ["Version", "Commit", "CPU", "Threads", "Runs", "Hours"].map(str::to_owned).to_vec(),
+        labels: 3,
+        rows: rows.collect(),
+    }
+}
+
+/// The planned runs without a result, those of one kind together.
+fn missing(experiment: &Experiment) -> Vec<Block> {
+    if experiment.planned.is_none() {
+        return Vec::new();
+    }
+    let mut kinds: Vec<(String, Vec<u64>)> = Vec::new();
+    for run in experiment.missing() {
+        let name = run.name.rsplit_once(", seed").map_or(run.name.as_str(), |(kind, _)| kind);
+        let kind = format!("{name}, {} epochs on {}", run.epochs, label(&run.dataset));
+        match kinds.iter_mut().find(|(known, _)| *known == kind) {
+            Some((_, seeds)) => seeds.push(run.config.seed),
+            None => kinds.push((kind, vec![run.config.seed])),
+        }
+    }
+    if kinds.is_empty() {
+        return vec![Block::Text("No planned run is missing.".into())];
+    }
+    kinds.sort();
+    let items = kinds.into_iter().map(|(kind, mut seeds)| {
+        seeds.sort_unstable();
+        let s = if seeds.len() == 1 { "" } else { "s" };
+        let seeds: Vec<_> = seeds.iter().map(u64::to_string).collect();
+        format!("{kind}: seed{s} {}", seeds.join(", "))
+    });
+    let sentence = format!("{} of the manifest missing:", count(experiment.missing().len(), "run"));
+    vec![Block::Text(sentence), Block::Items(items.collect())]
+}
+
+/// Every run.
+fn runs(results: &[RunResult]) -> Table {
+    let mut sorted: Vec<_> = results.iter().collect();
+    sorted.sort_by(|a, b| (&a.run.name, &a.run.id).cmp(&(&b.run.name, &b.run.id)));
+    let rows = sorted.into_iter().map(|result| {
+        let loss = |loss: fn(&hardgrad::train::EpochRecord) -> f64| {
+            result.history.last().map_or(NONE.to_owned(), |record| nats(loss(record)))
+        };
+        let time = result.provenance.seconds.map_or(NONE.to_owned(), |seconds| format!("{seconds:.0}"));
+        let epochs = format!("{} of {}", result.history.len(), result.run.epochs);
+        let state = if diverged(result).is_some() { "diverged" } else { "complete" };
+        [result.run.id.clone(), result.run.name.clone(), label(&result.run.dataset), state.into(), epochs]
+            .into_iter()
+            .chain([loss(|r| r.train.loss), loss(|r| r.test.loss), time])
+            .map(Cell::from)
+            .collect()
+    });
+    Table {
+        id: "runs".into(),
+        title: "All runs".into(),
+        note: "Nats an image at the last epoch; results.jsonl has every epoch to the last bit.".into(),
+        columns: ["Id", "Run", "Data", "State", "Epochs", "Train", "Test", "Seconds"]
+            .map(str::to_owned)
+            .to_vec(),
+        labels: 4,
+        rows: rows.collect(),
+    }
+}

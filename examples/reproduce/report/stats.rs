@@ -1,0 +1,55 @@
+//! Means over seeds, and how far they lie from published ones.
+
+/// A mean over runs that differ in their seed only.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Mean {
+    /// Runs; 0 where it is not known.
+    pub n: usize,
+    /// Their mean.
+    pub mean: f64,
+    /// Its standard error: the sd with divisor n − 1, over √n. One run has none.
+    pub error: Option<f64>,
+}
+
+impl Mean {
+    /// Of these numbers; `None` of no number.
+    pub fn of(values: &[f64]) -> Option<Self> {
+        let n = values.len();
+        if n == 0 {
+            return None;
+        }
+        let mean = values.iter().sum::<f64>() / n as f64;
+        let squares: f64 = values.iter().map(|x| (x - mean).powi(2)).sum();
+        let error = (n > 1).then(|| (squares / ((n - 1) * n) as f64).sqrt());
+        Some(Self { n, mean, error })
+    }
+}
+
+/// A mean beside a published one.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Comparison {
+    /// Ours less theirs.
+    pub difference: f64,
+    /// √(se² + se²), if both are known.
+    pub combined: Option<f64>,
+    /// Beyond what the runs' spread explains: see [`Comparison::new`].
+    pub far: bool,
+}
+
+impl Comparison {
+    /// The difference is called far if it is beyond the larger of 3 combined standard errors and 1 nat. One run alone has no standard
+    /// error of its own: the published seeds' sd, se·√n, stands in for it there.
+    pub fn new(here: Mean, published: Mean) -> Self {
+        let difference = here.mean - published.mean;
+        let both = |error: f64| published.error.map(|other| error.hypot(other));
+        let combined = here.error.and_then(both);
+        let of_one_seed = published.error.map(|error| error * (published.n as f64).sqrt());
+        let spread = combined.or_else(|| of_one_seed.and_then(both)).unwrap_or(0.0);
+        Self { difference, combined, far: difference.abs() > (3.0 * spread).max(1.0) }
+    }
+
+    /// The difference in combined standard errors.
+    pub fn errors(&self) -> Option<f64> {
+        self.combined.filter(|&combined| combined > 0.0).map(|combined| self.difference / combined)
+    }
+}

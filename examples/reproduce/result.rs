@@ -1,0 +1,107 @@
+//! What became of a run: `result.json` in its directory, and a line of `results.jsonl`.
+
+use crate::manifest::{Run, hex};
+use crate::run_dir::RunError;
+use hardgrad::train::{EpochRecord, Evaluation, Trainer, write_atomically};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::path::Path;
+
+/// A run that is over.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunResult {
+    /// Which.
+    #[serde(flatten)]
+    pub run: Run,
+    /// Its epochs: all, or those before it diverged.
+    pub history: Vec<EpochRecord>,
+    /// Why it ended early, if it did: a number was not finite. The same run would do so again.
+    pub diverged: Option<String>,
+    /// Measured with the last parameters.
+    pub evaluation: Option<Evaluation>,
+    /// Where the numbers come from.
+    pub provenance: Provenance,
+    /// Sixteen hex digits of a SHA-256 of everything above, so that a damaged file is known.
+    pub check: String,
+}
+
+/// Where a result comes from. Two results of one run may differ in it, and in nothing else on one kind of CPU.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Provenance {
+    /// The crate's.
+    pub version: String,
+    /// Of the source, if the program was told of it when it was built (`HARDGRAD_COMMIT`).
+    pub commit: Option<String>,
+    /// Model name.
+    pub cpu: String,
+    /// Threads of the run, or of its last part.
+    pub threads: u16,
+    /// Wall time of its epochs; `null` if one was spread over two processes.
+    pub seconds: Option<f64>,
+}
+
+impl RunResult {
+    /// Of a run that ended so.
+    pub fn new(
+        run: &Run,
+        trainer: &Trainer<'_>,
+        diverged: Option<String>,
+        evaluation: Option<Evaluation>,
+        provenance: Provenance,
+    ) -> Self {
+        let history = trainer.history().to_vec();
+        let check = String::new();
+        let mut result = Self { run: run.clone(), history, diverged, evaluation, provenance, check };
+        result.check = result.expected_check();
+        result
+    }
+
+    fn expected_check(&self) -> String {
+        let unchecked = Self { check: String::new(), ..self.clone() };
+        hex(&Sha256::digest(unchecked.to_line())[..8])
+    }
+
+    /// A line of JSON.
+    pub fn to_line(&self) -> String {
+        serde_json::to_string(self).expect("numbers and names are JSON") + "\n"
+    }
+
+    /// The inverse of [`to_line`](Self::to_line), which trusts nothing.
+    pub fn parse(line: &str) -> Result<Self, String> {
+        let result: Self = serde_json::from_str(line).map_err(|e| format!("not a result: {e}"))?;
+        let right = result.expected_check();
+        if result.check != right {
+            return Err(format!("damaged: its check is {}, its content's {right}", result.check));
+        }
+        if !result.run.is_itself() {
+            return Err(format!("the id {} is not that of its config", result.run.id));
+        }
+        let in_order = result.history.iter().map(|record| record.epoch).eq(1..=result.history.len());
+        let (epochs, wanted) = (result.history.len(), result.run.epochs);
+        if !in_order || epochs > wanted || (epochs < wanted && result.diverged.is_none()) {
+            return Err(format!("{epochs} epochs, expected 1, 2, 3 … {wanted}"));
+        }
+        Ok(result)
+    }
+
+    /// Writes `result.json`.
+    pub fn save(&self, directory: &Path) -> Result<(), RunError> {
+        Ok(write_atomically(&directory.join("result.json"), self.to_line().as_bytes())?)
+    }
+
+    /// The last losses, or why there are none.
+    pub fn summary(&self) -> String {
+        match (&self.diverged, self.history.last()) {
+            (Some(why), _) => format!("diverged after {} epochs: {why}", self.history.len()),
+            (None, Some(last)) => format!("train {:.2}, test {:.2} nats", last.train.loss, last.test.loss),
+            (None, None) => "no epochs".into(),
+        }
+    }
+
+    /// The same numbers, wherever they come from.
+    pub fn agrees_with(&self, other: &Self) -> bool {
+        self.run.is(&other.run)
+            && (&self.history, &self.diverged, &self.evaluation)
+                == (&other.history, &other.diverged, &other.evaluation)
+    }
+}

@@ -1,0 +1,247 @@
+//! What a VAE is worth with its parameters held fixed: its losses, the importance-weighted bound of Burda, Grosse and
+//! Salakhutdinov, "Importance Weighted Autoencoders" (2016), and the exact likelihood where it can be had.
+
+use super::objective::Objective;
+use super::record::{Loss, LossSum};
+use super::trainer::Trainer;
+use crate::data::{Batches, Images};
+use crate::error::{Error, Result};
+use crate::kernels::log_sum_exp::LogSumExp;
+use crate::par;
+use crate::rng::Purpose;
+use serde::{Deserialize, Serialize};
+use std::result::Result as Outcome;
+
+/// Images to a batch when nothing is learned. Part of the promise of stable values: each batch has its own noise.
+const BATCH: usize = 500;
+
+/// Codes that are decoded at a time for the exact likelihood: their images take three megabytes, and the cross-entropies of a
+/// batch at them two.
+const CODES: usize = 1024;
+
+/// Images to a block of parallel work, for sums over a thousand codes or over one.
+const BLOCK: usize = 32;
+
+/// Means over images in nats; all are upper bounds of, or are, a negative log-likelihood, so lower is better.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Evaluation {
+    /// The loss on the training images, one sample an image. Unlike an [`EpochRecord`](super::EpochRecord)'s, which is a mean over
+    /// the epoch in which the parameters changed.
+    pub train: Loss,
+    /// The loss on the test images, one sample an image: that of the last epoch's record, if no step came after it.
+    pub test: Loss,
+    /// The importance-weighted bound on the test images, if it was asked for.
+    pub importance: Option<ImportanceBound>,
+    /// −log p(x) of the test images, over all codes. `None` where they are too many; see
+    /// [`LatentShape::codes`](crate::vae::LatentShape::codes).
+    pub exact: Option<f64>,
+}
+
+/// −log (1/S) Σ_s p(x|z_s) p(z_s) / q(z_s|x) with z_s ~ q(z|x). Its expectation is the loss at S = 1, falls with S, and tends to
+/// −log p(x).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ImportanceBound {
+    /// S
+    pub samples: usize,
+    /// Mean over the images, in nats.
+    pub bound: f64,
+    /// Standard deviation over the images, divided by the root of their number: how far the mean over other images of the same
+    /// kind may lie. 0 for a single image.
+    pub standard_error: f64,
+}
+
+/// How far an evaluation is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EvaluationProgress {
+    /// Batches that went through the network.
+    pub done: usize,
+    /// Of how many.
+    pub of: usize,
+}
+
+/// Why an evaluation ended early.
+enum Ended {
+    NotFinite(Error),
+    Told,
+}
+
+impl From<Error> for Ended {
+    fn from(e: Error) -> Self {
+        Self::NotFinite(e)
+    }
+}
+
+/// Called after every pass of the network over a batch.
+type PassDone<'a, E> = &'a mut dyn FnMut() -> Outcome<(), E>;
+
+impl Trainer<'_> {
+    /// Measures the present parameters, the importance-weighted bound with `samples` samples an image; 0: not that. Each sample
+    /// takes a pass of the decoder over the test images.
+    ///
+    /// The noise has streams of its own: a run that is evaluated goes on to the same bits, and another evaluation at the same
+    /// epoch has the same bits. The first samples of many are those of few.
+    ///
+    /// ```
+    /// use hardgrad::data::digits;
+    /// use hardgrad::train::{TrainConfig, Trainer};
+    /// let data = digits(0, 100, 50);
+    /// let mut config = TrainConfig { batch_size: 20, ..TrainConfig::default() };
+    /// config.vae.hidden = vec![16];
+    /// config.vae.latent = "4x2".parse()?;
+    /// let mut trainer = Trainer::new(config, &data)?;
+    /// let record = trainer.epoch(&mut |_| {})?;
+    /// let evaluation = trainer.evaluate(100)?;
+    /// assert_eq!(evaluation.test, record.test);
+    /// let (bound, exact) = (evaluation.importance.unwrap().bound, evaluation.exact.unwrap());
+    /// assert!((bound - exact).abs() < 0.2 && exact < evaluation.test.loss);
+    /// # Ok::<(), hardgrad::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::NotFinite`] if one of the numbers is not finite, naming it.
+    pub fn evaluate(&mut self, samples: usize) -> Result<Evaluation> {
+        Ok(self.evaluate_while(samples, &mut |_| true)?.expect("nothing told it to stop"))
+    }
+
+    /// The same, for as long as `go_on`, called after every pass of the network over a batch, says so: `None` if it said no.
+    ///
+    /// # Errors
+    /// As [`evaluate`](Self::evaluate).
+    pub fn evaluate_while(
+        &mut self,
+        samples: usize,
+        go_on: &mut dyn FnMut(EvaluationProgress) -> bool,
+    ) -> Result<Option<Evaluation>> {
+        let (train, test) = (self.data.train.len().div_ceil(BATCH), self.data.test.len().div_ceil(BATCH));
+        let code_blocks = self.vae.latent().codes().map_or(0, |codes| codes.div_ceil(CODES));
+        let mut progress = EvaluationProgress { done: 0, of: train + test * (1 + samples + code_blocks) };
+        let mut pass_done = || {
+            progress.done += 1;
+            if go_on(progress) { Ok(()) } else { Err(Ended::Told) }
+        };
+        match self.measure(samples, &mut pass_done) {
+            Ok(evaluation) => Ok(Some(evaluation)),
+            Err(Ended::Told) => Ok(None),
+            Err(Ended::NotFinite(e)) => Err(e),
+        }
+    }
+
+    fn measure(&mut self, samples: usize, pass_done: PassDone<'_, Ended>) -> Outcome<Evaluation, Ended> {
+        let (data, epoch) = (self.data, self.history().len());
+        let (train, test) = (data.train.images(), data.test.images());
+        let train = self.loss_of(train, Purpose::Evaluate, epoch, "the training loss", pass_done)?;
+        let test = self.loss_of(test, Purpose::Test, epoch, "the test loss", pass_done)?;
+        let importance = match samples {
+            0 => None,
+            _ => Some(ImportanceBound::of(samples, &self.importance(samples, pass_done)?)),
+        };
+        let exact = self.exact(pass_done)?.map(|each| mean(&each));
+        let bound = importance.map(|i| i.bound);
+        for (what, number) in [("the importance-weighted bound", bound), ("the exact likelihood", exact)] {
+            if number.is_some_and(|x| !x.is_finite()) {
+                return Err(Error::NotFinite { what: what.into(), epoch, step: self.step().0 }.into());
+            }
+        }
+        Ok(Evaluation { train, test, importance, exact })
+    }
+
+    /// The loss with the present parameters, one sample an image. `what` names it in the error.
+    pub(super) fn loss_of<E: From<Error>>(
+        &mut self,
+        images: &Images,
+        purpose: Purpose,
+        epoch: usize,
+        what: &str,
+        pass_done: PassDone<'_, E>,
+    ) -> Outcome<Loss, E> {
+        let latent = self.vae.latent();
+        let mut sum = LossSum::default();
+        for (step, batch) in Batches::in_order(images.len(), BATCH)?.iter().enumerate() {
+            self.draws.draw(purpose, epoch, step, batch.len() * latent.width());
+            let objective = Objective::Sample(self.draws.sample(latent.categories));
+            let mut tape = self.workspace.tape(&self.params);
+            let loss = objective.record(&mut tape, &self.vae, images, batch);
+            if !tape.scalar(loss.total).is_finite() {
+                return Err(Error::NotFinite { what: what.into(), epoch, step: step + 1 }.into());
+            }
+            sum.add(tape.value(loss.bce).data, tape.value(loss.kl).data);
+            pass_done()?;
+        }
+        Ok(sum.mean())
+    }
+
+    /// The importance-weighted bound of each test image, in nats.
+    fn importance(&mut self, samples: usize, pass_done: PassDone<'_, Ended>) -> Outcome<Vec<f64>, Ended> {
+        let (latent, images, epoch) = (self.vae.latent(), self.data.test.images(), self.history.len());
+        let batches = Batches::in_order(images.len(), BATCH)?;
+        let mut weights = vec![LogSumExp::default(); images.len()]; // Σ_s p(x|z_s) p(z_s) / q(z_s|x)
+        for (i, batch) in batches.iter().enumerate() {
+            let mut tape = self.workspace.tape(&self.params);
+            let x = tape.constant_with(batch.len(), images.pixels_per_image(), |x| images.fill(batch, x));
+            let logits = self.vae.encode(&mut tape, x);
+            let log_pi = tape.log_softmax(logits, latent.categories);
+            let log_pi = tape.value(log_pi).to_mat();
+            let weights = &mut weights[i * BATCH..][..batch.len()];
+            for s in 0..samples {
+                let step = s * batches.len() + i;
+                self.draws.draw(Purpose::Importance, epoch, step, batch.len() * latent.width());
+                let node = self.draws.sample(latent.categories);
+                let mut tape = self.workspace.tape(&self.params);
+                let x = tape.constant_with(batch.len(), images.pixels_per_image(), |x| images.fill(batch, x));
+                let log_pi = tape.constant(log_pi.view()); // logits, as good as any that differ by a constant
+                let z = tape.custom(&node, &[log_pi]);
+                let bce = self.vae.bce(&mut tape, x, z);
+                let log_q = tape.mul(z, log_pi);
+                let log_q = tape.row_sum(log_q);
+                let terms = tape.value(bce).data.iter().zip(tape.value(log_q).data);
+                for (weight, (&bce, &log_q)) in weights.iter_mut().zip(terms) {
+                    weight.add(std::iter::once(latent.log_prior() - f64::from(bce) - f64::from(log_q)));
+                }
+                pass_done()?;
+            }
+        }
+        Ok(weights.iter().map(|weight| (samples as f64).ln() - weight.value()).collect())
+    }
+
+    /// −log p(x) of each test image in nats, where the codes can be enumerated.
+    fn exact(&mut self, pass_done: PassDone<'_, Ended>) -> Outcome<Option<Vec<f64>>, Ended> {
+        let (latent, images) = (self.vae.latent(), self.data.test.images());
+        let Ok(codes) = latent.codes() else { return Ok(None) };
+        let batches = Batches::in_order(images.len(), BATCH)?;
+        let mut sums = vec![LogSumExp::default(); images.len()]; // Σ_z p(x|z)
+        for first in (0..codes).step_by(CODES) {
+            let tape = self.workspace.tape(&self.params);
+            let decoded = self.vae.decoded_codes(tape, first, CODES.min(codes - first));
+            for (i, batch) in batches.iter().enumerate() {
+                let mut tape = self.workspace.tape(&self.params);
+                let x = tape.constant_with(batch.len(), images.pixels_per_image(), |x| images.fill(batch, x));
+                let bce = decoded.bce(&mut tape, x);
+                let bce = tape.value(bce);
+                let sums = &mut sums[i * BATCH..][..batch.len()];
+                par::for_each_block(sums, BLOCK, |start, sums: &mut [LogSumExp]| {
+                    for (k, sum) in sums.iter_mut().enumerate() {
+                        sum.add(bce.row(start + k).iter().map(|&b| -f64::from(b)));
+                    }
+                });
+                pass_done()?;
+            }
+        }
+        Ok(Some(sums.iter().map(|sum| -(sum.value() + latent.log_prior())).collect()))
+    }
+}
+
+impl ImportanceBound {
+    /// Of each image's bound.
+    fn of(samples: usize, each: &[f64]) -> Self {
+        let (bound, n) = (mean(each), each.len() as f64);
+        let squares: f64 = each.iter().map(|x| (x - bound).powi(2)).sum();
+        Self { samples, bound, standard_error: (squares / (n - 1.0).max(1.0) / n).sqrt() }
+    }
+}
+
+fn mean(numbers: &[f64]) -> f64 {
+    numbers.iter().sum::<f64>() / numbers.len() as f64
+}
+
+#[cfg(test)]
+mod tests;

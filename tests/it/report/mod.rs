@@ -1,0 +1,194 @@
+//! `reproduce report`: its tables against numbers worked out by hand, and what it refuses.
+
+mod refusals;
+mod sample;
+
+#[path = "../../../examples/reproduce/report/published.rs"]
+#[allow(dead_code)] // the report uses the rest
+mod published;
+#[path = "../../../examples/reproduce/report/stats.rs"]
+#[allow(dead_code)]
+mod stats;
+
+use crate::command_line::{example, stderr};
+use hardgrad::estimators::EstimatorKind;
+use hardgrad::train::Preset;
+use sample::{MNIST, Result, cell, curve};
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::{Command, Output};
+
+fn report(out: &Path, args: &[&str]) -> Output {
+    Command::new(example("reproduce")).args(["report", "--out"]).arg(out).args(args).output().unwrap()
+}
+
+/// The cells of a table.
+fn table(out: &Path, id: &str) -> Vec<Vec<String>> {
+    let text = std::fs::read_to_string(out.join("report").join(format!("{id}.tsv"))).unwrap();
+    text.lines().map(|line| line.split('\t').map(str::to_owned).collect()).collect()
+}
+
+fn files(directory: &Path) -> Vec<(String, Vec<u8>)> {
+    let mut files: Vec<_> = std::fs::read_dir(directory)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .map(|path| (path.file_name().unwrap().to_string_lossy().into_owned(), std::fs::read(&path).unwrap()))
+        .collect();
+    files.sort();
+    files
+}
+
+/// The sample in a directory; that of `$REPORT_SAMPLE`, if it is set, for the test in a browser.
+#[test]
+fn the_sample_makes_the_same_report_twice() {
+    let own = tempfile::tempdir().unwrap();
+    let out = std::env::var_os("REPORT_SAMPLE").map_or(own.path().to_path_buf(), Into::into);
+    std::fs::create_dir_all(&out).unwrap();
+    let (results, missing) = sample::everything();
+    sample::write(&out, &results, &missing);
+    std::fs::write(out.join("bias_variance.jsonl"), sample::bias_variance()).unwrap();
+    let reinmax = results.iter().find(|r| r.name == "8x4 reinmax, adam 0.0005, seed 0").unwrap();
+    let run = out.join("runs").join(&reinmax.id);
+    std::fs::create_dir_all(&run).unwrap();
+    let picture = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/pictures/reconstructions.png");
+    if picture.exists() {
+        std::fs::copy(picture, run.join("reconstructions.png")).unwrap();
+    }
+    let measured = out.join("bias_variance.jsonl");
+    let make = || {
+        let output = report(&out, &["--bias-variance", measured.to_str().unwrap()]);
+        assert!(output.status.success(), "{}", stderr(&output));
+        files(&out.join("report"))
+    };
+    let first = make();
+    assert!(first == make());
+    let ids: BTreeSet<_> = first.iter().filter_map(|(name, _)| name.strip_suffix(".tsv")).collect();
+    for id in ["table2-as-run", "table3-table4-differences", "on-the-way", "cv-forms", "evaluation", "runs"] {
+        assert!(ids.contains(id), "{id} of {ids:?}");
+    }
+}
+
+/// Runs of a cell with these train losses after all 160 epochs.
+fn ends(kind: EstimatorKind, losses: &[f64]) -> Vec<Result> {
+    let run = |(seed, &end): (usize, &f64)| {
+        let mut train = curve(160, end, seed as u64);
+        train[159] = end;
+        Result::new(MNIST, cell(Preset::AsRun, kind, "8x4", seed as u64), &train)
+    };
+    losses.iter().enumerate().map(run).collect()
+}
+
+/// The row of a table that begins so.
+fn row<'a>(table: &'a [Vec<String>], labels: &[&str]) -> &'a [String] {
+    let found = table.iter().find(|row| row.iter().zip(labels).all(|(a, b)| a == b));
+    found.unwrap_or_else(|| panic!("no row {labels:?} in {table:?}"))
+}
+
+/// Published: ReinMax 125.08 ± 0.20, Rao 125.31 ± 0.28, CV 124.94 ± 0.24, STGS 127.59 ± 0.23, GST 128.31 ± 0.21; test: ReinMax
+/// 127.27 ± 0.16.
+#[test]
+fn tables_hold_the_numbers_worked_out_by_hand() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut results = Vec::new();
+    results.extend(ends(EstimatorKind::ReinMax, &[125.0, 126.0, 127.0])); // sd 1, se 1/√3 = 0.577
+    results.extend(ends(EstimatorKind::ReinMaxRao, &[124.6, 124.6]));
+    results.extend(ends(EstimatorKind::ReinMaxCv, &[124.0, 124.0]));
+    results.extend(ends(EstimatorKind::StraightThroughGumbelSoftmax, &[129.0]));
+    results.extend(ends(EstimatorKind::GappedStraightThrough, &[130.0, 130.2])); // sd √0.02, se 0.1
+    let diverging = cell(Preset::AsRun, EstimatorKind::StraightThrough, "8x4", 0);
+    results.push(Result::new(MNIST, diverging, &curve(160, 136.0, 0)[..12]).diverged_of(160));
+    // Neither shorter runs nor those with other hyper-parameters belong into the table.
+    let mut config = cell(Preset::AsRun, EstimatorKind::ReinMax, "8x4", 7);
+    results.push(Result::new(MNIST, config.clone(), &curve(10, 90.0, 0)));
+    config.lr = 0.1;
+    results.push(Result::new(MNIST, config, &curve(160, 90.0, 0)));
+    let mut missing = ends(EstimatorKind::ReinMaxCv, &[0.0, 0.0, 124.0]).split_off(2);
+    missing.extend(ends(EstimatorKind::GumbelRao, &[125.0]));
+    sample::write(dir.path(), &results, &missing);
+    assert!(report(dir.path(), &[]).status.success());
+
+    let train = table(dir.path(), "table2-as-run");
+    for (labels, expected) in [
+        (["STGS (Gumbel)", "here"], "129.00 (1)"),
+        (["STGS (Gumbel)", "paper"], "127.59 ± 0.23 (10)"),
+        (["Gumbel-Rao", "here"], "missing"),
+        (["ST", "here"], "diverged"),
+        (["GST-1.0", "here"], "130.10 ± 0.10 (2) †"),
+        (["ReinMax", "here"], "126.00 ± 0.58 (3)"),
+        (["ReinMax-Rao", "here"], "124.60 ± 0.00 (2)"),
+        (["ReinMax-CV", "here"], "124.00 ± 0.00 (2 of 3)"),
+    ] {
+        assert_eq!(row(&train, &labels)[2], expected, "{labels:?}");
+        assert_eq!(row(&train, &labels).len(), 8);
+    }
+    assert_eq!(row(&table(dir.path(), "table3-as-run"), &["ReinMax", "here"])[2], "128.00 ± 0.58 (3)");
+
+    let apart = table(dir.path(), "table2-as-run-differences");
+    assert_eq!(apart.len(), 1 + 5); // no row for a cell without an end
+    for (method, expected) in [
+        // 0.92 / √(1/3 + 0.04) = 0.92 / 0.6110 = 1.51
+        ("ReinMax", ["126.00", "0.58", "125.08", "0.20", "10", "+0.92", "+1.5", "within"]),
+        // −0.94 / 0.24 = −3.9, but below 1 nat
+        ("ReinMax-CV", ["124.00", "0.00", "124.94", "0.24", "10", "-0.94", "-3.9", "within"]),
+        // 1.79 / √(0.01 + 0.0441) = 1.79 / 0.2326 = 7.7
+        ("GST-1.0", ["130.10", "0.10", "128.31", "0.21", "10", "+1.79", "+7.7", "beyond"]),
+        // One run: 3 √(0.23² · 10 + 0.23²) = 2.29 is above 1.41
+        ("STGS (Gumbel)", ["129.00", "–", "127.59", "0.23", "10", "+1.41", "–", "within"]),
+    ] {
+        assert_eq!(row(&apart, &[method, "8x4"])[3..], expected, "{method}");
+    }
+    let apart = table(dir.path(), "table3-as-run-differences");
+    assert_eq!(row(&apart, &["ReinMax", "8x4"])[7..10], ["10", "+0.73", "+1.2"]); // 0.73 / √(1/3 + 0.0256)
+    assert_eq!(row(&table(dir.path(), "after-10-epochs-as-run"), &["ReinMax", "train"])[2], "90.00 (1)");
+    assert_eq!(row(&table(dir.path(), "other-runs"), &["8x4", "ReinMax, τ 1.3", "adam 0.1"])[4], "90.00 (1)");
+
+    let text = std::fs::read_to_string(dir.path().join("report/report.md")).unwrap();
+    for part in [
+        "| ReinMax-CV | here | **124.00 ± 0.00 (2 of 3)** |",
+        "| ReinMax-Rao | here | <u>124.60 ± 0.00 (2)</u> |",
+        "| ReinMax | here | *126.00 ± 0.58 (3)* |",
+        "8x4 st, adam 0.001, seed 0",
+        "ended after 12 of 160 epochs: the loss is not finite at epoch 13, step 17",
+        "2 runs of the manifest missing:",
+        "8x4 gumbel-rao, adam 0.0005, 160 epochs on MNIST: seed 0",
+    ] {
+        assert!(text.contains(part), "{part}");
+    }
+}
+
+/// Epoch 10 of runs of any length, one seed once.
+#[test]
+fn short_runs_stand_beside_the_stored_seeds() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = |seed, epochs, at_ten| {
+        let mut train = curve(epochs, 130.0, seed);
+        train[9] = at_ten;
+        Result::new(MNIST, cell(Preset::AsRun, EstimatorKind::ReinMax, "8x4", seed), &train)
+    };
+    let results = [run(0, 10, 139.0), run(1, 10, 140.0), run(1, 160, 140.0)];
+    sample::write(dir.path(), &results, &[]);
+    assert!(report(dir.path(), &[]).status.success());
+    let table = table(dir.path(), "on-the-way");
+    // Published: 139.83, sd of a seed 0.59, √10 seeds: 0.187. −0.33 / √(0.25 + 0.0348) = −0.6
+    let expected = ["2", "139.50", "0.50", "139.83", "0.19", "10", "-0.33", "-0.6", "within"];
+    assert_eq!(row(&table, &["ReinMax", "8x4", "10", "train"])[4..], expected);
+}
+
+#[test]
+fn published_numbers_are_those_of_the_paper() {
+    let all = published::all().unwrap();
+    let of = |source: &str| all.iter().filter(|p| p.source == source).collect::<Vec<_>>();
+    let counts =
+        ["table-1", "table-2", "table-3", "figure-1", "figure-2", "stored"].map(|source| of(source).len());
+    assert_eq!(counts, [3, 42, 42, 7, 7, 23]);
+    assert_eq!(all.len(), counts.iter().sum::<usize>());
+    let cell = |source, kind, latent| {
+        let found = of(source).into_iter().find(|p| p.method == kind && p.latent == latent).unwrap();
+        (found.value, found.error, found.seeds)
+    };
+    assert_eq!(cell("table-2", EstimatorKind::GumbelRao, "16x12"), (109.72, Some(6.83), Some(5)));
+    assert_eq!(cell("table-2", EstimatorKind::StraightThrough, "10x30"), (136.73, Some(0.40), Some(10)));
+    assert_eq!(cell("table-3", EstimatorKind::ReinMaxCv, "8x16"), (100.16, Some(0.07), Some(10)));
+    assert_eq!(cell("table-1", EstimatorKind::ReinMaxArgmax, "8x4"), (2.873, None, None));
+    assert_eq!(cell("figure-1", EstimatorKind::ReinMaxCv, "8x4"), (0.71, None, None));
+}

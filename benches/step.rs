@@ -12,7 +12,8 @@ use hardgrad::train::{TrainConfig, Trainer};
 use std::hint::black_box;
 
 /// `[rows, inner, columns]` of the 8×4 VAE's layers at a batch of 100.
-const LAYERS: [[usize; 3]; 4] = [[100, 784, 512], [100, 512, 256], [100, 256, 32], [100, 512, 784]];
+const LAYERS: [[usize; 3]; 5] =
+    [[100, 784, 512], [100, 512, 256], [100, 256, 32], [100, 256, 512], [100, 512, 784]];
 
 fn matrix(rows: usize, cols: usize) -> Mat<f32> {
     Mat::from_fn(rows, cols, |i, j| ((i * 31 + j * 17) % 13) as f32 * 0.1 - 0.6)

@@ -86,6 +86,8 @@ pub trait Scalar:
     fn ln_1p(self) -> Self;
     /// Square root, correctly rounded.
     fn sqrt(self) -> Self;
+    /// self · a + b with one rounding; slow on a CPU without the instruction.
+    fn mul_add(self, a: Self, b: Self) -> Self;
     /// |x|
     fn abs(self) -> Self;
     /// The larger; the other one if one is NaN.
@@ -146,6 +148,10 @@ macro_rules! scalar {
             #[inline(always)]
             fn ln_1p(self) -> Self {
                 $ln_1p(self)
+            }
+            #[inline(always)]
+            fn mul_add(self, a: Self, b: Self) -> Self {
+                self.mul_add(a, b)
             }
             #[inline(always)]
             fn sqrt(self) -> Self {

@@ -80,6 +80,19 @@ pub(crate) fn width() -> Width {
     Width::Plain
 }
 
+/// Whether the CPU multiplies and adds in one instruction, so that `mul_add` is fast.
+pub(crate) fn fused_multiply_add() -> bool {
+    width() != Width::Plain || cfg!(target_arch = "aarch64")
+}
+
+/// Whether the CPU has 32 vector registers of 512 bits.
+pub(crate) fn registers_are_many() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return width() == Width::Avx512;
+    #[cfg(not(target_arch = "x86_64"))]
+    return false;
+}
+
 /// Numbers in an AVX-512 vector of `f32`: the partial sums of [`sum_of`], and what kernels that work across draws take at once.
 pub(crate) const LANES: usize = 16;
 

@@ -1,79 +1,84 @@
 //! Products with a matrix of mostly zeros: grey images (81 % of MNIST's pixels are 0), and one-hot codes, where the product
 //! is a gather of C times fewer rows.
 //!
-//! The numbers are those of a dense product but for the order of the sums.
+//! Zeros in a sum change no bit: where the dense product sums in the order of k too, the numbers are the same.
 
 use crate::mat::{MatMut, MatRef};
 use crate::par::{self, Wide};
 use crate::scalar::Scalar;
-use crate::simd::vectorized;
+use crate::simd::{self, vectorized};
 
-/// The nonzero numbers of a matrix, row by row. Kept from step to step, so that filling it again allocates nothing.
+/// Rows to a band. Neighbouring rows are alike, neighbouring pixels most of all: a number of `b` that is loaded for one row serves the
+/// others too, so that the product waits for multiply-adds and not for memory.
+const BAND: usize = 4;
+
+/// The nonzero numbers of a matrix, in bands of four rows. Kept from step to step, so that filling it again allocates nothing.
 #[derive(Clone, Debug, Default)]
 pub struct SparseRows<T> {
-    /// Where each row begins, and after the last one where it ends.
+    /// Where each band begins, and after the last one where it ends.
     starts: Vec<usize>,
-    /// Column and value of each nonzero number, and beyond the last row's end whatever was there before.
-    entries: Vec<(u32, T)>,
+    /// Each column in which a row of the band is not 0, and the four rows' numbers; beyond the last band's end whatever was there before.
+    entries: Vec<(u32, [T; BAND])>,
+    rows: usize,
     cols: usize,
 }
 
 impl<T: Scalar> SparseRows<T> {
-    /// Whether `x` has so few nonzero numbers that a sparse product pays: at most a third. At the paper's shapes the sparse product
-    /// was measured to take as long as the dense one with half of the numbers nonzero.
+    /// Whether `x` has so few nonzero numbers that a sparse product pays: at most a third, on a CPU that multiplies and adds in
+    /// one instruction.
     pub fn pays(x: &[T]) -> bool {
-        3 * count_nonzero(x) <= x.len()
+        simd::fused_multiply_add() && 3 * count_nonzero(x) <= x.len()
     }
 
     /// Becomes `x`.
     pub fn assign(&mut self, x: MatRef<'_, T>) {
-        self.cols = x.cols;
+        self.fill(x.rows, x.cols, |first| {
+            let mut rows = [&[][..]; BAND];
+            for (row, i) in rows.iter_mut().zip(first..x.rows) {
+                *row = x.row(i);
+            }
+            move |j| rows.map(|row| row.get(j).copied().unwrap_or(T::ZERO))
+        });
+    }
+
+    /// Becomes the transpose of `x`.
+    pub fn assign_transposed(&mut self, x: MatRef<'_, T>) {
+        self.fill(x.cols, x.rows, |first| {
+            move |j| {
+                let row = &x.row(j)[first..];
+                row.first_chunk()
+                    .copied()
+                    .unwrap_or_else(|| std::array::from_fn(|i| row.get(i).copied().unwrap_or(T::ZERO)))
+            }
+        });
+    }
+
+    /// Becomes the matrix whose numbers in column j are `band(first)(j)` for the band that begins with row `first`.
+    #[inline(always)]
+    fn fill<C: Fn(usize) -> [T; BAND]>(&mut self, rows: usize, cols: usize, band: impl Fn(usize) -> C) {
+        (self.rows, self.cols) = (rows, cols);
         self.starts.clear();
         self.starts.push(0);
         let mut count = 0;
-        for i in 0..x.rows {
-            if self.entries.len() < count + x.cols {
-                self.entries.resize(count + x.cols, (0, T::ZERO));
+        for first in (0..rows).step_by(BAND) {
+            if self.entries.len() < count + cols {
+                self.entries.resize(count + cols, (0, [T::ZERO; BAND]));
             }
-            let entries = &mut self.entries[count..];
+            let (entries, column) = (&mut self.entries[count..], band(first));
             let mut filled = 0;
-            for (j, &x) in x.row(i).iter().enumerate() {
-                entries[filled] = (j as u32, x); // stays if x is not 0: no branch for the CPU to guess wrong
-                filled += usize::from(x != T::ZERO);
+            for j in 0..cols {
+                let numbers = column(j);
+                entries[filled] = (j as u32, numbers); // stays if one is not 0: no branch for the CPU to guess wrong
+                filled += usize::from(numbers.iter().fold(false, |any, &x| any | (x != T::ZERO)));
             }
             count += filled;
             self.starts.push(count);
         }
     }
 
-    /// Becomes the transpose of `other`.
-    pub fn assign_transposed(&mut self, other: &Self) {
-        self.cols = other.starts.len() - 1;
-        let count = other.starts[other.starts.len() - 1];
-        if self.entries.len() < count {
-            self.entries.resize(count, (0, T::ZERO));
-        }
-        // starts[j + 1] counts column j, then is where its next number goes, and in the end is where it ends.
-        self.starts.clear();
-        self.starts.resize(other.cols + 1, 0);
-        let mut total = 0;
-        for &(j, _) in &other.entries[..count] {
-            self.starts[j as usize + 1] += 1;
-        }
-        for start in &mut self.starts[1..] {
-            total += std::mem::replace(start, total);
-        }
-        for (i, row) in other.starts.windows(2).enumerate() {
-            for &(j, x) in &other.entries[row[0]..row[1]] {
-                let at = &mut self.starts[j as usize + 1];
-                self.entries[*at] = (i as u32, x);
-                *at += 1;
-            }
-        }
-    }
-
-    fn row(&self, i: usize) -> &[(u32, T)] {
-        &self.entries[self.starts[i]..self.starts[i + 1]]
+    /// The entries of the band that begins with row `first`.
+    fn band(&self, first: usize) -> &[(u32, [T; BAND])] {
+        &self.entries[self.starts[first / BAND]..self.starts[first / BAND + 1]]
     }
 
     /// `c = self · b + beta · c`, with `self: [N, K]`, `b: [K, M]`, `c: [N, M]`, `beta` 0 or 1.
@@ -81,7 +86,7 @@ impl<T: Scalar> SparseRows<T> {
     /// # Panics
     /// If the shapes do not fit.
     pub fn multiply(&self, b: MatRef<'_, T>, beta: T, c: MatMut<'_, T>) {
-        let rows = self.starts.len() - 1;
+        let rows = self.rows;
         assert!(
             (self.cols, c.rows, c.cols) == (b.rows, rows, b.cols),
             "sparse product: [{rows}, {}] · [{}, {}] does not fit [{}, {}]",
@@ -95,22 +100,40 @@ impl<T: Scalar> SparseRows<T> {
             return;
         }
         let c = Wide { slice: c.data, times: c.cols };
-        par::for_each_block(c, rows.div_ceil(BLOCKS), |first, c: Wide<'_, T>| {
-            for from in (0..b.cols).step_by(PANEL) {
-                for (i, c) in c.slice.chunks_mut(b.cols).enumerate() {
-                    let to = (from + PANEL).min(b.cols);
-                    accumulate(self.row(first + i), b, from, beta, &mut c[from..to]);
+        par::for_each_block(c, rows.div_ceil(BLOCKS).next_multiple_of(BAND), |first, c: Wide<'_, T>| {
+            let widest = if simd::registers_are_many() { PANEL } else { NARROW };
+            let mut from = 0;
+            while from < b.cols {
+                let left = b.cols - from;
+                let width = if left >= widest {
+                    widest
+                } else if left >= NARROW {
+                    NARROW
+                } else {
+                    1
+                };
+                for (i, c) in c.slice.chunks_mut(BAND * b.cols).enumerate() {
+                    let band = self.band(first + i * BAND);
+                    match width {
+                        PANEL => wide(band, b, from, beta, c),
+                        NARROW => narrow(band, b, from, beta, c),
+                        _ => single(band, b, from, beta, c),
+                    }
                 }
+                from += width;
             }
         });
     }
 }
 
 /// Parts of a product that may run side by side. More than threads, as rows differ in length.
-const BLOCKS: usize = 8;
+const BLOCKS: usize = 16;
 
-/// Columns to a panel. A panel of `b` stays in the second-level cache, and one row of it in registers.
-const PANEL: usize = 128;
+/// Columns to a panel: four rows of one are 16 of AVX-512's 32 registers, and of a `b` of 100 rows it stays in the first-level cache.
+const PANEL: usize = 64;
+
+/// Columns to a panel where registers are fewer.
+const NARROW: usize = 16;
 
 vectorized! {
     fn count_nonzero<T: Scalar>(x: &[T]) -> usize {
@@ -120,34 +143,48 @@ vectorized! {
 }
 
 vectorized! {
-    /// c = Σ value · b[index, from..] + beta · c over the row's numbers, in their order.
-    fn accumulate<T: Scalar>(row: &[(u32, T)], b: MatRef<'_, T>, from: usize, beta: T, c: &mut [T]) {
-        let mut sums = [T::ZERO; PANEL];
-        if c.len() < PANEL {
-            return narrow(row, b, from, beta, c);
-        }
-        for &(k, x) in row {
-            let b = &b.data[k as usize * b.cols + from..][..PANEL];
-            for (sum, &b) in sums.iter_mut().zip(b) {
-                *sum += x * b;
-            }
-        }
-        for (c, &sum) in c.iter_mut().zip(&sums) {
-            *c = if beta == T::ZERO { sum } else { *c + sum };
-        }
+    fn wide<T: Scalar>(band: &[(u32, [T; BAND])], b: MatRef<'_, T>, from: usize, beta: T, c: &mut [T]) {
+        accumulate::<T, PANEL>(band, b, from, beta, c);
     }
 }
 
-/// The same for the last columns.
-#[inline(always)]
-fn narrow<T: Scalar>(row: &[(u32, T)], b: MatRef<'_, T>, from: usize, beta: T, c: &mut [T]) {
-    if beta == T::ZERO {
-        c.fill(T::ZERO);
+vectorized! {
+    fn narrow<T: Scalar>(band: &[(u32, [T; BAND])], b: MatRef<'_, T>, from: usize, beta: T, c: &mut [T]) {
+        accumulate::<T, NARROW>(band, b, from, beta, c);
     }
-    for &(k, x) in row {
-        let b = &b.data[k as usize * b.cols + from..];
-        for (c, &b) in c.iter_mut().zip(b) {
-            *c += x * b;
+}
+
+vectorized! {
+    fn single<T: Scalar>(band: &[(u32, [T; BAND])], b: MatRef<'_, T>, from: usize, beta: T, c: &mut [T]) {
+        accumulate::<T, 1>(band, b, from, beta, c);
+    }
+}
+
+/// c = Σ numbers · b[index, from .. from + W] + beta · c in those columns of the band's rows: the sums in the order of the entries, with
+/// one rounding a term, as in a dense product.
+#[inline(always)]
+#[allow(clippy::needless_range_loop)] // with iterators the sums may be kept in memory
+fn accumulate<T: Scalar, const W: usize>(
+    band: &[(u32, [T; BAND])],
+    b: MatRef<'_, T>,
+    from: usize,
+    beta: T,
+    c: &mut [T],
+) {
+    // Loops over constants, which the compiler unrolls, so that the sums are registers.
+    let mut sums = [[T::ZERO; W]; BAND];
+    for &(k, numbers) in band {
+        let b: &[T; W] = b.data[k as usize * b.cols + from..].first_chunk().expect("W columns");
+        for i in 0..BAND {
+            for j in 0..W {
+                sums[i][j] = numbers[i].mul_add(b[j], sums[i][j]);
+            }
+        }
+    }
+    for i in 0..BAND {
+        let Some(c) = c.get_mut(i * b.cols + from..).and_then(|c| c.first_chunk_mut::<W>()) else { continue };
+        for j in 0..W {
+            c[j] = if beta == T::ZERO { sums[i][j] } else { c[j] + sums[i][j] };
         }
     }
 }
@@ -189,7 +226,8 @@ mod tests {
                 let (mut rows, mut columns) = (SparseRows::default(), SparseRows::default());
                 rows.assign(random(5, 3, 0.5, 7).view()); // what it held before is forgotten
                 rows.assign(x.view());
-                columns.assign_transposed(&rows);
+                columns.assign_transposed(random(3, 5, 0.5, 7).view());
+                columns.assign_transposed(x.view());
                 for beta in [0.0, 1.0] {
                     let (mut got, mut want) = (random(n, m, 1.0, 1), random(n, m, 1.0, 1));
                     rows.multiply(b.view(), beta, got.view_mut());

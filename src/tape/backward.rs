@@ -79,9 +79,9 @@ impl<T: Scalar> Tape<'_, T> {
             if !ws.touched[index] || matches!(node.op, Op::Constant | Op::Leaf | Op::Param(_)) {
                 continue;
             }
-            if let Op::Linear { sparse: Some(at), .. } = node.op {
-                let Nonzero { rows, columns } = &mut ws.sparse[at];
-                columns.assign_transposed(rows);
+            if let Op::Linear { x, sparse: Some(at), .. } = node.op {
+                let values = Values { values: &ws.values, nodes: &ws.nodes, params, sparse: &[] };
+                ws.sparse[at].columns.assign_transposed(values.get(x));
             }
             // Parents lie to the left of the node, so their gradients and the node's own never overlap.
             let (left, right) = ws.grads.split_at_mut(node.offset);

@@ -1,9 +1,14 @@
-//! Matrix products: the only caller of the GEMM library. Slices are checked here, and threads decided here.
+//! Matrix products: the only caller of the kernels. Slices are checked here, and threads decided here.
+//!
+//! With AVX2 or AVX-512, `f32` products are this crate's own (`gemm/tiles.rs`). All others are the GEMM library's.
 #![allow(unsafe_code)]
+
+mod tiles;
 
 use crate::mat::{MatMut, MatRef};
 use crate::par;
 use crate::scalar::{Kind, Scalar};
+use std::ops::Range;
 
 /// A matrix as it stands, or transposed. The GEMM library takes any strides, so a transposed operand costs nothing.
 #[derive(Clone, Copy, Debug)]
@@ -150,19 +155,34 @@ unsafe fn piece<T: Scalar>(a: Operand<'_, T>, b: Operand<'_, T>, beta: T, c: Tar
     match T::KIND {
         // SAFETY: `Scalar` is sealed and KIND says which type T is, so the casts change nothing; the operands' reach was
         // checked above and `c` is the caller's promise.
-        Kind::F32 => unsafe { product_f32(a.cast(), b.cast(), beta.to_f64() as f32, c.cast()) },
+        Kind::F32 => unsafe {
+            let (a, b, c) = (a.cast(), b.cast(), c.cast());
+            if !tiles::product(a, b, beta != T::ZERO, c) {
+                product_f32(a, b, beta.to_f64() as f32, c);
+            }
+        },
         // SAFETY: as above.
         Kind::F64 => unsafe { product_f64(a.cast(), b.cast(), beta.to_f64(), c.cast()) },
     }
 }
 
-/// An operand as the GEMM libraries take it.
+/// An operand as the kernels take it.
+#[derive(Clone, Copy)]
 struct Raw<T> {
     at: *const T,
     rows: usize,
     cols: usize,
     row_stride: isize,
     col_stride: isize,
+}
+
+impl<T> Raw<T> {
+    fn part(mut self, rows: Range<usize>, cols: Range<usize>) -> Self {
+        let skipped = rows.start as isize * self.row_stride + cols.start as isize * self.col_stride;
+        self.at = self.at.wrapping_offset(skipped);
+        (self.rows, self.cols) = (rows.len(), cols.len());
+        self
+    }
 }
 
 impl<T> Operand<'_, T> {

@@ -21,6 +21,8 @@
 mod curves;
 #[path = "common/data.rs"]
 mod data;
+#[path = "common/exit.rs"]
+mod exit;
 #[path = "common/lock.rs"]
 mod lock;
 #[path = "bias_variance/measure.rs"]
@@ -149,15 +151,7 @@ fn main() -> ExitCode {
         args = Args { latent, epochs: 2, every: 1, draws: 256, batch: 20, k: 10, ..args };
     }
     let end = threads::with_threads(args.threads, || run(&args));
-    match end.unwrap_or_else(|message| Err(RunError::argument(message))) {
-        Ok(End::Done) => ExitCode::SUCCESS,
-        // As a shell reports a program that the signal ended.
-        Ok(End::Stopped(signal)) => ExitCode::from(128 + signal as u8),
-        Err(e) => {
-            eprintln!("error: {}", e.message);
-            ExitCode::from(e.exit_code())
-        }
-    }
+    exit::status(end.unwrap_or_else(|message| Err(RunError::argument(message))))
 }
 
 fn run(args: &Args) -> Result<End, RunError> {

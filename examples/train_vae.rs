@@ -21,6 +21,8 @@ mod data;
 mod estimator;
 #[path = "common/evaluation.rs"]
 mod evaluation;
+#[path = "common/exit.rs"]
+mod exit;
 #[path = "common/lock.rs"]
 mod lock;
 #[path = "common/pictures.rs"]
@@ -130,15 +132,7 @@ fn main() -> ExitCode {
         );
     }
     let done = with_threads(args.threads, || run(&args)).map_err(RunError::argument);
-    match done.and_then(|done| done) {
-        Ok(End::Done) => ExitCode::SUCCESS,
-        // As a shell reports a program that the signal ended.
-        Ok(End::Stopped(signal)) => ExitCode::from(128 + signal as u8),
-        Err(e) => {
-            eprintln!("error: {}", e.message);
-            ExitCode::from(e.exit_code())
-        }
-    }
+    exit::status(done.and_then(|done| done))
 }
 
 fn run(args: &Args) -> Result<End, RunError> {

@@ -36,7 +36,7 @@ fn fused(c: &mut Criterion) {
         });
     });
     let logits = random(n, 512);
-    let (mut kl, mut scratch) = (vec![0.0; n], vec![0.0; softmax::categorical_kl_scratch(n, 512)]);
+    let (mut kl, mut scratch) = (vec![0.0; n], vec![0.0; softmax::categorical_kl_scratch(n, 512, 64)]);
     group.throughput(Throughput::Elements(n as u64 * 512));
     group.bench_function("kl 64x8", |b| {
         b.iter(|| softmax::categorical_kl(black_box(logits.as_slice()), 512, 64, &mut kl, &mut scratch));

@@ -2,7 +2,7 @@
 
 use crate::par;
 use crate::rng::uniform;
-use crate::scalar::Scalar;
+use crate::scalar::{Real, Scalar};
 use crate::simd::vectorized;
 
 /// Fills `out` with standard Gumbel noise, −ln(−ln u) with u from [`uniform`]: always finite, as u lies strictly between
@@ -59,7 +59,19 @@ pub fn argmax<T: Scalar>(scores: impl IntoIterator<Item = T>) -> usize {
 pub fn sample<T: Scalar>(logits: &[T], gumbel: &[T], categories: usize, one_hot: &mut [T]) {
     let groups = logits.chunks(categories).zip(gumbel.chunks(categories));
     for ((logits, gumbel), d) in groups.zip(one_hot.chunks_mut(categories)) {
-        d.fill(T::ZERO);
-        d[argmax(logits.iter().zip(gumbel).map(|(&t, &g)| t + g))] = T::ONE;
+        one_hot_of_largest(logits.iter().zip(gumbel).map(|(&theta, &g)| theta + g), d);
+    }
+}
+
+/// one_hot ← onehot(argmax(scores)): [`argmax`], but of numbers that may stand side by side.
+pub(crate) fn one_hot_of_largest<T: Real>(scores: impl Iterator<Item = T>, one_hot: &mut [T]) {
+    let (mut largest, mut hot) = (T::NEG_INFINITY, T::ZERO);
+    for (j, score) in scores.enumerate() {
+        hot = score.if_above(largest, T::of(j as f64), hot);
+        largest = score.if_above(largest, score, largest);
+    }
+    for (j, d) in one_hot.iter_mut().enumerate() {
+        let at_least = hot.if_above(T::of(j as f64 - 0.5), T::ONE, T::ZERO);
+        *d = hot.if_above(T::of(j as f64 + 0.5), T::ZERO, at_least);
     }
 }

@@ -114,7 +114,8 @@ pub mod weights;
 pub use error::{Error, Result};
 pub use mat::{Mat, MatMut, MatRef};
 pub use params::{ParamGrads, ParamId, ParamStore};
-pub use scalar::Scalar;
+pub use scalar::{Real, Scalar};
+pub use simd::lanes::Lanes;
 pub use tape::{CustomOp, Tape, Var, Workspace};
 
 /// The README's example is a test.

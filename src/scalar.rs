@@ -1,6 +1,6 @@
-//! The two number types: `f32` for training, `f64` for gradient checks.
+//! The two number types: `f32` for training, `f64` for gradient checks; and what they share with sixteen of them side by side.
 
-use crate::simd;
+use crate::simd::{self, math};
 use std::fmt::{Debug, Display};
 use std::iter::Sum;
 use std::ops::{Add, AddAssign, Div, DivAssign, Mul, MulAssign, Neg, Sub, SubAssign};
@@ -20,20 +20,22 @@ pub enum Kind {
     F64,
 }
 
-/// `f32` or `f64`. Sealed: the GEMM and SIMD modules rely on there being no third.
+/// A real number, or sixteen of them side by side ([`Lanes`]): what a formula for one latent variable is written in.
+///
+/// There is no `<` and no index of the largest, which could differ from lane to lane: instead [`if_above`](Self::if_above) chooses.
 ///
 /// ```
-/// use hardgrad::Scalar;
-/// fn sigmoid<T: Scalar>(x: T) -> T { T::ONE / (T::ONE + (-x).exp()) }
+/// use hardgrad::{Lanes, Real};
+/// fn sigmoid<T: Real>(x: T) -> T { T::ONE / (T::ONE + (-x).exp()) }
 /// assert_eq!(sigmoid(0.0_f32), 0.5);
+/// assert_eq!(sigmoid(Lanes::<f32>::ZERO), Lanes::of(0.5));
 /// ```
-pub trait Scalar:
-    sealed::Sealed
-    + Copy
+///
+/// [`Lanes`]: crate::Lanes
+pub trait Real:
+    Copy
     + Default
     + Debug
-    + Display
-    + PartialOrd
     + Send
     + Sync
     + 'static
@@ -46,6 +48,47 @@ pub trait Scalar:
     + SubAssign
     + MulAssign
     + DivAssign
+{
+    /// `f32` or `f64`: the type itself, or that of each lane.
+    type Scalar: Scalar;
+
+    /// 0
+    const ZERO: Self;
+    /// 1
+    const ONE: Self;
+    /// −∞
+    const NEG_INFINITY: Self;
+
+    /// The nearest number to `x`.
+    fn of(x: f64) -> Self;
+    /// eˣ
+    fn exp(self) -> Self;
+    /// Natural logarithm.
+    fn ln(self) -> Self;
+    /// ln(1 + x), exact for small x.
+    fn ln_1p(self) -> Self;
+    /// The larger; the other one if one is NaN.
+    fn max(self, other: Self) -> Self;
+    /// `yes` where this is > `bound`, else `no`.
+    fn if_above(self, bound: Self, yes: Self, no: Self) -> Self;
+    /// x ← eˣ for each of a row.
+    fn exp_all(x: &mut [Self]);
+    /// Σ x of a row, in an order that depends on the length alone.
+    fn total(x: &[Self]) -> Self;
+}
+
+/// `f32` or `f64`. Sealed: the GEMM and SIMD modules rely on there being no third.
+///
+/// ```
+/// use hardgrad::Scalar;
+/// fn norm<T: Scalar>(x: &[T]) -> T { x.iter().map(|&x| x * x).sum::<T>().sqrt() }
+/// assert_eq!(norm(&[3.0_f32, 4.0]), 5.0);
+/// ```
+pub trait Scalar:
+    Real<Scalar = Self>
+    + sealed::Sealed
+    + Display
+    + PartialOrd
     + Sum
     + serde::Serialize
     + serde::de::DeserializeOwned
@@ -55,43 +98,27 @@ pub trait Scalar:
 
     /// Which type this is.
     const KIND: Kind;
-    /// 0
-    const ZERO: Self;
-    /// 1
-    const ONE: Self;
-    /// −∞
-    const NEG_INFINITY: Self;
     /// Distance from 1 to the next number.
     const EPSILON: Self;
     /// The smallest positive number with all its digits.
     const MIN_POSITIVE: Self;
 
-    /// The nearest number to `x`.
-    fn of(x: f64) -> Self;
     /// `x`, exactly.
     fn of_byte(x: u8) -> Self;
     /// Exact widening.
     fn to_f64(self) -> f64;
-    /// eˣ
-    fn exp(self) -> Self;
-    /// Natural logarithm.
-    fn ln(self) -> Self;
     /// 2ˣ for x ≤ 0, within 2 units in the last place; 0 where that would be subnormal.
     fn exp2_nonpositive(self) -> Self;
     /// log₂ of a normal number > 0, within 2 units in the last place.
     fn log2_normal(self) -> Self;
     /// 1/x of a normal number > 0 whose reciprocal is one, within 2 units in the last place; faster than a division.
     fn recip_normal(self) -> Self;
-    /// ln(1 + x), exact for small x.
-    fn ln_1p(self) -> Self;
     /// Square root, correctly rounded.
     fn sqrt(self) -> Self;
     /// self · a + b with one rounding; slow on a CPU without the instruction.
     fn mul_add(self, a: Self, b: Self) -> Self;
     /// |x|
     fn abs(self) -> Self;
-    /// The larger; the other one if one is NaN.
-    fn max(self, other: Self) -> Self;
     /// Neither infinite nor NaN.
     fn is_finite(self) -> bool;
     /// An integer that grows with |x|, and is above infinity's for NaN: the largest of many says whether all are finite.
@@ -104,26 +131,15 @@ pub trait Scalar:
 
 macro_rules! scalar {
     ($t:ty, $bits:ty, $kind:expr, $cells_log2:expr, $exp:path, $ln:path, $exp2_nonpositive:path, $log2_normal:path, $recip_normal:path, $ln_1p:path) => {
-        impl Scalar for $t {
-            type Bits = $bits;
-            const KIND: Kind = $kind;
+        impl Real for $t {
+            type Scalar = Self;
             const ZERO: Self = 0.0;
             const ONE: Self = 1.0;
             const NEG_INFINITY: Self = <$t>::NEG_INFINITY;
-            const EPSILON: Self = <$t>::EPSILON;
-            const MIN_POSITIVE: Self = <$t>::MIN_POSITIVE;
 
             #[inline(always)]
             fn of(x: f64) -> Self {
                 x as $t
-            }
-            #[inline(always)]
-            fn of_byte(x: u8) -> Self {
-                <$t>::from(x)
-            }
-            #[inline(always)]
-            fn to_f64(self) -> f64 {
-                f64::from(self)
             }
             #[inline(always)]
             fn exp(self) -> Self {
@@ -132,6 +148,42 @@ macro_rules! scalar {
             #[inline(always)]
             fn ln(self) -> Self {
                 $ln(self)
+            }
+            #[inline(always)]
+            fn ln_1p(self) -> Self {
+                $ln_1p(self)
+            }
+            #[inline(always)]
+            fn max(self, other: Self) -> Self {
+                self.max(other)
+            }
+            #[inline(always)]
+            fn if_above(self, bound: Self, yes: Self, no: Self) -> Self {
+                if self > bound { yes } else { no }
+            }
+            #[inline(always)]
+            fn exp_all(x: &mut [Self]) {
+                simd::map(x, $exp);
+            }
+            #[inline(always)]
+            fn total(x: &[Self]) -> Self {
+                simd::sum(x)
+            }
+        }
+
+        impl Scalar for $t {
+            type Bits = $bits;
+            const KIND: Kind = $kind;
+            const EPSILON: Self = <$t>::EPSILON;
+            const MIN_POSITIVE: Self = <$t>::MIN_POSITIVE;
+
+            #[inline(always)]
+            fn of_byte(x: u8) -> Self {
+                <$t>::from(x)
+            }
+            #[inline(always)]
+            fn to_f64(self) -> f64 {
+                f64::from(self)
             }
             #[inline(always)]
             fn exp2_nonpositive(self) -> Self {
@@ -146,10 +198,6 @@ macro_rules! scalar {
                 $recip_normal(self)
             }
             #[inline(always)]
-            fn ln_1p(self) -> Self {
-                $ln_1p(self)
-            }
-            #[inline(always)]
             fn mul_add(self, a: Self, b: Self) -> Self {
                 self.mul_add(a, b)
             }
@@ -160,10 +208,6 @@ macro_rules! scalar {
             #[inline(always)]
             fn abs(self) -> Self {
                 self.abs()
-            }
-            #[inline(always)]
-            fn max(self, other: Self) -> Self {
-                self.max(other)
             }
             #[inline(always)]
             fn is_finite(self) -> bool {
@@ -197,11 +241,11 @@ scalar!(
     u32,
     Kind::F32,
     23_u32,
-    simd::exp_f32,
-    simd::ln_f32,
-    simd::exp2_nonpositive_f32,
-    simd::log2_normal_f32,
-    simd::recip_normal_f32,
-    simd::ln_1p_f32
+    math::exp_f32,
+    math::ln_f32,
+    math::exp2_nonpositive_f32,
+    math::log2_normal_f32,
+    math::recip_normal_f32,
+    math::ln_1p_f32
 );
 scalar!(f64, u64, Kind::F64, 52_u32, f64::exp, f64::ln, f64::exp2, f64::log2, f64::recip, f64::ln_1p);

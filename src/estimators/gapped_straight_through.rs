@@ -14,7 +14,8 @@
 use super::{Latent, SampleEstimator, Work, temperature};
 use crate::error::{Error, Result};
 use crate::kernels::softmax::{max, softmax_row, vjp_row};
-use crate::scalar::Scalar;
+use crate::scalar::Real;
+use crate::simd::lanes::Lanes;
 use serde::{Deserialize, Serialize};
 
 /// How far the other logits are kept below the sample's.
@@ -60,21 +61,21 @@ impl GappedStraightThrough {
     }
 }
 
-impl<T: Scalar> SampleEstimator<T> for GappedStraightThrough {
+impl<T: Real> SampleEstimator<T> for GappedStraightThrough {
     fn vjp(&self, latent: &Latent<'_, T>, g: &[T], dlogits: &mut [T], work: Work<'_, T>) {
         let ([moved, q], _) = work.take();
-        let (tau, hot, top) = (T::of(self.tau), latent.hot(), max(latent.logits));
+        let (tau, top) = (T::of(self.tau), max(latent.logits));
         let gap = match self.gap {
             Gap::Fixed(gap) => T::of(gap),
             Gap::Probability => {
                 softmax_row(latent.logits, T::ONE, q);
-                probability_gap(q, hot)
+                probability_gap(q, latent.one_hot)
             }
         };
-        for (moved, &theta) in moved.iter_mut().zip(latent.logits) {
-            *moved = theta - (theta - top + gap).max(T::ZERO); // θ − max(θ − max θ + gap, 0)
+        for ((moved, &theta), &d) in moved.iter_mut().zip(latent.logits).zip(latent.one_hot) {
+            let down = theta - (theta - top + gap).max(T::ZERO); // θ − max(θ − max θ + gap, 0)
+            *moved = d.if_above(T::ZERO, top, down); // θ + (max θ − θ) at D
         }
-        moved[hot] = top; // θ + (max θ − θ) at D
         softmax_row(moved, tau, q);
         vjp_row(T::ONE / tau, q, g, dlogits); // (1/τ) J(softmax(θ'/τ)) g
     }
@@ -82,17 +83,19 @@ impl<T: Scalar> SampleEstimator<T> for GappedStraightThrough {
     fn work_rows(&self) -> usize {
         2
     }
+
+    fn side_by_side(&self) -> Option<&dyn SampleEstimator<Lanes<T::Scalar>>> {
+        Some(self)
+    }
 }
 
 /// −log(1 − π_D)/π_D. A small π_D keeps its digits through ln(1 + x), a large one through the sum of the others.
-fn probability_gap<T: Scalar>(pi: &[T], hot: usize) -> T {
-    let at = pi[hot];
-    if at == T::ZERO {
-        return T::ONE; // the limit
+fn probability_gap<T: Real>(pi: &[T], one_hot: &[T]) -> T {
+    let (mut at, mut others) = (T::ZERO, T::ZERO);
+    for (&pi, &d) in pi.iter().zip(one_hot) {
+        at = d.if_above(T::ZERO, pi, at);
+        others += d.if_above(T::ZERO, T::ZERO, pi);
     }
-    if at < T::of(0.5) {
-        return -(-at).ln_1p() / at;
-    }
-    let others: T = pi.iter().enumerate().filter(|&(j, _)| j != hot).map(|(_, &pi)| pi).sum();
-    -others.ln() / at
+    let log = at.if_above(T::of(0.5), others.ln(), (-at).ln_1p());
+    at.if_above(T::ZERO, -log / at, T::ONE) // 1 is the limit
 }

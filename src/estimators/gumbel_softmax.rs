@@ -14,7 +14,8 @@ use super::straight_through_gumbel_softmax::relaxed_row;
 use super::{Latent, SampleEstimator, Work, temperature};
 use crate::error::Result;
 use crate::kernels::softmax::vjp_row;
-use crate::scalar::Scalar;
+use crate::scalar::Real;
+use crate::simd::lanes::Lanes;
 
 /// The relaxed sample and its derivative. See the [module](self).
 ///
@@ -49,7 +50,7 @@ impl GumbelSoftmax {
     }
 }
 
-impl<T: Scalar> SampleEstimator<T> for GumbelSoftmax {
+impl<T: Real> SampleEstimator<T> for GumbelSoftmax {
     fn vjp(&self, latent: &Latent<'_, T>, g: &[T], dlogits: &mut [T], work: Work<'_, T>) {
         let ([q], _) = work.take();
         let tau = T::of(self.backward);
@@ -59,6 +60,10 @@ impl<T: Scalar> SampleEstimator<T> for GumbelSoftmax {
 
     fn work_rows(&self) -> usize {
         1
+    }
+
+    fn side_by_side(&self) -> Option<&dyn SampleEstimator<Lanes<T::Scalar>>> {
+        Some(self)
     }
 
     fn draw(&self, logits: &[T], gumbel: &[T], sample: &mut [T]) {

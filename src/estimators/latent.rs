@@ -1,10 +1,10 @@
 //! What an estimator's vjp is given.
 
 use crate::rng::{LaneRng, Pcg64, from_key, uniform};
-use crate::scalar::Scalar;
+use crate::scalar::{Real, Scalar};
 use crate::simd::LANES;
 
-/// One latent variable, as an estimator's vjp sees it. All slices have C numbers.
+/// One latent variable, or sixteen [side by side](crate::Lanes), as an estimator's vjp sees it. All slices have C numbers.
 ///
 /// ```
 /// use hardgrad::estimators::{Conditional, Latent};
@@ -24,7 +24,7 @@ pub struct Latent<'a, T> {
     pub one_hot: &'a [T],
     /// G, the noise that drew D
     pub gumbel: &'a [T],
-    /// Noise for draws given D.
+    /// Noise for draws given D; the first one's, if there are sixteen.
     pub conditional: Conditional<'a, T>,
 }
 
@@ -139,7 +139,7 @@ pub struct Work<'a, T> {
     categories: usize,
 }
 
-impl<'a, T: Scalar> Work<'a, T> {
+impl<'a, T: Real> Work<'a, T> {
     /// Rows of `categories` numbers from `memory`.
     pub fn new(memory: &'a mut [T], categories: usize) -> Self {
         Self { memory, categories }

@@ -66,12 +66,16 @@ pub use straight_through_gumbel_softmax::StraightThroughGumbelSoftmax;
 
 use crate::categorical;
 use crate::error::{Error, Result};
-use crate::scalar::Scalar;
+use crate::scalar::{Real, Scalar};
+use crate::simd::lanes::Lanes;
 
 /// An estimator that hooks onto the sample: linear in the cotangent g, one decoder pass.
 ///
 /// Put it into a model with [`SampleNode`].
-pub trait SampleEstimator<T: Scalar>: std::fmt::Debug + Send + Sync {
+///
+/// `T` is a [`Scalar`], or [`Real`] for an estimator that never asks *which* category was drawn: then its
+/// [`side_by_side`](Self::side_by_side) takes sixteen latent variables at once, by the same formula.
+pub trait SampleEstimator<T: Real>: std::fmt::Debug + Send + Sync {
     /// Adds the estimate of ∂f/∂θ, given g = ∂f/∂D, to `dlogits`, for one latent variable. Shapes: g and dlogits `[C]`.
     fn vjp(&self, latent: &Latent<'_, T>, g: &[T], dlogits: &mut [T], work: Work<'_, T>);
 
@@ -81,7 +85,12 @@ pub trait SampleEstimator<T: Scalar>: std::fmt::Debug + Send + Sync {
     /// The sample of one latent variable, `[C]`: onehot(argmax(θ + G)) unless an estimator says otherwise, so that all
     /// estimators draw the same D from the same noise.
     fn draw(&self, logits: &[T], gumbel: &[T], sample: &mut [T]) {
-        categorical::sample(logits, gumbel, logits.len(), sample);
+        categorical::one_hot_of_largest(logits.iter().zip(gumbel).map(|(&theta, &g)| theta + g), sample);
+    }
+
+    /// This estimator for sixteen variables side by side: `Some(self)` where it is implemented for every [`Real`].
+    fn side_by_side(&self) -> Option<&dyn SampleEstimator<Lanes<T::Scalar>>> {
+        None
     }
 }
 

@@ -11,10 +11,11 @@
 //! uses such τ elsewhere). At τ = 1 the expectation is the second-order approximation, eq. 11, which is exact for quadratic f.
 
 use super::{Latent, SampleEstimator, Work, temperature};
-use crate::categorical::argmax;
+use crate::categorical::one_hot_of_largest;
 use crate::error::Result;
 use crate::kernels::softmax::{log_softmax_row, softmax_row, vjp_row};
-use crate::scalar::Scalar;
+use crate::scalar::{Real, Scalar};
+use crate::simd::lanes::Lanes;
 
 /// ReinMax(τ). See the [module](self).
 ///
@@ -42,15 +43,19 @@ impl ReinMax {
     }
 }
 
-impl<T: Scalar> SampleEstimator<T> for ReinMax {
+impl<T: Real> SampleEstimator<T> for ReinMax {
     fn vjp(&self, latent: &Latent<'_, T>, g: &[T], dlogits: &mut [T], work: Work<'_, T>) {
         let ([q], _) = work.take();
-        midpoint_jacobian(latent, self.tau, latent.hot(), g, dlogits, q); // 2 J((π_τ + D)/2) g
+        midpoint_jacobian(latent, latent.one_hot, self.tau, g, dlogits, q); // 2 J((π_τ + D)/2) g
         subtract_half_jacobian(latent, g, dlogits, q); // − ½ J(π) g
     }
 
     fn work_rows(&self) -> usize {
         1
+    }
+
+    fn side_by_side(&self) -> Option<&dyn SampleEstimator<Lanes<T::Scalar>>> {
+        Some(self)
     }
 }
 
@@ -81,36 +86,39 @@ impl ReinMaxArgmax {
     }
 }
 
-impl<T: Scalar> SampleEstimator<T> for ReinMaxArgmax {
+impl<T: Real> SampleEstimator<T> for ReinMaxArgmax {
     fn vjp(&self, latent: &Latent<'_, T>, g: &[T], dlogits: &mut [T], work: Work<'_, T>) {
-        let ([q], _) = work.take();
-        let top = argmax(latent.logits.iter().copied());
-        midpoint_jacobian(latent, self.tau, top, g, dlogits, q);
+        let ([q, top], _) = work.take();
+        one_hot_of_largest(latent.logits.iter().copied(), top);
+        midpoint_jacobian(latent, top, self.tau, g, dlogits, q);
         subtract_half_jacobian(latent, g, dlogits, q);
     }
 
     fn work_rows(&self) -> usize {
-        1
+        2
+    }
+
+    fn side_by_side(&self) -> Option<&dyn SampleEstimator<Lanes<T::Scalar>>> {
+        Some(self)
     }
 }
 
-/// dlogits += 2 J((π_τ + I_hot)/2) g
-fn midpoint_jacobian<T: Scalar>(
+/// dlogits += 2 J((π_τ + D)/2) g
+fn midpoint_jacobian<T: Real>(
     latent: &Latent<'_, T>,
+    one_hot: &[T],
     tau: f64,
-    hot: usize,
     g: &[T],
     dlogits: &mut [T],
     p: &mut [T],
 ) {
     softmax_row(latent.logits, T::of(tau), p);
-    p[hot] += T::ONE;
-    p.iter_mut().for_each(|p| *p *= T::of(0.5));
+    p.iter_mut().zip(one_hot).for_each(|(p, &d)| *p = (*p + d) * T::of(0.5));
     vjp_row(T::of(2.0), p, g, dlogits);
 }
 
 /// dlogits −= ½ J(π) g, the last term of every ReinMax-style estimator.
-pub(super) fn subtract_half_jacobian<T: Scalar>(
+pub(super) fn subtract_half_jacobian<T: Real>(
     latent: &Latent<'_, T>,
     g: &[T],
     dlogits: &mut [T],

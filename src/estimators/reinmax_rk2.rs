@@ -20,7 +20,8 @@
 use super::{Latent, SampleEstimator, Work, finite};
 use crate::error::Result;
 use crate::kernels::softmax::{softmax_row, vjp_row};
-use crate::scalar::Scalar;
+use crate::scalar::Real;
+use crate::simd::lanes::Lanes;
 use serde::{Deserialize, Serialize};
 
 /// Which reading of ReinMax-RK2. See the [module](self).
@@ -62,21 +63,21 @@ impl ReinMaxRk2 {
     }
 }
 
-impl<T: Scalar> SampleEstimator<T> for ReinMaxRk2 {
+impl<T: Real> SampleEstimator<T> for ReinMaxRk2 {
     fn vjp(&self, latent: &Latent<'_, T>, g: &[T], dlogits: &mut [T], work: Work<'_, T>) {
         let ([pi, e], _) = work.take();
-        let (beta, hot) = (T::of(self.beta), latent.hot());
+        let beta = T::of(self.beta);
         softmax_row(latent.logits, T::ONE, pi);
         e.fill(T::ZERO);
         let last = if self.form == Rk2Form::AuthorCode { T::ONE - beta } else { beta };
         vjp_row(-last, pi, g, e); // − β J(π) g
         // ⟨βπ + (1 − β)D, g⟩ with g taken relative to g_D, which changes nothing as both points' numbers sum to 1.
-        let reference = g[hot];
-        let mean = pi.iter().zip(g).map(|(&pi, &g)| beta * pi * (g - reference)).sum::<T>();
+        let reference = g.iter().zip(latent.one_hot).fold(T::ZERO, |of, (&g, d)| d.if_above(T::ZERO, g, of));
+        let mean = pi.iter().zip(g).fold(T::ZERO, |mean, (&pi, &g)| mean + beta * pi * (g - reference));
         for (((e, &pi), &d), &g) in e.iter_mut().zip(&*pi).zip(latent.one_hot).zip(g) {
             *e += (pi + d) * ((g - reference) - mean); // 2 [p ⊙ g − ⟨…⟩ p]
         }
-        let total = e.iter().copied().sum::<T>();
+        let total = T::total(e);
         match self.form {
             Rk2Form::Eq27 => {}
             Rk2Form::AuthorCode => e.iter_mut().for_each(|e| *e -= total / T::of(latent.logits.len() as f64)),
@@ -87,5 +88,9 @@ impl<T: Scalar> SampleEstimator<T> for ReinMaxRk2 {
 
     fn work_rows(&self) -> usize {
         2
+    }
+
+    fn side_by_side(&self) -> Option<&dyn SampleEstimator<Lanes<T::Scalar>>> {
+        Some(self)
     }
 }

@@ -13,7 +13,8 @@
 use super::{Latent, SampleEstimator, Work, temperature};
 use crate::error::Result;
 use crate::kernels::softmax::{softmax_row, vjp_row};
-use crate::scalar::Scalar;
+use crate::scalar::Real;
+use crate::simd::lanes::Lanes;
 
 /// ST(τ): backward as if the sample had been softmax(θ/τ). See the [module](self).
 ///
@@ -41,7 +42,7 @@ impl StraightThrough {
     }
 }
 
-impl<T: Scalar> SampleEstimator<T> for StraightThrough {
+impl<T: Real> SampleEstimator<T> for StraightThrough {
     fn vjp(&self, latent: &Latent<'_, T>, g: &[T], dlogits: &mut [T], work: Work<'_, T>) {
         let ([pi], _) = work.take();
         let tau = T::of(self.tau);
@@ -51,5 +52,9 @@ impl<T: Scalar> SampleEstimator<T> for StraightThrough {
 
     fn work_rows(&self) -> usize {
         1
+    }
+
+    fn side_by_side(&self) -> Option<&dyn SampleEstimator<Lanes<T::Scalar>>> {
+        Some(self)
     }
 }

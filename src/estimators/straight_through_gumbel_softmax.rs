@@ -12,7 +12,8 @@
 use super::{Latent, SampleEstimator, Work, temperature};
 use crate::error::Result;
 use crate::kernels::softmax::{softmax_in_place, vjp_row};
-use crate::scalar::Scalar;
+use crate::scalar::Real;
+use crate::simd::lanes::Lanes;
 
 /// STGS(τ): backward through the relaxed sample that the same noise gives. See the [module](self).
 ///
@@ -40,7 +41,7 @@ impl StraightThroughGumbelSoftmax {
     }
 }
 
-impl<T: Scalar> SampleEstimator<T> for StraightThroughGumbelSoftmax {
+impl<T: Real> SampleEstimator<T> for StraightThroughGumbelSoftmax {
     fn vjp(&self, latent: &Latent<'_, T>, g: &[T], dlogits: &mut [T], work: Work<'_, T>) {
         let ([relaxed], _) = work.take();
         let tau = T::of(self.tau);
@@ -51,10 +52,14 @@ impl<T: Scalar> SampleEstimator<T> for StraightThroughGumbelSoftmax {
     fn work_rows(&self) -> usize {
         1
     }
+
+    fn side_by_side(&self) -> Option<&dyn SampleEstimator<Lanes<T::Scalar>>> {
+        Some(self)
+    }
 }
 
 /// q = softmax((θ + G)/τ), the relaxed sample.
-pub(super) fn relaxed_row<T: Scalar>(logits: &[T], gumbel: &[T], tau: T, q: &mut [T]) {
+pub(super) fn relaxed_row<T: Real>(logits: &[T], gumbel: &[T], tau: T, q: &mut [T]) {
     for ((q, &theta), &gumbel) in q.iter_mut().zip(logits).zip(gumbel) {
         *q = theta + gumbel;
     }

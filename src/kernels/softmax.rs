@@ -4,8 +4,9 @@
 //! softmax's vector-Jacobian product at a point `q` of the simplex.
 
 use crate::par::{self, Blocks, Wide};
-use crate::scalar::Scalar;
-use crate::simd::{self, sum, sum_of, vectorized};
+use crate::scalar::{Real, Scalar};
+use crate::simd::lanes::{self, LANES, Lanes};
+use crate::simd::{sum, sum_of, vectorized};
 
 /// The largest of `x`; −∞ if there is none.
 ///
@@ -13,7 +14,7 @@ use crate::simd::{self, sum, sum_of, vectorized};
 /// assert_eq!(hardgrad::kernels::softmax::max(&[1.0, 3.0, 2.0]), 3.0);
 /// ```
 #[inline(always)]
-pub fn max<T: Scalar>(x: &[T]) -> T {
+pub fn max<T: Real>(x: &[T]) -> T {
     x.iter().fold(T::NEG_INFINITY, |m, &x| m.max(x))
 }
 
@@ -33,18 +34,18 @@ fn exp_first<T: Scalar>(a: T, _: T) -> T {
 ///     assert!((got - want).abs() < 1e-13_f64);
 /// }
 /// ```
-pub fn softmax_row<T: Scalar>(x: &[T], tau: T, y: &mut [T]) {
+pub fn softmax_row<T: Real>(x: &[T], tau: T, y: &mut [T]) {
     y.copy_from_slice(x);
     softmax_in_place(tau, y);
 }
 
 vectorized! {
     /// x ← softmax(x / tau) of one group.
-    pub fn softmax_in_place<T: Scalar>(tau: T, x: &mut [T]) {
+    pub fn softmax_in_place<T: Real>(tau: T, x: &mut [T]) {
         let top = max(x);
         x.iter_mut().for_each(|x| *x = (*x - top) / tau);
-        simd::map(x, T::exp);
-        let total = sum(x);
+        T::exp_all(x);
+        let total = T::total(x);
         x.iter_mut().for_each(|x| *x /= total);
     }
 }
@@ -83,9 +84,12 @@ vectorized! {
     ///     assert!((got - want).abs() < 1e-15_f64);
     /// }
     /// ```
-    pub fn vjp_row<T: Scalar>(weight: T, q: &[T], g: &[T], dx: &mut [T]) {
-        let Some(corner) = (0..q.len()).reduce(|best, i| if q[i] > q[best] { i } else { best }) else { return };
-        let reference = g[corner];
+    pub fn vjp_row<T: Real>(weight: T, q: &[T], g: &[T], dx: &mut [T]) {
+        let (mut largest, mut reference) = (T::NEG_INFINITY, T::ZERO);
+        for (&q, &g) in q.iter().zip(g) {
+            reference = q.if_above(largest, g, reference);
+            largest = q.max(largest);
+        }
         let mut mean = T::ZERO;
         for (&q, &g) in q.iter().zip(g) {
             mean += q * (g - reference);
@@ -167,50 +171,24 @@ vectorized! {
     }
 }
 
-/// Of each group of x: s = x − max x, e = eˢ, and `of_group(s, e, Z, ⟨π, s⟩)` with Z = Σ e and π = e / Z.
-///
-/// The exponentials of a whole row are taken at once, as groups of 8 would leave most of a vector unused.
-#[inline(always)]
-fn for_each_group<T: Scalar>(
-    x: &[T],
-    group: usize,
-    s: &mut [T],
-    e: &mut [T],
-    mut of_group: impl FnMut(usize, &[T], &[T], T, T),
-) {
-    for (x, s) in x.chunks_exact(group).zip(s.chunks_exact_mut(group)) {
-        let top = max(x);
-        s.iter_mut().zip(x).for_each(|(s, &x)| *s = x - top);
-    }
-    e.iter_mut().zip(&*s).for_each(|(e, &s)| *e = s.exp());
-    for (at, (s, e)) in s.chunks_exact(group).zip(e.chunks_exact(group)).enumerate() {
-        let total = sum(e);
-        of_group(at * group, s, e, total, sum_of(e, s, product) / total);
-    }
-}
-
-#[inline(always)]
-fn product<T: Scalar>(a: T, b: T) -> T {
-    a * b
-}
-
 /// Rows to a block of the divergence's parallel work.
 const ROWS: usize = 25;
 
-/// Length of the divergence's `scratch`: two rows for each block.
-pub fn categorical_kl_scratch(rows: usize, cols: usize) -> usize {
-    rows.div_ceil(ROWS) * 2 * cols
+/// Length of the divergence's `scratch`: for each block sixteen groups side by side, twice, and one number a group.
+pub fn categorical_kl_scratch(rows: usize, cols: usize, group: usize) -> usize {
+    rows.div_ceil(ROWS) * kl_block_scratch(cols, group)
+}
+
+fn kl_block_scratch(cols: usize, group: usize) -> usize {
+    2 * LANES * group + ROWS * (cols / group)
 }
 
 /// KL divergence from softmax(x) to the uniform distribution, summed over the row's groups, in nats: x `[N, L·C]`, one
 /// result a row: Σ_l Σ_c π ln π + L ln C.
 ///
-/// With s and Z as in `for_each_group`, ln π = s − ln Z, so π ln π needs no epsilon: where π underflows to 0, s is finite and the
-/// product is 0.
-///
 /// ```
 /// use hardgrad::kernels::softmax::{categorical_kl, categorical_kl_scratch};
-/// let (mut kl, mut scratch) = ([0.0], vec![0.0; categorical_kl_scratch(1, 2)]);
+/// let (mut kl, mut scratch) = ([0.0], vec![0.0; categorical_kl_scratch(1, 2, 2)]);
 /// categorical_kl(&[0.0, 3.0_f64.ln()], 2, 2, &mut kl, &mut scratch); // π = (¼, ¾)
 /// let expected = 0.25 * 0.25_f64.ln() + 0.75 * 0.75_f64.ln() + 2.0_f64.ln();
 /// assert!((kl[0] - expected).abs() < 1e-15);
@@ -219,27 +197,29 @@ pub fn categorical_kl<T: Scalar>(x: &[T], cols: usize, group: usize, kl: &mut [T
     if cols == 0 {
         return kl.fill(T::ZERO);
     }
-    let slice = &mut scratch[..categorical_kl_scratch(kl.len(), cols)];
-    let work = (Blocks { slice: kl, size: ROWS }, Wide { slice, times: 2 * cols });
+    let slice = &mut scratch[..categorical_kl_scratch(kl.len(), cols, group)];
+    let work = (Blocks { slice: kl, size: ROWS }, Wide { slice, times: kl_block_scratch(cols, group) });
     par::for_each_block(work, 1, |block, (kl, scratch): (Blocks<'_, T>, Wide<'_, T>)| {
-        categorical_kl_block(&x[block * ROWS * cols..], cols, group, kl.slice, scratch.slice);
+        let x = &x[block * ROWS * cols..][..kl.slice.len() * cols];
+        categorical_kl_block(x, cols, group, kl.slice, scratch.slice);
     });
 }
 
 vectorized! {
     fn categorical_kl_block<T: Scalar>(x: &[T], cols: usize, group: usize, kl: &mut [T], scratch: &mut [T]) {
-        let uniform = T::of((group as f64).ln());
-        let (s, e) = scratch.split_at_mut(cols);
-        for (x, kl) in x.chunks_exact(cols).zip(kl) {
-            *kl = T::ZERO;
-            for_each_group(x, group, s, e, |_, _, _, total, mean| {
-                *kl += uniform + (mean - total.ln());
-            });
+        let (of_groups, scratch) = scratch.split_at_mut(x.len() / group);
+        let (s, e) = Lanes::slice_of(scratch).split_at_mut(group);
+        for (x, kl) in x.chunks(LANES * group).zip(of_groups.chunks_mut(LANES)) {
+            lanes::from_rows(x, s);
+            kl.copy_from_slice(&kl_row(s, e).as_ref()[..kl.len()]);
+        }
+        for (kl, of_groups) in kl.iter_mut().zip(of_groups.chunks_exact(cols / group)) {
+            *kl = of_groups.iter().copied().sum();
         }
     }
 }
 
-/// dx += g · π ⊙ (ln π − ⟨π, ln π⟩) = g · π ⊙ (s − ⟨π, s⟩), with one g a row.
+/// dx += g · π ⊙ (ln π − ⟨π, ln π⟩), with one g a row.
 pub fn categorical_kl_vjp<T: Scalar>(
     x: &[T],
     cols: usize,
@@ -248,8 +228,12 @@ pub fn categorical_kl_vjp<T: Scalar>(
     dx: &mut [T],
     scratch: &mut [T],
 ) {
-    let slice = &mut scratch[..categorical_kl_scratch(g.len(), cols)];
-    let work = (Blocks { slice: dx, size: (ROWS * cols).max(1) }, Wide { slice, times: (2 * cols).max(1) });
+    if cols == 0 {
+        return;
+    }
+    let slice = &mut scratch[..categorical_kl_scratch(g.len(), cols, group)];
+    let work =
+        (Blocks { slice: dx, size: ROWS * cols }, Wide { slice, times: kl_block_scratch(cols, group) });
     par::for_each_block(work, 1, |block, (dx, scratch): (Blocks<'_, T>, Wide<'_, T>)| {
         let x = &x[block * ROWS * cols..];
         categorical_kl_vjp_block(x, cols, group, &g[block * ROWS..], dx.slice, scratch.slice);
@@ -265,14 +249,45 @@ vectorized! {
         dx: &mut [T],
         scratch: &mut [T],
     ) {
-        let (s, e) = scratch.split_at_mut(cols);
-        for ((x, dx), &g) in x.chunks_exact(cols).zip(dx.chunks_exact_mut(cols)).zip(g) {
-            for_each_group(x, group, s, e, |at, s, e, total, mean| {
-                let weight = g / total;
-                for ((dx, &s), &e) in dx[at..].iter_mut().zip(s).zip(e) {
-                    *dx += weight * e * (s - mean);
-                }
-            });
+        let (s, e) = Lanes::slice_of(scratch).split_at_mut(group);
+        for (k, (x, dx)) in x.chunks(LANES * group).zip(dx.chunks_mut(LANES * group)).enumerate() {
+            lanes::from_rows(&x[..dx.len()], s);
+            let row = |l: usize| ((k * LANES + l) * group / cols).min(g.len() - 1);
+            kl_vjp_row(Lanes::from_fn(|l| g[row(l)]), s, e);
+            lanes::add_to_rows(s, dx);
         }
+    }
+}
+
+/// x ← s = x − max x, of one group, and e = eˢ; with Z = Σ e and π = e/Z, gives (Z, ⟨π, s⟩).
+///
+/// ln π = s − ln Z, so π ln π needs no epsilon: where π underflows to 0, s is finite and the product is 0.
+#[inline(always)]
+fn relative_row<T: Real>(x: &mut [T], e: &mut [T]) -> (T, T) {
+    let top = max(x);
+    let (mut total, mut mean) = (T::ZERO, T::ZERO);
+    for (x, e) in x.iter_mut().zip(e) {
+        *x -= top;
+        *e = x.exp();
+        total += *e;
+        mean += *e * *x;
+    }
+    (total, mean / total)
+}
+
+/// KL divergence from softmax(x) to the uniform distribution, of one group: ln C + ⟨π, s⟩ − ln Z. Overwrites x and e.
+#[inline(always)]
+fn kl_row<T: Real>(x: &mut [T], e: &mut [T]) -> T {
+    let (total, mean) = relative_row(x, e);
+    T::of((x.len() as f64).ln()) + (mean - total.ln())
+}
+
+/// x ← g · π ⊙ (ln π − ⟨π, ln π⟩) = g · π ⊙ (s − ⟨π, s⟩), of one group. Overwrites e.
+#[inline(always)]
+fn kl_vjp_row<T: Real>(g: T, x: &mut [T], e: &mut [T]) {
+    let (total, mean) = relative_row(x, e);
+    let weight = g / total;
+    for (x, &e) in x.iter_mut().zip(&*e) {
+        *x = weight * e * (*x - mean);
     }
 }

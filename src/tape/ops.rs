@@ -396,7 +396,7 @@ impl<T: Scalar> Tape<'_, T> {
     pub fn categorical_kl(&mut self, logits: Var, group: usize) -> Var {
         self.check_group("categorical_kl", logits, group);
         let (n, m) = self.shape(logits);
-        self.workspace.need_scratch(softmax::categorical_kl_scratch(n, m));
+        self.workspace.need_scratch(softmax::categorical_kl_scratch(n, m, group));
         let op = Op::CategoricalKl(logits, group);
         self.push(op, (n, 1), self.any(&[logits]), |v, out, scratch| {
             softmax::categorical_kl(v.get(logits).data, m, group, out, scratch);

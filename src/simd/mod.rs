@@ -1,0 +1,195 @@
+//! Run-time dispatch to the widest vectors that the CPU has, and what is computed with them.
+//!
+//! A function declared with [`vectorized!`] is compiled three times, for the build's own target, for AVX2 and for AVX-512, and the CPU's
+//! features choose at run time. No version changes the order of a sum, or fuses a multiply with an add where the source does
+//! not say so, so all three give the same bits.
+#![allow(unsafe_code)]
+
+pub(crate) mod lanes;
+pub(crate) mod math;
+
+use crate::scalar::Scalar;
+pub(crate) use lanes::LANES;
+
+/// Declares a function whose body is compiled for the widest vectors that the CPU has.
+///
+/// A function that takes the loop as an argument would not do: the compiler may leave a closure, or the call of a function
+/// passed as a value, out of line, and then its loop is compiled once, with the build's own vectors.
+macro_rules! vectorized {
+    ($(#[$meta:meta])* $vis:vis fn $name:ident<T: $bound:ident>($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)? $body:block) => {
+        $(#[$meta])*
+        #[allow(unsafe_code)]
+        $vis fn $name<T: $bound>($($arg: $ty),*) $(-> $ret)? {
+            #[inline(always)]
+            #[allow(clippy::too_many_arguments)]
+            fn plain<T: $bound>($($arg: $ty),*) $(-> $ret)? $body
+
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx512f,avx512vl,avx512dq")]
+            #[allow(clippy::too_many_arguments)]
+            fn avx512<T: $bound>($($arg: $ty),*) $(-> $ret)? {
+                plain($($arg),*)
+            }
+
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx2,fma")]
+            #[allow(clippy::too_many_arguments)]
+            fn avx2<T: $bound>($($arg: $ty),*) $(-> $ret)? {
+                plain($($arg),*)
+            }
+
+            match $crate::simd::width() {
+                // SAFETY: `width` has asked the CPU for exactly these features.
+                #[cfg(target_arch = "x86_64")]
+                $crate::simd::Width::Avx512 => unsafe { avx512($($arg),*) },
+                // SAFETY: as above.
+                #[cfg(target_arch = "x86_64")]
+                $crate::simd::Width::Avx2 => unsafe { avx2($($arg),*) },
+                $crate::simd::Width::Plain => plain($($arg),*),
+            }
+        }
+    };
+}
+pub(crate) use vectorized;
+
+/// The vectors to use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Width {
+    /// Those of the build's target.
+    Plain,
+    /// 256 bits, and fused multiply-adds.
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    /// 512 bits.
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+}
+
+/// The widest vectors that this CPU has.
+#[inline]
+pub(crate) fn width() -> Width {
+    #[cfg(target_arch = "x86_64")]
+    {
+        let wide = is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512vl")
+            && is_x86_feature_detected!("avx512dq");
+        if wide {
+            return Width::Avx512;
+        }
+        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+            return Width::Avx2;
+        }
+    }
+    Width::Plain
+}
+
+/// Whether the CPU multiplies and adds in one instruction, so that `mul_add` is fast.
+pub(crate) fn fused_multiply_add() -> bool {
+    width() != Width::Plain || cfg!(target_arch = "aarch64")
+}
+
+/// Whether the CPU has 32 vector registers of 512 bits.
+pub(crate) fn registers_are_many() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return width() == Width::Avx512;
+    #[cfg(not(target_arch = "x86_64"))]
+    return false;
+}
+
+/// Σ f(aᵢ, bᵢ), in an order that depends on the length alone: sixteen interleaved partial sums, then a fixed tree. A sum in
+/// plain index order would wait for each addition in turn.
+///
+/// Give it an `#[inline(always)]` function, not a closure: the compiler may leave a closure with a long body out of line, and
+/// then nothing is vectorised.
+#[inline(always)]
+pub(crate) fn sum_of<T: Scalar>(a: &[T], b: &[T], f: impl Fn(T, T) -> T) -> T {
+    debug_assert_eq!(a.len(), b.len());
+    let ((a, a_tail), (b, b_tail)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
+    let mut lanes = [T::ZERO; LANES];
+    for (a, b) in a.iter().zip(b) {
+        for k in 0..LANES {
+            lanes[k] += f(a[k], b[k]);
+        }
+    }
+    // The tail in a padded vector, as f may be long and the rows short.
+    let (a, b) = (padded(a_tail), padded(b_tail));
+    let mut terms = [T::ZERO; LANES];
+    for k in 0..LANES {
+        terms[k] = f(a[k], b[k]);
+    }
+    for k in 0..a_tail.len() {
+        lanes[k] += terms[k];
+    }
+    let mut width = LANES / 2;
+    while width > 0 {
+        for k in 0..width {
+            lanes[k] += lanes[k + width];
+        }
+        width /= 2;
+    }
+    lanes[0]
+}
+
+/// Fewer than sixteen numbers, and zeros.
+#[inline(always)]
+fn padded<T: Scalar>(tail: &[T]) -> [T; LANES] {
+    let mut lanes = [T::ZERO; LANES];
+    for (lane, &x) in lanes.iter_mut().zip(tail) {
+        *lane = x;
+    }
+    lanes
+}
+
+/// x ← f(x), sixteen at a time, the last ones in a padded vector: for a long f and short rows.
+#[inline(always)]
+pub(crate) fn map<T: Scalar>(x: &mut [T], f: impl Fn(T) -> T) {
+    let (chunks, tail) = x.as_chunks_mut::<LANES>();
+    for chunk in chunks {
+        for x in chunk {
+            *x = f(*x);
+        }
+    }
+    let mut lanes = padded(tail);
+    for x in &mut lanes {
+        *x = f(*x);
+    }
+    for (x, &lane) in tail.iter_mut().zip(&lanes) {
+        *x = lane;
+    }
+}
+
+/// Σ xᵢ, in the order of [`sum_of`].
+#[inline(always)]
+pub(crate) fn sum<T: Scalar>(x: &[T]) -> T {
+    #[inline(always)]
+    fn first<T>(a: T, _: T) -> T {
+        a
+    }
+    sum_of(x, x, first)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A declared function against the same body without any wide vectors.
+    #[test]
+    fn every_path_has_the_same_bits() {
+        #[inline(always)]
+        fn body<T: Scalar>(xs: &[T], out: &mut [T]) -> T {
+            for (o, &x) in out.iter_mut().zip(xs) {
+                *o = (x.exp() + T::of(1.5)).ln() / (T::ONE + x * x);
+            }
+            sum(out)
+        }
+        vectorized! {
+            fn wide<T: Scalar>(xs: &[T], out: &mut [T]) -> T {
+                body(xs, out)
+            }
+        }
+        let xs: Vec<f32> = (0..1003).map(|i| (i as f32 - 500.0) * 0.03).collect();
+        let (mut a, mut b) = (vec![0.0; xs.len()], vec![0.0; xs.len()]);
+        assert_eq!(body(&xs, &mut a).to_bits(), wide(&xs, &mut b).to_bits());
+        assert_eq!(a, b);
+    }
+}

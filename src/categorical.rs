@@ -59,8 +59,13 @@ pub fn argmax<T: Scalar>(scores: impl IntoIterator<Item = T>) -> usize {
 pub fn sample<T: Scalar>(logits: &[T], gumbel: &[T], categories: usize, one_hot: &mut [T]) {
     let groups = logits.chunks(categories).zip(gumbel.chunks(categories));
     for ((logits, gumbel), d) in groups.zip(one_hot.chunks_mut(categories)) {
-        one_hot_of_largest(logits.iter().zip(gumbel).map(|(&theta, &g)| theta + g), d);
+        sample_row(logits, gumbel, d);
     }
+}
+
+/// [`sample`] of one variable, or of sixteen side by side.
+pub(crate) fn sample_row<T: Real>(logits: &[T], gumbel: &[T], one_hot: &mut [T]) {
+    one_hot_of_largest(logits.iter().zip(gumbel).map(|(&theta, &g)| theta + g), one_hot);
 }
 
 /// one_hot ← onehot(argmax(scores)): [`argmax`], but of numbers that may stand side by side.

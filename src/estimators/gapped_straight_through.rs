@@ -11,6 +11,7 @@
 //!
 //! The gap is a number (the paper's GST-1.0 has 1) or depends on the probability of the sample, −log(1 − π_D)/π_D (GST-p).
 
+use super::latent::at_hot;
 use super::{Latent, SampleEstimator, Work, temperature};
 use crate::error::{Error, Result};
 use crate::kernels::softmax::{max, softmax_row, vjp_row};
@@ -91,11 +92,8 @@ impl<T: Real> SampleEstimator<T> for GappedStraightThrough {
 
 /// −log(1 − π_D)/π_D. A small π_D keeps its digits through ln(1 + x), a large one through the sum of the others.
 fn probability_gap<T: Real>(pi: &[T], one_hot: &[T]) -> T {
-    let (mut at, mut others) = (T::ZERO, T::ZERO);
-    for (&pi, &d) in pi.iter().zip(one_hot) {
-        at = d.if_above(T::ZERO, pi, at);
-        others += d.if_above(T::ZERO, T::ZERO, pi);
-    }
+    let at = at_hot(one_hot, pi);
+    let others = pi.iter().zip(one_hot).fold(T::ZERO, |sum, (&pi, d)| sum + d.if_above(T::ZERO, T::ZERO, pi));
     let log = at.if_above(T::of(0.5), others.ln(), (-at).ln_1p());
     at.if_above(T::ZERO, -log / at, T::ONE) // 1 is the limit
 }

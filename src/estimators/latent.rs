@@ -59,6 +59,11 @@ impl<'a, T: Scalar> Latent<'a, T> {
     }
 }
 
+/// The one of `values` at the category drawn, chosen and not multiplied: an infinity elsewhere does no harm.
+pub(super) fn at_hot<T: Real>(one_hot: &[T], values: &[T]) -> T {
+    one_hot.iter().zip(values).fold(T::ZERO, |at, (d, &value)| d.if_above(T::ZERO, value, at))
+}
+
 /// Standard exponential numbers, −ln u with u uniform in (0, 1): always finite and > 0.
 #[derive(Debug)]
 #[allow(clippy::large_enum_variant)] // one at a time, on the stack: a box would allocate for every variable

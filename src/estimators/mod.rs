@@ -85,7 +85,7 @@ pub trait SampleEstimator<T: Real>: std::fmt::Debug + Send + Sync {
     /// The sample of one latent variable, `[C]`: onehot(argmax(θ + G)) unless an estimator says otherwise, so that all
     /// estimators draw the same D from the same noise.
     fn draw(&self, logits: &[T], gumbel: &[T], sample: &mut [T]) {
-        categorical::one_hot_of_largest(logits.iter().zip(gumbel).map(|(&theta, &g)| theta + g), sample);
+        categorical::sample_row(logits, gumbel, sample);
     }
 
     /// This estimator for sixteen variables side by side: `Some(self)` where it is implemented for every [`Real`].

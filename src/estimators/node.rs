@@ -242,12 +242,13 @@ impl<T: Scalar> CustomOp<T> for SampleNode<'_, T> {
     fn vjp(&self, node: &Recorded<'_, T>, grads: &mut InputGrads<'_, '_, T>, scratch: &mut [T]) {
         let Some(dlogits) = grads.get(0) else { return };
         let at = Cotangent { logits: node.inputs.get(0).data, one_hot: node.output.data, g: node.g.data };
+        let side_by_side = self.estimator.side_by_side();
         let (variables, times) = self.block();
         let slice = &mut scratch[..self.scratch_len(&node.inputs)];
         let work = (Blocks { slice: dlogits.data, size: variables * self.categories }, Wide { slice, times });
         par::for_each_block(work, 1, |block, (dlogits, work): (Blocks<'_, T>, Wide<'_, T>)| {
             let first = block * variables;
-            match self.estimator.side_by_side() {
+            match side_by_side {
                 Some(estimator) => self.vjp_side_by_side(estimator, first, &at, dlogits.slice, work.slice),
                 None => self.vjp_each(first, &at, dlogits.slice, work.slice),
             }

@@ -17,6 +17,7 @@
 //! row, so nothing in the loss stops it: away from β = ½ it grows without bound and training collapses. The published
 //! code takes the mean of each row off as its last step, which paper and theorem do not mention and figure 2 depends on.
 
+use super::latent::at_hot;
 use super::{Latent, SampleEstimator, Work, finite};
 use crate::error::Result;
 use crate::kernels::softmax::{softmax_row, vjp_row};
@@ -72,7 +73,7 @@ impl<T: Real> SampleEstimator<T> for ReinMaxRk2 {
         let last = if self.form == Rk2Form::AuthorCode { T::ONE - beta } else { beta };
         vjp_row(-last, pi, g, e); // − β J(π) g
         // ⟨βπ + (1 − β)D, g⟩ with g taken relative to g_D, which changes nothing as both points' numbers sum to 1.
-        let reference = g.iter().zip(latent.one_hot).fold(T::ZERO, |of, (&g, d)| d.if_above(T::ZERO, g, of));
+        let reference = at_hot(latent.one_hot, g);
         let mean = pi.iter().zip(g).fold(T::ZERO, |mean, (&pi, &g)| mean + beta * pi * (g - reference));
         for (((e, &pi), &d), &g) in e.iter_mut().zip(&*pi).zip(latent.one_hot).zip(g) {
             *e += (pi + d) * ((g - reference) - mean); // 2 [p ⊙ g − ⟨…⟩ p]

@@ -121,6 +121,18 @@ impl<T: Scalar> Neg for Lanes<T> {
     }
 }
 
+macro_rules! lane_by_lane {
+    ($($function:ident),*) => { $(
+        #[inline(always)]
+        fn $function(mut self) -> Self {
+            for l in 0..LANES {
+                self.0[l] = self.0[l].$function();
+            }
+            self
+        }
+    )* };
+}
+
 impl<T: Scalar> Real for Lanes<T> {
     type Scalar = T;
     const ZERO: Self = Self([T::ZERO; LANES]);
@@ -131,27 +143,8 @@ impl<T: Scalar> Real for Lanes<T> {
     fn of(x: f64) -> Self {
         Self([T::of(x); LANES])
     }
-    #[inline(always)]
-    fn exp(mut self) -> Self {
-        for l in 0..LANES {
-            self.0[l] = self.0[l].exp();
-        }
-        self
-    }
-    #[inline(always)]
-    fn ln(mut self) -> Self {
-        for l in 0..LANES {
-            self.0[l] = self.0[l].ln();
-        }
-        self
-    }
-    #[inline(always)]
-    fn ln_1p(mut self) -> Self {
-        for l in 0..LANES {
-            self.0[l] = self.0[l].ln_1p();
-        }
-        self
-    }
+    lane_by_lane!(exp, ln, ln_1p);
+
     #[inline(always)]
     fn max(mut self, other: Self) -> Self {
         for l in 0..LANES {

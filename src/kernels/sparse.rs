@@ -12,13 +12,17 @@ use crate::simd::{self, vectorized};
 /// others too, so that the product waits for multiply-adds and not for memory.
 const BAND: usize = 4;
 
+/// A column, and the numbers that a band's rows have in it.
+type Entry<T> = (u32, [T; BAND]);
+
 /// The nonzero numbers of a matrix, in bands of four rows. Kept from step to step, so that filling it again allocates nothing.
 #[derive(Clone, Debug, Default)]
 pub struct SparseRows<T> {
-    /// Where each band begins, and after the last one where it ends.
-    starts: Vec<usize>,
-    /// Each column in which a row of the band is not 0, and the four rows' numbers; beyond the last band's end whatever was there before.
-    entries: Vec<(u32, [T; BAND])>,
+    /// Entries of each band.
+    filled: Vec<usize>,
+    /// For each band as many places as there are columns, of which the first ones are filled: each column in which a row of the band is
+    /// not 0, and the four rows' numbers. In the others is whatever was there before.
+    entries: Vec<Entry<T>>,
     rows: usize,
     cols: usize,
 }
@@ -54,31 +58,38 @@ impl<T: Scalar> SparseRows<T> {
     }
 
     /// Becomes the matrix whose numbers in column j are `band(first)(j)` for the band that begins with row `first`.
-    #[inline(always)]
-    fn fill<C: Fn(usize) -> [T; BAND]>(&mut self, rows: usize, cols: usize, band: impl Fn(usize) -> C) {
+    fn fill<C: Fn(usize) -> [T; BAND]>(
+        &mut self,
+        rows: usize,
+        cols: usize,
+        band: impl Fn(usize) -> C + Sync,
+    ) {
         (self.rows, self.cols) = (rows, cols);
-        self.starts.clear();
-        self.starts.push(0);
-        let mut count = 0;
-        for first in (0..rows).step_by(BAND) {
-            if self.entries.len() < count + cols {
-                self.entries.resize(count + cols, (0, [T::ZERO; BAND]));
-            }
-            let (entries, column) = (&mut self.entries[count..], band(first));
-            let mut filled = 0;
-            for j in 0..cols {
-                let numbers = column(j);
-                entries[filled] = (j as u32, numbers); // stays if one is not 0: no branch for the CPU to guess wrong
-                filled += usize::from(numbers.iter().fold(false, |any, &x| any | (x != T::ZERO)));
-            }
-            count += filled;
-            self.starts.push(count);
+        let bands = rows.div_ceil(BAND);
+        self.filled.clear();
+        self.filled.resize(bands, 0);
+        if self.entries.len() < bands * cols {
+            self.entries.resize(bands * cols, (0, [T::ZERO; BAND]));
         }
+        if cols == 0 {
+            return;
+        }
+        let entries = Wide { slice: &mut self.entries[..bands * cols], times: cols };
+        let work = (&mut self.filled[..], entries);
+        par::for_each_block(
+            work,
+            bands.div_ceil(BLOCKS),
+            |from, (filled, entries): (&mut [usize], Wide<'_, _>)| {
+                let each = (from..).zip(filled).zip(entries.slice.chunks_exact_mut(cols));
+                each.for_each(|((at, filled), entries)| *filled = list(band(at * BAND), entries));
+            },
+        );
     }
 
     /// The entries of the band that begins with row `first`.
-    fn band(&self, first: usize) -> &[(u32, [T; BAND])] {
-        &self.entries[self.starts[first / BAND]..self.starts[first / BAND + 1]]
+    fn band(&self, first: usize) -> &[Entry<T>] {
+        let at = first / BAND;
+        &self.entries[at * self.cols..][..self.filled[at]]
     }
 
     /// `c = self · b + beta · c`, with `self: [N, K]`, `b: [K, M]`, `c: [N, M]`, `beta` 0 or 1.
@@ -126,7 +137,19 @@ impl<T: Scalar> SparseRows<T> {
     }
 }
 
-/// Parts of a product that may run side by side. More than threads, as rows differ in length.
+/// Lists the columns that are not all 0, and returns how many these are.
+#[inline(always)]
+fn list<T: Scalar>(column: impl Fn(usize) -> [T; BAND], entries: &mut [Entry<T>]) -> usize {
+    let mut filled = 0;
+    for j in 0..entries.len() {
+        let numbers = column(j);
+        entries[filled] = (j as u32, numbers); // stays if one is not 0: no branch for the CPU to guess wrong
+        filled += usize::from(numbers.iter().fold(false, |any, &x| any | (x != T::ZERO)));
+    }
+    filled
+}
+
+/// Parts of a product, or of a list, that may run side by side. More than threads, as rows differ in length.
 const BLOCKS: usize = 16;
 
 /// Columns to a panel: four rows of one are 16 of AVX-512's 32 registers, and of a `b` of 100 rows it stays in the first-level cache.
@@ -143,19 +166,19 @@ vectorized! {
 }
 
 vectorized! {
-    fn wide<T: Scalar>(band: &[(u32, [T; BAND])], b: MatRef<'_, T>, from: usize, beta: T, c: &mut [T]) {
+    fn wide<T: Scalar>(band: &[Entry<T>], b: MatRef<'_, T>, from: usize, beta: T, c: &mut [T]) {
         accumulate::<T, PANEL>(band, b, from, beta, c);
     }
 }
 
 vectorized! {
-    fn narrow<T: Scalar>(band: &[(u32, [T; BAND])], b: MatRef<'_, T>, from: usize, beta: T, c: &mut [T]) {
+    fn narrow<T: Scalar>(band: &[Entry<T>], b: MatRef<'_, T>, from: usize, beta: T, c: &mut [T]) {
         accumulate::<T, NARROW>(band, b, from, beta, c);
     }
 }
 
 vectorized! {
-    fn single<T: Scalar>(band: &[(u32, [T; BAND])], b: MatRef<'_, T>, from: usize, beta: T, c: &mut [T]) {
+    fn single<T: Scalar>(band: &[Entry<T>], b: MatRef<'_, T>, from: usize, beta: T, c: &mut [T]) {
         accumulate::<T, 1>(band, b, from, beta, c);
     }
 }
@@ -165,7 +188,7 @@ vectorized! {
 #[inline(always)]
 #[allow(clippy::needless_range_loop)] // with iterators the sums may be kept in memory
 fn accumulate<T: Scalar, const W: usize>(
-    band: &[(u32, [T; BAND])],
+    band: &[Entry<T>],
     b: MatRef<'_, T>,
     from: usize,
     beta: T,

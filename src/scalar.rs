@@ -1,6 +1,7 @@
 //! The two number types: `f32` for training, `f64` for gradient checks; and what they share with sixteen of them side by side.
 
-use crate::simd::{self, math};
+use crate::rng::LaneRng;
+use crate::simd::{self, LANES, math};
 use std::fmt::{Debug, Display};
 use std::iter::Sum;
 use std::ops::{Add, AddAssign, Div, DivAssign, Mul, MulAssign, Neg, Sub, SubAssign};
@@ -51,6 +52,8 @@ pub trait Real:
 {
     /// `f32` or `f64`: the type itself, or that of each lane.
     type Scalar: Scalar;
+    /// How many numbers this is: 1 or 16.
+    const WIDTH: usize;
 
     /// 0
     const ZERO: Self;
@@ -67,14 +70,30 @@ pub trait Real:
     fn ln(self) -> Self;
     /// ln(1 + x), exact for small x.
     fn ln_1p(self) -> Self;
+    /// 2ˣ for x ≤ 0, within 2 units in the last place; 0 where that would be subnormal.
+    fn exp2_nonpositive(self) -> Self;
+    /// log₂ of a normal number > 0, within 2 units in the last place.
+    fn log2_normal(self) -> Self;
+    /// 1/x of a normal number > 0 whose reciprocal is one, within 2 units in the last place; faster than a division.
+    fn recip_normal(self) -> Self;
+    /// self · a + b with one rounding; slow on a CPU without the instruction.
+    fn mul_add(self, a: Self, b: Self) -> Self;
     /// The larger; the other one if one is NaN.
     fn max(self, other: Self) -> Self;
     /// `yes` where this is > `bound`, else `no`.
     fn if_above(self, bound: Self, yes: Self, no: Self) -> Self;
+    /// Whether this, or one of the sixteen, is < `bound`.
+    fn any_below(self, bound: Self) -> bool;
     /// x ← eˣ for each of a row.
     fn exp_all(x: &mut [Self]);
     /// Σ x of a row, in an order that depends on the length alone.
     fn total(x: &[Self]) -> Self;
+    /// Σ eˣ of a row, in the same order.
+    fn total_exp(x: &[Self]) -> Self;
+    /// A row `[C]` from that of one variable, or from those of up to sixteen, `[16, C]`.
+    fn load(rows: &[Self::Scalar], row: &mut [Self]);
+    /// Fills a row with standard exponential numbers: all finite and > 0.
+    fn fill_exponential(rng: &mut LaneRng, row: &mut [Self]);
 }
 
 /// `f32` or `f64`. Sealed: the GEMM and SIMD modules rely on there being no third.
@@ -107,16 +126,8 @@ pub trait Scalar:
     fn of_byte(x: u8) -> Self;
     /// Exact widening.
     fn to_f64(self) -> f64;
-    /// 2ˣ for x ≤ 0, within 2 units in the last place; 0 where that would be subnormal.
-    fn exp2_nonpositive(self) -> Self;
-    /// log₂ of a normal number > 0, within 2 units in the last place.
-    fn log2_normal(self) -> Self;
-    /// 1/x of a normal number > 0 whose reciprocal is one, within 2 units in the last place; faster than a division.
-    fn recip_normal(self) -> Self;
     /// Square root, correctly rounded.
     fn sqrt(self) -> Self;
-    /// self · a + b with one rounding; slow on a CPU without the instruction.
-    fn mul_add(self, a: Self, b: Self) -> Self;
     /// |x|
     fn abs(self) -> Self;
     /// Neither infinite nor NaN.
@@ -133,6 +144,7 @@ macro_rules! scalar {
     ($t:ty, $bits:ty, $kind:expr, $cells_log2:expr, $exp:path, $ln:path, $exp2_nonpositive:path, $log2_normal:path, $recip_normal:path, $ln_1p:path) => {
         impl Real for $t {
             type Scalar = Self;
+            const WIDTH: usize = 1;
             const ZERO: Self = 0.0;
             const ONE: Self = 1.0;
             const NEG_INFINITY: Self = <$t>::NEG_INFINITY;
@@ -169,21 +181,13 @@ macro_rules! scalar {
             fn total(x: &[Self]) -> Self {
                 simd::sum(x)
             }
-        }
-
-        impl Scalar for $t {
-            type Bits = $bits;
-            const KIND: Kind = $kind;
-            const EPSILON: Self = <$t>::EPSILON;
-            const MIN_POSITIVE: Self = <$t>::MIN_POSITIVE;
-
             #[inline(always)]
-            fn of_byte(x: u8) -> Self {
-                <$t>::from(x)
-            }
-            #[inline(always)]
-            fn to_f64(self) -> f64 {
-                f64::from(self)
+            fn total_exp(x: &[Self]) -> Self {
+                #[inline(always)]
+                fn exp(x: $t, _: $t) -> $t {
+                    $exp(x)
+                }
+                simd::sum_of(x, x, exp)
             }
             #[inline(always)]
             fn exp2_nonpositive(self) -> Self {
@@ -200,6 +204,37 @@ macro_rules! scalar {
             #[inline(always)]
             fn mul_add(self, a: Self, b: Self) -> Self {
                 self.mul_add(a, b)
+            }
+            #[inline(always)]
+            fn any_below(self, bound: Self) -> bool {
+                self < bound
+            }
+            #[inline(always)]
+            fn load(rows: &[Self], row: &mut [Self]) {
+                row.copy_from_slice(rows);
+            }
+            fn fill_exponential(rng: &mut LaneRng, row: &mut [Self]) {
+                for chunk in row.chunks_mut(LANES) {
+                    let mut lanes = [0.0; LANES];
+                    rng.fill_exponential(&mut lanes);
+                    chunk.copy_from_slice(&lanes[..chunk.len()]);
+                }
+            }
+        }
+
+        impl Scalar for $t {
+            type Bits = $bits;
+            const KIND: Kind = $kind;
+            const EPSILON: Self = <$t>::EPSILON;
+            const MIN_POSITIVE: Self = <$t>::MIN_POSITIVE;
+
+            #[inline(always)]
+            fn of_byte(x: u8) -> Self {
+                <$t>::from(x)
+            }
+            #[inline(always)]
+            fn to_f64(self) -> f64 {
+                f64::from(self)
             }
             #[inline(always)]
             fn sqrt(self) -> Self {
@@ -226,9 +261,10 @@ macro_rules! scalar {
             #[inline(always)]
             fn open_unit_of_halves(high: u32, low: impl FnOnce() -> u32) -> Self {
                 if $cells_log2 < 32 {
-                    // A signed integer converts in one instruction.
+                    // A signed integer converts in one instruction; the rest is exact, so one rounding or two are the same.
                     let cell = (high >> (32 - $cells_log2.min(31))) as i32 as $t;
-                    return (cell + 0.5) * (1.0 / (1u64 << $cells_log2) as $t);
+                    return cell
+                        .mul_add(1.0 / (1u64 << $cells_log2) as $t, 0.5 / (1u64 << $cells_log2) as $t);
                 }
                 Self::open_unit(u64::from(high) << 32 | u64::from(low()))
             }

@@ -10,7 +10,8 @@
 
 use super::{Latent, SampleEstimator, Work, finite};
 use crate::error::Result;
-use crate::scalar::Scalar;
+use crate::scalar::{Real, Scalar};
+use crate::simd::lanes::Lanes;
 
 /// λ · A + (1 − λ) · B. See the [module](self).
 ///
@@ -40,15 +41,29 @@ impl<A, B> Blend<A, B> {
     }
 }
 
-impl<T: Scalar, A: SampleEstimator<T>, B: SampleEstimator<T>> SampleEstimator<T> for Blend<A, B> {
-    fn vjp(&self, latent: &Latent<'_, T>, g: &[T], dlogits: &mut [T], work: Work<'_, T>) {
+impl<A, B> Blend<A, B> {
+    /// Both estimates, by estimators for `T`.
+    fn add<T: Real>(
+        &self,
+        (a, b): (&dyn SampleEstimator<T>, &dyn SampleEstimator<T>),
+        latent: &Latent<'_, T>,
+        g: &[T],
+        dlogits: &mut [T],
+        work: Work<'_, T>,
+    ) {
         // Estimators are linear in g, so the weight goes onto g.
         let ([scaled], mut rest) = work.take();
         let lambda = T::of(self.lambda);
         scaled.iter_mut().zip(g).for_each(|(s, &g)| *s = lambda * g);
-        self.a.vjp(latent, scaled, dlogits, rest.reborrow());
+        a.vjp(latent, scaled, dlogits, rest.reborrow());
         scaled.iter_mut().zip(g).for_each(|(s, &g)| *s = (T::ONE - lambda) * g);
-        self.b.vjp(latent, scaled, dlogits, rest);
+        b.vjp(latent, scaled, dlogits, rest);
+    }
+}
+
+impl<T: Scalar, A: SampleEstimator<T>, B: SampleEstimator<T>> SampleEstimator<T> for Blend<A, B> {
+    fn vjp(&self, latent: &Latent<'_, T>, g: &[T], dlogits: &mut [T], work: Work<'_, T>) {
+        self.add((&self.a, &self.b), latent, g, dlogits, work);
     }
 
     fn work_rows(&self) -> usize {
@@ -57,5 +72,28 @@ impl<T: Scalar, A: SampleEstimator<T>, B: SampleEstimator<T>> SampleEstimator<T>
 
     fn draw(&self, logits: &[T], gumbel: &[T], sample: &mut [T]) {
         self.a.draw(logits, gumbel, sample);
+    }
+
+    fn side_by_side(&self) -> Option<&dyn SampleEstimator<Lanes<T>>> {
+        let both = self.a.side_by_side().is_some() && self.b.side_by_side().is_some();
+        both.then_some(self as &dyn SampleEstimator<Lanes<T>>)
+    }
+}
+
+/// For [`SampleEstimator::side_by_side`], which gives this only where both estimators have theirs.
+impl<T: Scalar, A: SampleEstimator<T>, B: SampleEstimator<T>> SampleEstimator<Lanes<T>> for Blend<A, B> {
+    fn vjp(
+        &self,
+        latent: &Latent<'_, Lanes<T>>,
+        g: &[Lanes<T>],
+        dlogits: &mut [Lanes<T>],
+        work: Work<'_, Lanes<T>>,
+    ) {
+        let both = self.a.side_by_side().zip(self.b.side_by_side());
+        self.add(both.expect("side_by_side has asked both"), latent, g, dlogits, work);
+    }
+
+    fn work_rows(&self) -> usize {
+        1 + self.a.work_rows().max(self.b.work_rows())
     }
 }

@@ -1,8 +1,7 @@
 //! What an estimator's vjp is given.
 
-use crate::rng::{LaneRng, Pcg64, from_key, uniform};
+use crate::rng::LaneRng;
 use crate::scalar::{Real, Scalar};
-use crate::simd::LANES;
 
 /// One latent variable, or sixteen [side by side](crate::Lanes), as an estimator's vjp sees it. All slices have C numbers.
 ///
@@ -17,7 +16,7 @@ use crate::simd::LANES;
 /// assert_eq!(row, [2.0, 1.0]);
 /// ```
 #[derive(Clone, Copy, Debug)]
-pub struct Latent<'a, T> {
+pub struct Latent<'a, T: Real> {
     /// θ
     pub logits: &'a [T],
     /// D
@@ -30,13 +29,13 @@ pub struct Latent<'a, T> {
 
 /// Where the exponential numbers E of eq. 7 come from.
 #[derive(Clone, Copy, Debug)]
-pub enum Conditional<'a, T> {
+pub enum Conditional<'a, T: Real> {
     /// A generator with this key, so that draws are streamed and never stored.
     Key(u64),
     /// The caller's numbers, `[K, …, C]`: draw k of this variable begins at `first + k · stride`.
     Given {
         /// All of them.
-        values: &'a [T],
+        values: &'a [T::Scalar],
         /// Where this variable's first draw begins.
         first: usize,
         /// From one draw to the next.
@@ -44,22 +43,33 @@ pub enum Conditional<'a, T> {
     },
 }
 
-impl<'a, T: Scalar> Latent<'a, T> {
+impl<T: Scalar> Latent<'_, T> {
     /// Index of the category drawn.
     pub fn hot(&self) -> usize {
         crate::categorical::argmax(self.one_hot.iter().copied())
+    }
+}
+
+impl<'a, T: Real> Latent<'a, T> {
+    /// That of `values` at the category drawn, Σ_j D_j v_j.
+    #[inline(always)]
+    pub fn at_hot(&self, values: &[T]) -> T {
+        at_hot(self.one_hot, values)
     }
 
     /// The stream of exponential numbers, at its start.
     pub fn exponentials(&self) -> Exponentials<'a, T> {
         match self.conditional {
-            Conditional::Key(key) => Exponentials::Rng { rows: from_key(key), lanes: LaneRng::from_key(key) },
-            Conditional::Given { values, first, stride } => Exponentials::Given { values, at: first, stride },
+            Conditional::Key(key) => Exponentials::Rng(LaneRng::from_key(key)),
+            Conditional::Given { values, first, stride } => {
+                Exponentials::Given { values, at: first, end: first.max(stride), stride }
+            }
         }
     }
 }
 
 /// The one of `values` at the category drawn, chosen and not multiplied: an infinity elsewhere does no harm.
+#[inline(always)]
 pub(super) fn at_hot<T: Real>(one_hot: &[T], values: &[T]) -> T {
     one_hot.iter().zip(values).fold(T::ZERO, |at, (d, &value)| d.if_above(T::ZERO, value, at))
 }
@@ -67,67 +77,47 @@ pub(super) fn at_hot<T: Real>(one_hot: &[T], values: &[T]) -> T {
 /// Standard exponential numbers, −ln u with u uniform in (0, 1): always finite and > 0.
 #[derive(Debug)]
 #[allow(clippy::large_enum_variant)] // one at a time, on the stack: a box would allocate for every variable
-pub enum Exponentials<'a, T> {
+pub enum Exponentials<'a, T: Real> {
     /// Drawn on demand.
-    Rng {
-        /// For single draws.
-        rows: Pcg64,
-        /// For sixteen draws at once.
-        lanes: LaneRng,
-    },
+    Rng(LaneRng),
     /// Read from the caller's.
     Given {
         /// All of them.
-        values: &'a [T],
+        values: &'a [T::Scalar],
         /// Where the next draw begins.
         at: usize,
+        /// Where that of the last variable ends.
+        end: usize,
         /// From one draw to the next.
         stride: usize,
     },
 }
 
-impl<T: Scalar> Exponentials<'_, T> {
+impl<T: Real> Exponentials<'_, T> {
     /// Writes the next draw, `[C]`.
     ///
     /// # Panics
     /// If the caller gave fewer draws than the estimator wants.
     pub fn next(&mut self, row: &mut [T]) {
-        match self {
-            Self::Rng { rows, .. } => {
-                for e in row {
-                    *e = -uniform::<T>(rows).ln();
-                }
-            }
-            Self::Given { values, at, stride } => {
-                row.copy_from_slice(given(values, *at, row.len()));
-                *at += *stride;
-            }
-        }
+        self.next_draws(1, row);
     }
 
-    /// Writes the next `draws ≤ 16` draws side by side, `[C, 16]`; what stands beyond them is finite and > 0 too.
+    /// Writes the next `draws` draws, `[draws, C]`.
     ///
     /// # Panics
-    /// If the caller gave fewer draws than the estimator wants.
-    pub fn next_lanes(&mut self, draws: usize, lanes_of_each: &mut [T]) {
+    /// If `draws` is 0, or the caller gave fewer draws than the estimator wants.
+    pub fn next_draws(&mut self, draws: usize, rows: &mut [T]) {
         match self {
-            Self::Rng { lanes, .. } => lanes.fill_exponential(lanes_of_each),
-            Self::Given { values, at, stride } => {
-                let rows = lanes_of_each.as_chunks_mut::<LANES>().0;
-                rows.as_flattened_mut().fill(T::ONE);
-                for k in 0..draws {
-                    let draw = given(values, *at, rows.len());
-                    rows.iter_mut().zip(draw).for_each(|(row, &e)| row[k] = e);
-                    *at += *stride;
+            Self::Rng(rng) => T::fill_exponential(rng, rows),
+            Self::Given { values, at, end, stride } => {
+                for row in rows.chunks_exact_mut((rows.len() / draws).max(1)) {
+                    let draw = values.get(*at..(*at + T::WIDTH * row.len()).min(*end));
+                    T::load(draw.expect("the estimator wants more conditional draws than were given"), row);
+                    (*at, *end) = (*at + *stride, *end + *stride);
                 }
             }
         }
     }
-}
-
-/// `len` of the caller's numbers.
-fn given<T>(values: &[T], at: usize, len: usize) -> &[T] {
-    values.get(at..at + len).expect("the estimator wants more conditional draws than were given")
 }
 
 /// Temporary memory: rows of C numbers, of unspecified value, taken from the front.

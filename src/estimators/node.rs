@@ -8,11 +8,8 @@ use crate::scalar::{Real, Scalar};
 use crate::simd::lanes::{self, LANES, Lanes};
 use crate::tape::{CustomOp, InputGrads, Inputs, Recorded};
 
-/// Variables to a block of parallel work: for Gumbel-Rao's hundred draws some hundred microseconds, for the others a few.
-const BLOCK: usize = 32;
-
-/// Variables to a block where an estimator takes sixteen at once: some microseconds.
-const BLOCK_SIDE_BY_SIDE: usize = 8 * LANES;
+/// Variables to a block of parallel work: for Gumbel-Rao's hundred draws some ten microseconds, for the others less than one.
+const BLOCK: usize = 2 * LANES;
 
 /// Rows that sixteen variables take besides the estimator's work: θ, D, G, g, and the gradient of θ.
 const ROWS_SIDE_BY_SIDE: usize = 5;
@@ -87,16 +84,12 @@ impl<T: Scalar> Noise<T> {
         self.key = rng.next_u64();
     }
 
-    /// The noise for draws given the sample of variable `i`, of `c` categories.
-    pub(super) fn conditional(&self, i: usize, c: usize) -> Conditional<'_, T> {
+    /// The noise for draws given the sample of variable `i`, of `c` categories, or of the sixteen from there on.
+    pub(super) fn conditional<R: Real<Scalar = T>>(&self, i: usize, c: usize) -> Conditional<'_, R> {
         match &self.exponential {
             Some(values) => Conditional::Given { values, first: i * c, stride: self.gumbel.len() },
-            None => self.conditional_key(i),
+            None => Conditional::Key(self.key.wrapping_add(i as u64)),
         }
-    }
-
-    fn conditional_key<R>(&self, i: usize) -> Conditional<'_, R> {
-        Conditional::Key(self.key.wrapping_add(i as u64))
     }
 
     /// The Gumbel numbers.
@@ -140,13 +133,13 @@ impl<'a, T: Scalar> SampleNode<'a, T> {
         Self { estimator, noise, categories }
     }
 
-    /// Variables to a block of the backward pass, and the numbers that a block works with.
-    fn block(&self) -> (usize, usize) {
-        let (variables, rows) = match self.estimator.side_by_side() {
-            Some(estimator) => (BLOCK_SIDE_BY_SIDE, LANES * (ROWS_SIDE_BY_SIDE + estimator.work_rows())),
-            None => (BLOCK, self.estimator.work_rows()),
+    /// The numbers that a block of the backward pass works with.
+    fn work_len(&self) -> usize {
+        let rows = match self.estimator.side_by_side() {
+            Some(estimator) => LANES * (ROWS_SIDE_BY_SIDE + estimator.work_rows()),
+            None => self.estimator.work_rows(),
         };
-        (variables, (rows * self.categories).max(1))
+        (rows * self.categories).max(1)
     }
 
     /// Adds the gradient of consecutive variables, the first of which is number `first`, to `dlogits`.
@@ -183,7 +176,7 @@ impl<'a, T: Scalar> SampleNode<'a, T> {
                 lanes::from_rows(&values[rows.clone()], to);
             }
             sum.fill(Lanes::ZERO);
-            let latent = Latent { logits, one_hot, gumbel, conditional: self.noise.conditional_key(i) };
+            let latent = Latent { logits, one_hot, gumbel, conditional: self.noise.conditional(i, c) };
             estimator.vjp(&latent, g, sum, rest);
             lanes::add_to_rows(sum, dlogits);
         }
@@ -235,19 +228,18 @@ impl<T: Scalar> CustomOp<T> for SampleNode<'_, T> {
     }
 
     fn scratch_len(&self, _: &Inputs<'_, T>) -> usize {
-        let (variables, times) = self.block();
-        self.noise.gumbel.len().div_ceil(variables * self.categories) * times
+        self.noise.gumbel.len().div_ceil(BLOCK * self.categories) * self.work_len()
     }
 
     fn vjp(&self, node: &Recorded<'_, T>, grads: &mut InputGrads<'_, '_, T>, scratch: &mut [T]) {
         let Some(dlogits) = grads.get(0) else { return };
         let at = Cotangent { logits: node.inputs.get(0).data, one_hot: node.output.data, g: node.g.data };
         let side_by_side = self.estimator.side_by_side();
-        let (variables, times) = self.block();
+        let times = self.work_len();
         let slice = &mut scratch[..self.scratch_len(&node.inputs)];
-        let work = (Blocks { slice: dlogits.data, size: variables * self.categories }, Wide { slice, times });
+        let work = (Blocks { slice: dlogits.data, size: BLOCK * self.categories }, Wide { slice, times });
         par::for_each_block(work, 1, |block, (dlogits, work): (Blocks<'_, T>, Wide<'_, T>)| {
-            let first = block * variables;
+            let first = block * BLOCK;
             match side_by_side {
                 Some(estimator) => self.vjp_side_by_side(estimator, first, &at, dlogits.slice, work.slice),
                 None => self.vjp_each(first, &at, dlogits.slice, work.slice),
@@ -260,8 +252,8 @@ impl<T: Scalar> CustomOp<T> for SampleNode<'_, T> {
 mod tests {
     use super::*;
     use crate::estimators::{
-        Gap, GappedStraightThrough, GumbelSoftmax, ReinMax, ReinMaxArgmax, ReinMaxRk2, Rk2Form,
-        StraightThrough, StraightThroughGumbelSoftmax,
+        Blend, CvForm, Gap, GappedStraightThrough, GumbelRao, GumbelSoftmax, ReinMax, ReinMaxArgmax,
+        ReinMaxCv, ReinMaxRao, ReinMaxRk2, Rk2Form, StraightThrough, StraightThroughGumbelSoftmax,
     };
     use crate::rng::{from_key, uniform};
     use crate::{Mat, ParamGrads, ParamStore, Workspace};
@@ -276,6 +268,13 @@ mod tests {
             all.push(Box::new(GappedStraightThrough::new(Gap::Probability, tau).unwrap()));
             all.push(Box::new(ReinMax::new(tau).unwrap()));
             all.push(Box::new(ReinMaxArgmax::new(tau).unwrap()));
+            all.push(Box::new(GumbelRao::new(tau, 5).unwrap()));
+            all.push(Box::new(
+                Blend::new(ReinMax::new(tau).unwrap(), ReinMaxRao::new(1.0, 5).unwrap(), 0.3).unwrap(),
+            ));
+        }
+        for form in [CvForm::Shared, CvForm::Printed, CvForm::Coupled, CvForm::AuthorCode] {
+            all.push(Box::new(ReinMaxCv::new(form, 0.7, 5, 0.5).unwrap()));
         }
         for form in [Rk2Form::Eq27, Rk2Form::AuthorCode, Rk2Form::Projected] {
             all.push(Box::new(ReinMaxRk2::new(form, 0.4).unwrap()));
@@ -292,8 +291,13 @@ mod tests {
         let mut random = |count: usize, scale: f64| -> Vec<T> {
             (0..count).map(|_| T::of(scale * (uniform::<f64>(&mut rng) - 0.5))).collect()
         };
-        for (variables, c) in [(1, 8), (16, 10), (43, 2), (300, 1), (130, 33), (17, 64)] {
-            let (logits, noise) = (random(variables * c, 8.0), Noise::given(random(variables * c, 5.0)));
+        for (variables, c) in [(1, 8), (16, 10), (43, 2), (300, 1), (130, 33), (17, 64), (20, 12)] {
+            let (mut logits, noise) = (random(variables * c, 8.0), Noise::given(random(variables * c, 5.0)));
+            if c == 12 {
+                logits.iter_mut().step_by(c).for_each(|theta| *theta -= T::of(200.0)); // in f32, 1/π overflows
+            }
+            let exponentials = random(6 * variables * c, 2.0).into_iter().map(|e| e + T::of(1.001)).collect();
+            let noise = noise.with_exponentials(exponentials); // five draws, and one more for the control variate
             let g = random(variables * c, 2.0); // |g| <= 1
             for estimator in estimators::<T>() {
                 assert!(estimator.side_by_side().is_some());

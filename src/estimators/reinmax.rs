@@ -14,7 +14,7 @@ use super::{Latent, SampleEstimator, Work, temperature};
 use crate::categorical::one_hot_of_largest;
 use crate::error::Result;
 use crate::kernels::softmax::{log_softmax_row, softmax_row, vjp_row};
-use crate::scalar::{Real, Scalar};
+use crate::scalar::Real;
 use crate::simd::lanes::Lanes;
 
 /// ReinMax(τ). See the [module](self).
@@ -130,9 +130,11 @@ pub(super) fn subtract_half_jacobian<T: Real>(
 
 /// θ_D = log((π + D)/2), in log space: log π − log 2, and log(1 + π_D) − log 2 at D. Never the logarithm of a π that has
 /// underflowed.
-pub(super) fn log_p_row<T: Scalar>(logits: &[T], hot: usize, log_p: &mut [T]) {
-    log_softmax_row(logits, T::ONE, log_p);
-    log_p[hot] = log_p[hot].exp().ln_1p();
+pub(super) fn log_p_row<T: Real>(latent: &Latent<'_, T>, log_p: &mut [T]) {
+    log_softmax_row(latent.logits, T::ONE, log_p);
+    let at_sample = latent.at_hot(log_p).exp().ln_1p();
     let ln_2 = T::of(std::f64::consts::LN_2);
-    log_p.iter_mut().for_each(|log_p| *log_p -= ln_2);
+    for (log_p, &d) in log_p.iter_mut().zip(latent.one_hot) {
+        *log_p = d.if_above(T::ZERO, at_sample, *log_p) - ln_2;
+    }
 }

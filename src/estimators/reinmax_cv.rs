@@ -16,13 +16,14 @@
 //! can only add variance. `AuthorCode` is what the published code computes, where the saved "G" is the soft sample s and the
 //! inner softmax has no 1/τ; the paper's tables 2 and 3 come from it.
 
-use super::gumbel_rao::{Rao, relaxed_given_hot};
+use super::gumbel_rao::{GivenSample, Rao, relaxed_given_sample};
 use super::reinmax::{log_p_row, subtract_half_jacobian};
 use super::straight_through_gumbel_softmax::relaxed_row;
 use super::{Latent, SampleEstimator, Work, draws, finite, temperature};
 use crate::error::Result;
 use crate::kernels::softmax::{softmax_row, vjp_row};
-use crate::scalar::Scalar;
+use crate::scalar::Real;
+use crate::simd::lanes::Lanes;
 use serde::{Deserialize, Serialize};
 
 /// Which reading of ReinMax-CV. See the [module](self).
@@ -70,13 +71,13 @@ impl ReinMaxCv {
     }
 }
 
-impl<T: Scalar> SampleEstimator<T> for ReinMaxCv {
+impl<T: Real> SampleEstimator<T> for ReinMaxCv {
     fn vjp(&self, latent: &Latent<'_, T>, g: &[T], dlogits: &mut [T], work: Work<'_, T>) {
         let ([log_p, q, row], mut rest) = work.take();
-        let (tau, hot) = (T::of(self.tau), latent.hot());
+        let tau = T::of(self.tau);
         let mut exponentials = latent.exponentials();
         subtract_half_jacobian(latent, g, dlogits, q); // − ½ J(π) g
-        log_p_row(latent.logits, hot, log_p); // θ_D
+        log_p_row(latent, log_p); // θ_D
         // The coefficient of J(p) g, and that of the control variate over η.
         let (outer, inner) = match self.form {
             CvForm::Shared | CvForm::Coupled => (2.0, 2.0),
@@ -86,12 +87,12 @@ impl<T: Scalar> SampleEstimator<T> for ReinMaxCv {
         softmax_row(log_p, T::ONE, q); // p
         vjp_row(T::of(outer), q, g, dlogits); // J(p) g
         let rao = Rao { tau: self.tau, draws: self.draws, weight: inner * self.eta };
-        rao.add(log_p, hot, &mut exponentials, g, dlogits, rest.reborrow()); // η GR_{τ,K}(θ_D; D)
+        rao.add(log_p, latent.one_hot, &mut exponentials, g, dlogits, rest.reborrow()); // η GR_{τ,K}(θ_D; D)
         match self.form {
             CvForm::Shared | CvForm::Printed => relaxed_row(log_p, latent.gumbel, tau, q),
             CvForm::Coupled => {
-                exponentials.next(row); // one draw more, independent of Gumbel-Rao's
-                relaxed_given_hot(log_p, hot, row, T::ONE / tau, q);
+                exponentials.next(q); // one draw more, independent of Gumbel-Rao's
+                relaxed_given_sample(GivenSample::new(log_p, latent.one_hot, self.tau, row), q);
             }
             CvForm::AuthorCode => {
                 relaxed_row(latent.logits, latent.gumbel, tau, row); // s
@@ -104,5 +105,9 @@ impl<T: Scalar> SampleEstimator<T> for ReinMaxCv {
 
     fn work_rows(&self) -> usize {
         3 + Rao::ROWS
+    }
+
+    fn side_by_side(&self) -> Option<&dyn SampleEstimator<Lanes<T::Scalar>>> {
+        Some(self)
     }
 }

@@ -13,7 +13,8 @@ use super::gumbel_rao::Rao;
 use super::reinmax::{log_p_row, subtract_half_jacobian};
 use super::{Latent, SampleEstimator, Work, draws, temperature};
 use crate::error::Result;
-use crate::scalar::Scalar;
+use crate::scalar::Real;
+use crate::simd::lanes::Lanes;
 
 /// ReinMax-Rao(τ, K). See the [module](self).
 ///
@@ -44,17 +45,20 @@ impl ReinMaxRao {
     }
 }
 
-impl<T: Scalar> SampleEstimator<T> for ReinMaxRao {
+impl<T: Real> SampleEstimator<T> for ReinMaxRao {
     fn vjp(&self, latent: &Latent<'_, T>, g: &[T], dlogits: &mut [T], work: Work<'_, T>) {
         let ([log_p], rest) = work.take();
         subtract_half_jacobian(latent, g, dlogits, log_p); // − ½ J(π) g
-        let hot = latent.hot();
-        log_p_row(latent.logits, hot, log_p); // θ_D
+        log_p_row(latent, log_p); // θ_D
         let rao = Rao { tau: self.tau, draws: self.draws, weight: 2.0 };
-        rao.add(log_p, hot, &mut latent.exponentials(), g, dlogits, rest); // 2 GR_{τ,K}(θ_D; D)
+        rao.add(log_p, latent.one_hot, &mut latent.exponentials(), g, dlogits, rest); // 2 GR_{τ,K}(θ_D; D)
     }
 
     fn work_rows(&self) -> usize {
         1 + Rao::ROWS
+    }
+
+    fn side_by_side(&self) -> Option<&dyn SampleEstimator<Lanes<T::Scalar>>> {
+        Some(self)
     }
 }

@@ -6,7 +6,7 @@
 use crate::par::{self, Blocks, Wide};
 use crate::scalar::{Real, Scalar};
 use crate::simd::lanes::{self, LANES, Lanes};
-use crate::simd::{sum, sum_of, vectorized};
+use crate::simd::{sum, vectorized};
 
 /// The largest of `x`; −∞ if there is none.
 ///
@@ -16,12 +16,6 @@ use crate::simd::{sum, sum_of, vectorized};
 #[inline(always)]
 pub fn max<T: Real>(x: &[T]) -> T {
     x.iter().fold(T::NEG_INFINITY, |m, &x| m.max(x))
-}
-
-/// eᵃ
-#[inline(always)]
-fn exp_first<T: Scalar>(a: T, _: T) -> T {
-    a.exp()
 }
 
 /// y = softmax(x / tau) of one group. The largest x is subtracted first, so the largest exponential is 1: no overflow, and
@@ -60,12 +54,12 @@ vectorized! {
     ///     assert!((got - want).abs() < 1e-15_f64);
     /// }
     /// ```
-    pub fn log_softmax_row<T: Scalar>(x: &[T], tau: T, y: &mut [T]) {
+    pub fn log_softmax_row<T: Real>(x: &[T], tau: T, y: &mut [T]) {
         let top = max(x);
         for (y, &x) in y.iter_mut().zip(x) {
             *y = (x - top) / tau;
         }
-        let total = sum_of(y, y, exp_first).ln();
+        let total = T::total_exp(y).ln();
         y.iter_mut().for_each(|y| *y -= total);
     }
 }

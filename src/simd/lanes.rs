@@ -1,5 +1,6 @@
 //! Sixteen numbers that are computed with as one.
 
+use crate::rng::LaneRng;
 use crate::scalar::{Real, Scalar};
 use crate::simd::vectorized;
 use std::ops::{Add, AddAssign, Div, DivAssign, Mul, MulAssign, Neg, Sub, SubAssign};
@@ -32,6 +33,13 @@ impl<T> Lanes<T> {
     #[inline(always)]
     pub(crate) fn from_fn(f: impl FnMut(usize) -> T) -> Self {
         Self(std::array::from_fn(f))
+    }
+
+    /// The way back from [`slice_of`](Self::slice_of).
+    fn numbers_of(lanes: &mut [Self]) -> &mut [T] {
+        let (len, start) = (lanes.len() * LANES, lanes.as_mut_ptr().cast());
+        // SAFETY: `Lanes<T>` is a transparent `[T; LANES]`, and the borrow lives on in the result.
+        unsafe { std::slice::from_raw_parts_mut(start, len) }
     }
 
     /// `numbers` by sixteens; what is left over at the end is left out.
@@ -135,6 +143,7 @@ macro_rules! lane_by_lane {
 
 impl<T: Scalar> Real for Lanes<T> {
     type Scalar = T;
+    const WIDTH: usize = LANES;
     const ZERO: Self = Self([T::ZERO; LANES]);
     const ONE: Self = Self([T::ONE; LANES]);
     const NEG_INFINITY: Self = Self([T::NEG_INFINITY; LANES]);
@@ -143,8 +152,15 @@ impl<T: Scalar> Real for Lanes<T> {
     fn of(x: f64) -> Self {
         Self([T::of(x); LANES])
     }
-    lane_by_lane!(exp, ln, ln_1p);
+    lane_by_lane!(exp, ln, ln_1p, exp2_nonpositive, log2_normal, recip_normal);
 
+    #[inline(always)]
+    fn mul_add(mut self, a: Self, b: Self) -> Self {
+        for l in 0..LANES {
+            self.0[l] = self.0[l].mul_add(a.0[l], b.0[l]);
+        }
+        self
+    }
     #[inline(always)]
     fn max(mut self, other: Self) -> Self {
         for l in 0..LANES {
@@ -160,12 +176,26 @@ impl<T: Scalar> Real for Lanes<T> {
         yes
     }
     #[inline(always)]
+    fn any_below(self, bound: Self) -> bool {
+        (0..LANES).fold(false, |any, l| any | (self.0[l] < bound.0[l]))
+    }
+    #[inline(always)]
     fn exp_all(x: &mut [Self]) {
         x.iter_mut().for_each(|x| *x = x.exp());
     }
     #[inline(always)]
     fn total(x: &[Self]) -> Self {
         x.iter().fold(Self::ZERO, |sum, &x| sum + x)
+    }
+    #[inline(always)]
+    fn total_exp(x: &[Self]) -> Self {
+        x.iter().fold(Self::ZERO, |sum, x| sum + x.exp())
+    }
+    fn load(rows: &[T], row: &mut [Self]) {
+        from_rows(rows, row);
+    }
+    fn fill_exponential(rng: &mut LaneRng, row: &mut [Self]) {
+        rng.fill_exponential(Self::numbers_of(row));
     }
 }
 
@@ -211,8 +241,13 @@ mod tests {
         check("exp", a.exp(), &|x, _| Real::exp(x));
         check("ln", b.ln(), &|_, y| Real::ln(y));
         check("ln_1p", b.ln_1p(), &|_, y| Real::ln_1p(y));
+        check("exp2_nonpositive", (-b).exp2_nonpositive(), &|_, y| Real::exp2_nonpositive(-y));
+        check("log2_normal", b.log2_normal(), &|_, y| y.log2_normal());
+        check("recip_normal", b.recip_normal(), &|_, y| y.recip_normal());
+        check("mul_add", a.mul_add(b, a), &|x, y| x.mul_add(y, x));
         check("max", a.max(-a), &|x, _| x.max(-x));
         check("if_above", a.if_above(Lanes::of(1.0), a, b), &|x, y| if x > 1.0 { x } else { y });
+        assert!(a.any_below(Lanes::of(-2.8)) && !a.any_below(Lanes::of(-3.0)));
         check("total", Lanes::total(&[a, b, a]), &|x, y| x + y + x);
     }
 

@@ -329,4 +329,44 @@ mod tests {
         compare::<f32>();
         compare::<f64>();
     }
+
+    /// Draws of sixteen variables at once against those of one after the other: 32 variables that are alike, so that each way gives 32
+    /// independent estimates of one vector. The limit is five standard errors of the difference of their means.
+    #[test]
+    fn sixteen_variables_draw_from_the_law_of_one() {
+        let (theta, d, g) = ([0.3, -0.8, 0.1], [0.0, 1.0, 0.0], [0.7, -0.4, 0.2]);
+        let alike = |row: [f64; 3]| row.repeat(32);
+        let noise = Noise::given(alike([0.0; 3])).with_sample(alike(d)).with_key(5);
+        let estimator = GumbelRao::new(0.7, 50).unwrap();
+        let node = SampleNode::new(&estimator, &noise, 3);
+        let at = Cotangent { logits: &alike(theta), one_hot: &alike(d), g: &alike(g) };
+        let [mut lanes, mut single] = [const { [0.0; 96] }; 2];
+        let mut work = vec![0.0; node.work_len()];
+        node.vjp_side_by_side(
+            SampleEstimator::<f64>::side_by_side(&estimator).unwrap(),
+            0,
+            &at,
+            &mut lanes,
+            &mut work,
+        );
+        node.vjp_each(0, &at, &mut single, &mut work);
+        let moments = |estimates: &[f64], j: usize| {
+            let column: Vec<f64> = estimates.chunks(3).map(|row| row[j]).collect();
+            let mean = column.iter().sum::<f64>() / 32.0;
+            (mean, column.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / 31.0)
+        };
+        for j in 0..3 {
+            let ((a, var_a), (b, var_b)) = (moments(&lanes, j), moments(&single, j));
+            let error = ((var_a + var_b) / 32.0).sqrt();
+            assert!(
+                (a - b).abs() < 5.0 * error && error < 0.1 * a.abs(),
+                "entry {j}: {a} and {b}, SE {error}"
+            );
+            assert!(var_a < 3.0 * var_b && var_b < 3.0 * var_a, "entry {j}: variances {var_a} and {var_b}"); // F(31, 31) > 3: p = 0.0015
+        }
+        let mut first: Vec<u64> = lanes.chunks(3).map(|row| row[0].to_bits()).collect();
+        first.sort_unstable();
+        first.dedup();
+        assert_eq!(first.len(), 32, "no two variables have the same draws");
+    }
 }

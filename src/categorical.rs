@@ -1,11 +1,11 @@
 //! Categorical variables by the Gumbel-max trick: noise first, then the sample is a function of it.
 
 use crate::par;
-use crate::rng::uniform;
+use crate::rng::{self, Pcg64};
 use crate::scalar::{Real, Scalar};
 use crate::simd::vectorized;
 
-/// Fills `out` with standard Gumbel noise, −ln(−ln u) with u from [`uniform`]: always finite, as u lies strictly between
+/// Fills `out` with standard Gumbel noise, −ln(−ln u) with u from [`uniform`](rng::uniform): always finite, as u lies strictly between
 /// 0 and 1.
 ///
 /// ```
@@ -15,19 +15,26 @@ use crate::simd::vectorized;
 /// let mean = g.iter().sum::<f64>() / 4000.0;
 /// assert!((mean - 0.5772).abs() < 5.0 * 1.2825 / 4000.0_f64.sqrt()); // Euler's constant, five standard errors
 /// ```
-pub fn gumbel<T: Scalar>(rng: &mut impl rand::Rng, out: &mut [T]) {
-    out.fill_with(|| uniform(rng));
-    par::for_each_block(out, BLOCK, |_, block| gumbel_of_uniform(block));
+pub fn gumbel<T: Scalar>(rng: &mut Pcg64, out: &mut [T]) {
+    let end = rng::after(rng, out.len());
+    par::for_each_block(out, BLOCK, |from, block: &mut [T]| {
+        let mut rng = rng::after(rng, from);
+        block.fill_with(|| rng::uniform(&mut rng));
+        gumbel_of_uniform(block);
+    });
+    *rng = end;
 }
 
 /// Numbers to a block of parallel work: some microseconds.
 const BLOCK: usize = 1 << 12;
 
 vectorized! {
-    /// x ← −ln(−ln x)
+    /// x ← −ln(−ln x). Between the first and the last midpoint of [`uniform`](rng::uniform)'s cells −ln x is a normal number.
     fn gumbel_of_uniform<T: Scalar>(x: &mut [T]) {
+        let minus_ln_2 = T::of(-std::f64::consts::LN_2);
         for x in x {
-            *x = -(-x.ln()).ln();
+            let exponential = minus_ln_2 * x.log2_normal();
+            *x = minus_ln_2 * exponential.log2_normal();
         }
     }
 }
@@ -65,18 +72,58 @@ pub fn sample<T: Scalar>(logits: &[T], gumbel: &[T], categories: usize, one_hot:
 
 /// [`sample`] of one variable, or of sixteen side by side.
 pub(crate) fn sample_row<T: Real>(logits: &[T], gumbel: &[T], one_hot: &mut [T]) {
-    one_hot_of_largest(logits.iter().zip(gumbel).map(|(&theta, &g)| theta + g), one_hot);
+    for ((score, &theta), &g) in one_hot.iter_mut().zip(logits).zip(gumbel) {
+        *score = theta + g;
+    }
+    T::one_hot_of_largest(one_hot);
 }
 
-/// one_hot ← onehot(argmax(scores)): [`argmax`], but of numbers that may stand side by side.
-pub(crate) fn one_hot_of_largest<T: Real>(scores: impl Iterator<Item = T>, one_hot: &mut [T]) {
-    let (mut largest, mut hot) = (T::NEG_INFINITY, T::ZERO);
-    for (j, score) in scores.enumerate() {
-        hot = score.if_above(largest, T::of(j as f64), hot);
-        largest = score.if_above(largest, score, largest);
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simd::lanes::Lanes;
+
+    /// A row of one variable, and one of sixteen, against [`argmax`]: with numbers that are equal, infinite, or none.
+    #[test]
+    fn the_sample_is_the_first_of_the_largest() {
+        let mut rng = rng::from_key(8);
+        for c in 1..70 {
+            for case in 0..20 {
+                let mut x: Vec<f32> = (0..c).map(|_| rng::below(&mut rng, 5) as f32 - 9.0).collect();
+                match case {
+                    0 => x.fill(f32::NEG_INFINITY),
+                    1 => x.fill(-0.0),
+                    2 => x[c - 1] = f32::INFINITY,
+                    3 => x[c / 2] = f32::NAN,
+                    4 => x.fill(f32::NAN),
+                    _ => {}
+                }
+                // No comparison with NaN holds, so it is never the largest, unless it is all there is.
+                let numbers = x.iter().map(|&x| if x.is_nan() { f32::NEG_INFINITY } else { x });
+                let hot = argmax(numbers);
+                let mut lanes: Vec<Lanes<f32>> = x.iter().map(|&x| Lanes::of(f64::from(x))).collect();
+                Real::one_hot_of_largest(&mut x);
+                Real::one_hot_of_largest(&mut lanes);
+                for (j, (x, lanes)) in x.iter().zip(&lanes).enumerate() {
+                    let want = f32::from(u8::from(j == hot));
+                    assert_eq!((*x, lanes), (want, &Lanes::of(f64::from(want))), "C = {c}, case {case}, {j}");
+                }
+            }
+        }
     }
-    for (j, d) in one_hot.iter_mut().enumerate() {
-        let at_least = hot.if_above(T::of(j as f64 - 0.5), T::ONE, T::ZERO);
-        *d = hot.if_above(T::of(j as f64 + 0.5), T::ZERO, at_least);
+
+    /// Noise that is drawn by blocks against numbers drawn one after the other. Its error is that of two logarithms: of −ln u relative, 3
+    /// ε, which is as much absolute in the outer one.
+    #[test]
+    fn noise_is_a_function_of_the_generator_alone() {
+        let (mut rng, mut one_by_one) = (rng::from_key(4), rng::from_key(4));
+        let mut noise = vec![0.0_f32; 2 * BLOCK + 100];
+        gumbel(&mut rng, &mut noise);
+        for got in noise {
+            let want = -(-f64::from(rng::uniform::<f32>(&mut one_by_one)).ln()).ln();
+            let tolerance = (3.0 + 3.0 * want.abs()) * f64::from(f32::EPSILON);
+            assert!((f64::from(got) - want).abs() < tolerance, "{got} for {want}");
+        }
+        assert_eq!(rng, one_by_one);
     }
 }

@@ -101,6 +101,13 @@ pub fn uniform<T: Scalar>(rng: &mut impl rand::Rng) -> T {
     T::open_unit(rng.next_u64())
 }
 
+/// The generator as it will be after `numbers` more draws of [`uniform`].
+pub(crate) fn after(rng: &Pcg64, numbers: usize) -> Pcg64 {
+    let mut rng = rng.clone();
+    rng.advance(numbers as u128);
+    rng
+}
+
 /// Sixteen xoshiro128++ generators (Blackman and Vigna, 2021) side by side, one a vector lane: for kernels that draw by the hundred. A
 /// number takes a tenth of the time that [`Pcg64`] needs for it.
 #[derive(Clone, Debug)]

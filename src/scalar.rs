@@ -90,6 +90,8 @@ pub trait Real:
     fn total(x: &[Self]) -> Self;
     /// Σ eˣ of a row, in the same order.
     fn total_exp(x: &[Self]) -> Self;
+    /// x ← onehot(argmax x), of a row: the first of several largest ones.
+    fn one_hot_of_largest(x: &mut [Self]);
     /// A row `[C]` from that of one variable, or from those of up to sixteen, `[16, C]`.
     fn load(rows: &[Self::Scalar], row: &mut [Self]);
     /// Fills a row with standard exponential numbers: all finite and > 0.
@@ -208,6 +210,10 @@ macro_rules! scalar {
             #[inline(always)]
             fn any_below(self, bound: Self) -> bool {
                 self < bound
+            }
+            #[inline(always)]
+            fn one_hot_of_largest(x: &mut [Self]) {
+                simd::one_hot_of_largest(x);
             }
             #[inline(always)]
             fn load(rows: &[Self], row: &mut [Self]) {

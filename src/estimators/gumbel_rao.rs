@@ -209,8 +209,7 @@ vectorized! {
 vectorized! {
     /// sums += Σ_k J(softmax(Y_k/τ)) g. Shapes: h = g − g_D and sums `[C]`, E `[draws, C]`, which is overwritten.
     ///
-    /// Gives the sum of what it added, which but for rounding is 0. (This running sum also keeps the compiler on the lanes: without it
-    /// the loop over C is vectorised, by gathers, five times slower.)
+    /// Gives the sum of what it added, which but for rounding is 0.
     fn add_jacobians<T: Real>(given: GivenSample<'_, T>, h: &[T], e: &mut [T], sums: &mut [T]) -> T {
         let mut left = T::ZERO;
         for e in e.chunks_exact_mut(h.len()) {

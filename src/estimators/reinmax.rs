@@ -11,7 +11,6 @@
 //! uses such τ elsewhere). At τ = 1 the expectation is the second-order approximation, eq. 11, which is exact for quadratic f.
 
 use super::{Latent, SampleEstimator, Work, temperature};
-use crate::categorical::one_hot_of_largest;
 use crate::error::Result;
 use crate::kernels::softmax::{log_softmax_row, softmax_row, vjp_row};
 use crate::scalar::Real;
@@ -45,13 +44,15 @@ impl ReinMax {
 
 impl<T: Real> SampleEstimator<T> for ReinMax {
     fn vjp(&self, latent: &Latent<'_, T>, g: &[T], dlogits: &mut [T], work: Work<'_, T>) {
-        let ([q], _) = work.take();
-        midpoint_jacobian(latent, latent.one_hot, self.tau, g, dlogits, q); // 2 J((π_τ + D)/2) g
-        subtract_half_jacobian(latent, g, dlogits, q); // − ½ J(π) g
+        let ([p, pi], _) = work.take();
+        softmax_row(latent.logits, T::ONE, pi);
+        midpoint(latent, latent.one_hot, self.tau, pi, p);
+        vjp_row(T::of(2.0), p, g, dlogits); // 2 J((π_τ + D)/2) g
+        vjp_row(T::of(-0.5), pi, g, dlogits); // − ½ J(π) g
     }
 
     fn work_rows(&self) -> usize {
-        1
+        2
     }
 
     fn side_by_side(&self) -> Option<&dyn SampleEstimator<Lanes<T::Scalar>>> {
@@ -88,14 +89,17 @@ impl ReinMaxArgmax {
 
 impl<T: Real> SampleEstimator<T> for ReinMaxArgmax {
     fn vjp(&self, latent: &Latent<'_, T>, g: &[T], dlogits: &mut [T], work: Work<'_, T>) {
-        let ([q, top], _) = work.take();
-        one_hot_of_largest(latent.logits.iter().copied(), top);
-        midpoint_jacobian(latent, top, self.tau, g, dlogits, q);
-        subtract_half_jacobian(latent, g, dlogits, q);
+        let ([p, pi, top], _) = work.take();
+        top.copy_from_slice(latent.logits);
+        T::one_hot_of_largest(top);
+        softmax_row(latent.logits, T::ONE, pi);
+        midpoint(latent, top, self.tau, pi, p);
+        vjp_row(T::of(2.0), p, g, dlogits);
+        vjp_row(T::of(-0.5), pi, g, dlogits);
     }
 
     fn work_rows(&self) -> usize {
-        2
+        3
     }
 
     fn side_by_side(&self) -> Option<&dyn SampleEstimator<Lanes<T::Scalar>>> {
@@ -103,18 +107,16 @@ impl<T: Real> SampleEstimator<T> for ReinMaxArgmax {
     }
 }
 
-/// dlogits += 2 J((π_τ + D)/2) g
-fn midpoint_jacobian<T: Real>(
-    latent: &Latent<'_, T>,
-    one_hot: &[T],
-    tau: f64,
-    g: &[T],
-    dlogits: &mut [T],
-    p: &mut [T],
-) {
-    softmax_row(latent.logits, T::of(tau), p);
-    p.iter_mut().zip(one_hot).for_each(|(p, &d)| *p = (*p + d) * T::of(0.5));
-    vjp_row(T::of(2.0), p, g, dlogits);
+/// p = (π_τ + D)/2
+fn midpoint<T: Real>(latent: &Latent<'_, T>, one_hot: &[T], tau: f64, pi: &[T], p: &mut [T]) {
+    if tau == 1.0 {
+        p.copy_from_slice(pi);
+    } else {
+        softmax_row(latent.logits, T::of(tau), p);
+    }
+    for (p, &d) in p.iter_mut().zip(one_hot) {
+        *p = (*p + d) * T::of(0.5);
+    }
 }
 
 /// dlogits −= ½ J(π) g, the last term of every ReinMax-style estimator.

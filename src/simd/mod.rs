@@ -168,6 +168,46 @@ pub(crate) fn sum<T: Scalar>(x: &[T]) -> T {
     sum_of(x, x, first)
 }
 
+/// The largest number of `x`, by sixteen interleaved parts; −∞ if there is none but NaN.
+#[inline(always)]
+fn largest<T: Scalar>(x: &[T]) -> T {
+    let (chunks, tail) = x.as_chunks::<LANES>();
+    let mut lanes = [T::NEG_INFINITY; LANES];
+    for chunk in chunks {
+        for k in 0..LANES {
+            lanes[k] = chunk[k].if_above(lanes[k], chunk[k], lanes[k]);
+        }
+    }
+    for (lane, &x) in lanes.iter_mut().zip(tail) {
+        *lane = x.if_above(*lane, x, *lane);
+    }
+    let mut width = LANES / 2;
+    while width > 0 {
+        for k in 0..width {
+            lanes[k] = lanes[k + width].if_above(lanes[k], lanes[k + width], lanes[k]);
+        }
+        width /= 2;
+    }
+    lanes[0]
+}
+
+vectorized! {
+    /// x ← onehot(argmax x), the first of several largest ones. Not by going through `x` once: each comparison would wait for the last.
+    pub(crate) fn one_hot_of_largest<T: Scalar>(x: &mut [T]) {
+        let (top, mut hot) = (largest(x), 0);
+        for x in x.iter_mut() {
+            hot += u32::from(*x == top);
+            *x = if *x == top { T::ONE } else { T::ZERO };
+        }
+        // Several largest ones, or nothing but NaN.
+        if hot != 1 && !x.is_empty() {
+            let first = x.iter().position(|&x| x == T::ONE).unwrap_or(0);
+            x.fill(T::ZERO);
+            x[first] = T::ONE;
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

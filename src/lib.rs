@@ -115,6 +115,7 @@ pub use error::{Error, Result};
 pub use mat::{Mat, MatMut, MatRef};
 pub use params::{ParamGrads, ParamId, ParamStore};
 pub use scalar::{Real, Scalar};
+pub use simd::aligned::Aligned;
 pub use simd::lanes::Lanes;
 pub use tape::{CustomOp, Tape, Var, Workspace};
 

@@ -4,6 +4,7 @@
 
 use crate::mat::{Mat, MatMut, MatRef};
 use crate::scalar::Scalar;
+use crate::simd::aligned::Aligned;
 
 /// A parameter's place in its [`ParamStore`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,14 +38,14 @@ impl ParamId {
 /// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ParamStore<T> {
-    values: Vec<T>,
+    values: Aligned<T>,
     entries: Vec<(String, ParamId)>,
 }
 
 impl<T: Scalar> ParamStore<T> {
     /// An empty store.
     pub fn new() -> Self {
-        Self { values: Vec::new(), entries: Vec::new() }
+        Self { values: Aligned::new(), entries: Vec::new() }
     }
 
     /// Adds a parameter.
@@ -110,13 +111,13 @@ impl<T: Scalar> ParamStore<T> {
 /// One gradient for each parameter of a store, in the same layout.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ParamGrads<T> {
-    values: Vec<T>,
+    values: Aligned<T>,
 }
 
 impl<T: Scalar> ParamGrads<T> {
     /// Zero gradients for all parameters of `params`.
     pub fn zeros(params: &ParamStore<T>) -> Self {
-        Self { values: vec![T::ZERO; params.values.len()] }
+        Self { values: Aligned::zeros(params.values.len()) }
     }
 
     /// The gradient of one parameter.

@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::par;
 use crate::params::{ParamGrads, ParamStore};
 use crate::scalar::Scalar;
+use crate::simd::aligned::Aligned;
 use crate::simd::vectorized;
 use serde::{Deserialize, Serialize};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -87,9 +88,9 @@ pub struct Moments<T> {
     /// Number of updates made.
     pub step: u64,
     /// m, one number a parameter number.
-    pub mean: Vec<T>,
+    pub mean: Aligned<T>,
     /// v, one number a parameter number.
-    pub mean_square: Vec<T>,
+    pub mean_square: Aligned<T>,
 }
 
 /// What one update does with the moments: p −= scale · m / (√v / divisor + eps) with `root = Some((divisor, eps))`, and

@@ -5,6 +5,7 @@
 //! not say so, so all three give the same bits.
 #![allow(unsafe_code)]
 
+pub(crate) mod aligned;
 pub(crate) mod lanes;
 pub(crate) mod math;
 

@@ -4,6 +4,8 @@ use super::{Node, Tape, Var};
 use crate::kernels::sparse::SparseRows;
 use crate::params::ParamStore;
 use crate::scalar::Scalar;
+use crate::simd::LANES;
+use crate::simd::aligned::Aligned;
 
 /// The memory of a tape: one arena for values, one of the same layout for gradients, and the list of nodes. Kept from
 /// step to step, so that after the largest step has been seen once nothing is allocated any more.
@@ -21,8 +23,8 @@ use crate::scalar::Scalar;
 /// ```
 #[derive(Debug, Default)]
 pub struct Workspace<T> {
-    pub(super) values: Vec<T>,
-    pub(super) grads: Vec<T>,
+    pub(super) values: Aligned<T>,
+    pub(super) grads: Aligned<T>,
     pub(super) nodes: Vec<Node<T>>,
     /// Which nodes' gradients hold something in the current sweep.
     pub(super) touched: Vec<bool>,
@@ -31,7 +33,7 @@ pub struct Workspace<T> {
     /// The node of each parameter that this tape has read.
     pub(super) param_nodes: Vec<Option<Var>>,
     /// For kernels that need a temporary row or matrix.
-    pub(super) scratch: Vec<T>,
+    pub(super) scratch: Aligned<T>,
     /// The nonzero numbers of sparse values, of which the first `sparse_used` belong to this tape.
     pub(super) sparse: Vec<Nonzero<T>>,
     pub(super) sparse_used: usize,
@@ -51,13 +53,13 @@ impl<T: Scalar> Workspace<T> {
     /// An empty workspace.
     pub fn new() -> Self {
         Self {
-            values: Vec::new(),
-            grads: Vec::new(),
+            values: Aligned::new(),
+            grads: Aligned::new(),
             nodes: Vec::new(),
             touched: Vec::new(),
             custom_inputs: Vec::new(),
             param_nodes: Vec::new(),
-            scratch: Vec::new(),
+            scratch: Aligned::new(),
             sparse: Vec::new(),
             sparse_used: 0,
             used: 0,
@@ -77,10 +79,10 @@ impl<T: Scalar> Workspace<T> {
         Tape::new(self, params)
     }
 
-    /// Room for `len` more numbers; returns where it starts.
+    /// Room for `len` more numbers, from the next cache line on; returns where it starts.
     pub(super) fn reserve(&mut self, len: usize) -> usize {
-        let offset = self.used;
-        self.used += len;
+        let offset = self.used.next_multiple_of(LANES);
+        self.used = offset + len;
         if self.values.len() < self.used {
             self.values.resize(self.used, T::ZERO);
         }

@@ -8,6 +8,7 @@
 pub(crate) mod aligned;
 pub(crate) mod lanes;
 pub(crate) mod math;
+mod scalars;
 
 use crate::scalar::Scalar;
 pub(crate) use lanes::LANES;

@@ -38,6 +38,7 @@ use crate::mat::{Mat, MatRef};
 use crate::params::{ParamId, ParamStore};
 use crate::scalar::Scalar;
 use op::Op;
+use std::sync::Arc;
 use workspace::Nonzero;
 
 /// A value on a tape. It belongs to the tape that made it; another tape refuses it.
@@ -112,7 +113,8 @@ impl<'t, T: Scalar> Tape<'t, T> {
     }
 
     /// A value that needs no gradient.
-    pub fn constant(&mut self, value: MatRef<'_, T>) -> Var {
+    pub fn constant<'m>(&mut self, value: impl Into<MatRef<'m, T>>) -> Var {
+        let value = value.into();
         self.constant_with(value.rows, value.cols, |out| out.copy_from_slice(value.data))
     }
 
@@ -130,7 +132,8 @@ impl<'t, T: Scalar> Tape<'t, T> {
     }
 
     /// A value whose gradient [`grad`](Self::grad) gives after the sweep.
-    pub fn leaf(&mut self, value: MatRef<'_, T>) -> Var {
+    pub fn leaf<'m>(&mut self, value: impl Into<MatRef<'m, T>>) -> Var {
+        let value = value.into();
         self.push(Op::Leaf, (value.rows, value.cols), true, |_, out, _| out.copy_from_slice(value.data))
     }
 
@@ -163,11 +166,23 @@ impl<'t, T: Scalar> Tape<'t, T> {
         self.push(Op::Constant, shape, false, |v, out, _| out.copy_from_slice(v.get(x).data))
     }
 
-    /// A custom operation (see [`CustomOp`]). The operation outlives the tape, so that nothing is allocated for it. A function that
-    /// is given both says so: `fn loss<'t>(tape: &mut Tape<'t, f32>, node: &'t SampleNode<'_, f32>)`.
+    /// A custom operation (see [`CustomOp`]). The operation outlives the tape, so that nothing is allocated for it. A function that takes
+    /// both says so: `fn record<'t>(tape: &mut Tape<'t, f32>, op: &'t MyOp)`; [`custom_shared`](Self::custom_shared) needs no lifetime.
     #[track_caller]
     pub fn custom(&mut self, op: &'t dyn CustomOp<T>, inputs: &[Var]) -> Var {
+        self.push_custom(CustomRef::Borrowed(op), inputs)
+    }
+
+    /// A custom operation that the tape shares with its owner, and keeps until the tape ends.
+    #[track_caller]
+    pub fn custom_shared(&mut self, op: Arc<dyn CustomOp<T>>, inputs: &[Var]) -> Var {
+        self.push_custom(CustomRef::Shared(op), inputs)
+    }
+
+    #[track_caller]
+    fn push_custom(&mut self, held: CustomRef<'t, T>, inputs: &[Var]) -> Var {
         inputs.iter().for_each(|&v| self.check(v));
+        let (op, index) = (held.op(), self.customs.len);
         let first = self.workspace.custom_inputs.len();
         self.workspace.custom_inputs.extend_from_slice(inputs);
         let ws = &*self.workspace;
@@ -177,11 +192,13 @@ impl<'t, T: Scalar> Tape<'t, T> {
             (op.shape(&inputs), op.scratch_len(&inputs))
         };
         self.workspace.need_scratch(scratch_len);
-        let needs_grad = inputs.iter().any(|&v| self.node(v).needs_grad);
-        let node = Op::Custom { index: self.customs.push(op), first, count: inputs.len() };
-        self.push(node, shape, needs_grad, |values, out, _| {
+        let needs_grad = op.has_gradient() && inputs.iter().any(|&v| self.node(v).needs_grad);
+        let node = Op::Custom { index, first, count: inputs.len() };
+        let v = self.push(node, shape, needs_grad, |values, out, _| {
             op.forward(&Inputs { values, vars: inputs }, crate::MatMut::new(shape.0, shape.1, out));
-        })
+        });
+        self.customs.push(held);
+        v
     }
 
     /// The value of `v`.
@@ -268,33 +285,47 @@ impl<'t, T: Scalar> Tape<'t, T> {
     }
 }
 
+/// A custom operation that outlives the tape, or that the tape keeps.
+enum CustomRef<'t, T> {
+    Borrowed(&'t dyn CustomOp<T>),
+    Shared(Arc<dyn CustomOp<T>>),
+}
+
+impl<T> CustomRef<'_, T> {
+    fn op(&self) -> &dyn CustomOp<T> {
+        match self {
+            Self::Borrowed(op) => *op,
+            Self::Shared(op) => &**op,
+        }
+    }
+}
+
 /// The custom operations of a tape. The first few need no allocation; a model rarely has more.
 struct Customs<'t, T> {
-    first: [Option<&'t dyn CustomOp<T>>; 8],
-    more: Vec<&'t dyn CustomOp<T>>,
+    first: [Option<CustomRef<'t, T>>; 8],
+    more: Vec<CustomRef<'t, T>>,
     len: usize,
 }
 
 impl<T> Default for Customs<'_, T> {
     fn default() -> Self {
-        Self { first: [None; 8], more: Vec::new(), len: 0 }
+        Self { first: [const { None }; 8], more: Vec::new(), len: 0 }
     }
 }
 
 impl<'t, T: Scalar> Customs<'t, T> {
-    fn push(&mut self, op: &'t dyn CustomOp<T>) -> usize {
+    fn push(&mut self, op: CustomRef<'t, T>) {
         match self.first.get_mut(self.len) {
             Some(slot) => *slot = Some(op),
             None => self.more.push(op),
         }
         self.len += 1;
-        self.len - 1
     }
 
-    fn get(&self, index: usize) -> &'t dyn CustomOp<T> {
+    fn get(&self, index: usize) -> &dyn CustomOp<T> {
         match self.first.get(index) {
-            Some(slot) => slot.expect("recorded before the sweep"),
-            None => self.more[index - self.first.len()],
+            Some(slot) => slot.as_ref().expect("recorded before the sweep").op(),
+            None => self.more[index - self.first.len()].op(),
         }
     }
 }

@@ -9,7 +9,6 @@ mod corpora;
 mod damage;
 mod explorer;
 mod extremes;
-mod gemm;
 mod goldens;
 mod identities;
 mod idx;

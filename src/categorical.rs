@@ -70,12 +70,14 @@ pub fn sample<T: Scalar>(logits: &[T], gumbel: &[T], categories: usize, one_hot:
     }
 }
 
-/// [`sample`] of one variable, or of sixteen side by side.
-pub(crate) fn sample_row<T: Real>(logits: &[T], gumbel: &[T], one_hot: &mut [T]) {
-    for ((score, &theta), &g) in one_hot.iter_mut().zip(logits).zip(gumbel) {
-        *score = theta + g;
+vectorized! {
+    /// [`sample`] of one variable.
+    pub(crate) fn sample_row<T: Real>(logits: &[T], gumbel: &[T], one_hot: &mut [T]) {
+        for ((score, &theta), &g) in one_hot.iter_mut().zip(logits).zip(gumbel) {
+            *score = theta + g;
+        }
+        T::one_hot_of_largest(one_hot);
     }
-    T::one_hot_of_largest(one_hot);
 }
 
 #[cfg(test)]

@@ -4,8 +4,8 @@ use super::latent::Conditional;
 use super::{Formula, Latent, Noise, Work};
 use crate::par::{self, Blocks, Wide};
 use crate::scalar::{Real, Scalar};
-use crate::simd::aligned::Aligned;
 use crate::simd::lanes::{self, LANES, Lanes};
+use crate::simd::{self, aligned::Aligned};
 use std::fmt::Debug;
 
 /// Variables in a block of parallel work: some ten microseconds for Gumbel-Rao's hundred draws, less than one for the others.
@@ -180,12 +180,13 @@ pub(super) fn sample_batch<T: Scalar>(
     }
     let (c, gumbel) = (categories, noise.gumbel());
     par::for_each_block(one_hot, BLOCK * c, |from, sample: &mut [T]| {
+        let finite = simd::all_finite(&logits[from..from + sample.len()]);
         let rows = logits[from..].chunks(c).zip(gumbel[from..].chunks(c));
         for ((logits, gumbel), sample) in rows.zip(sample.chunks_mut(c)) {
             draw(logits, gumbel, sample);
-            let undefined = undefined(logits);
-            if !undefined.is_finite() {
-                sample.fill(undefined);
+            if !finite {
+                let undefined = undefined(logits);
+                sample.iter_mut().for_each(|d| *d += undefined);
             }
         }
     });
@@ -251,8 +252,10 @@ fn add_vjp_of_block<F: Formula, T: Scalar>(
         };
         let latent = Latent { logits, one_hot, gumbel, conditional };
         formula.vjp(&latent, cotangent, sum, rest);
-        let undefined = undefined(latent.logits);
-        sum.iter_mut().for_each(|sum| *sum += undefined);
+        if !simd::all_finite(&at.logits[rows]) {
+            let undefined = undefined(latent.logits);
+            sum.iter_mut().for_each(|sum| *sum += undefined);
+        }
         lanes::add_to_rows(sum, dlogits, cotangent);
     }
 }

@@ -1,4 +1,4 @@
-//! Sixteen numbers that are computed with as one.
+//! A portable SIMD vector of sixteen numbers.
 
 use crate::scalar::sealed::Sealed;
 use crate::scalar::{Real, Scalar};
@@ -12,12 +12,6 @@ pub(crate) const LANES: usize = 16;
 /// Sixteen numbers side by side, each in a lane of its own. A formula for one latent variable, written for a [`Real`], works on sixteen
 /// variables at once when it is given these: a variable of ten categories alone would leave most of a vector, and most of the time,
 /// unused.
-///
-/// ```
-/// use hardgrad::{Lanes, Real};
-/// let x = Lanes::<f64>::of(3.0) * Lanes::of(2.0);
-/// assert_eq!(x, Lanes::of(6.0));
-/// ```
 ///
 /// In memory they begin where a cache line does: a vector across two lines would be read and written twice.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -194,19 +194,26 @@ fn largest<T: Scalar>(x: &[T]) -> T {
 }
 
 vectorized! {
-    /// x ← onehot(argmax x), the first of several largest ones. Not by going through `x` once: each comparison would wait for the last.
-    pub(crate) fn one_hot_of_largest<T: Scalar>(x: &mut [T]) {
-        let (top, mut hot) = (largest(x), 0);
-        for x in x.iter_mut() {
-            hot += u32::from(*x == top);
-            *x = if *x == top { T::ONE } else { T::ZERO };
-        }
-        // Several largest ones, or nothing but NaN.
-        if hot != 1 && !x.is_empty() {
-            let first = x.iter().position(|&x| x == T::ONE).unwrap_or(0);
-            x.fill(T::ZERO);
-            x[first] = T::ONE;
-        }
+    /// Whether no number is infinite or NaN.
+    pub(crate) fn all_finite<T: Scalar>(x: &[T]) -> bool {
+        let largest = x.iter().fold(T::Bits::default(), |largest, x| largest.max(x.magnitude()));
+        largest < T::NEG_INFINITY.magnitude()
+    }
+}
+
+/// x ← onehot(argmax x), the first of several largest ones. Not in one pass over `x`, where each comparison would wait for the one before.
+#[inline(always)]
+pub(crate) fn one_hot_of_largest<T: Scalar>(x: &mut [T]) {
+    let (top, mut hot) = (largest(x), 0);
+    for x in x.iter_mut() {
+        hot += u32::from(*x == top);
+        *x = if *x == top { T::ONE } else { T::ZERO };
+    }
+    // Several largest ones, or nothing but NaN.
+    if hot != 1 && !x.is_empty() {
+        let first = x.iter().position(|&x| x == T::ONE).unwrap_or(0);
+        x.fill(T::ZERO);
+        x[first] = T::ONE;
     }
 }
 

@@ -4,6 +4,7 @@
 //! Kernels know no tape. A row-major `[N, L·C]` matrix is also a list of `N·L` groups of `C` numbers, which is how the
 //! softmax kernels see the logits of `L` latent variables.
 
+pub mod activation;
 pub mod bernoulli;
 pub mod elementwise;
 pub mod log_sum_exp;

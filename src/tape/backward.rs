@@ -8,6 +8,7 @@ use super::op::Op;
 use super::workspace::Nonzero;
 use super::{Node, Tape, Values, Var};
 use crate::gemm::gemm;
+use crate::kernels::activation::{self, Activation};
 use crate::kernels::{bernoulli, elementwise, reduce, softmax};
 use crate::mat::{MatMut, MatRef};
 use crate::par;
@@ -128,12 +129,12 @@ impl<T: Scalar> Step<'_, T> {
             }
             Op::MatMul(a, b) => self.matmul(a, b, None, g, grads),
             Op::MatMulTransposed(a, b) => self.matmul_transposed(a, b, g, grads),
-            Op::Linear { x, weight, bias, relu, sparse } => {
+            Op::Linear { x, weight, bias, activation, sparse } => {
                 let mut g = g;
-                if relu {
-                    let masked = &mut scratch[..g.len()];
-                    elementwise::masked_by_relu(y, g, masked);
-                    g = masked;
+                if activation != Activation::Identity {
+                    let before = &mut scratch[..g.len()];
+                    activation::cotangent(activation, y, g, before);
+                    g = before;
                 }
                 grads.add(bias, |db| reduce::add_bias_vjp(g, db));
                 let nonzero = sparse.map(|index| &self.values.sparse[index]);
@@ -156,7 +157,9 @@ impl<T: Scalar> Step<'_, T> {
                 grads.add(b, |db| elementwise::mul_vjp(value(a), g, db));
             }
             Op::Affine(x, alpha) => grads.add(x, |dx| elementwise::axpy(alpha, g, dx)),
-            Op::Relu(x) => grads.add(x, |dx| elementwise::relu_vjp(y, g, dx)),
+            Op::Activate(x, activation) => {
+                grads.add(x, |dx| activation::activate_vjp(activation, y, g, dx));
+            }
             Op::Sigmoid(x) => grads.add(x, |dx| elementwise::sigmoid_vjp(y, g, dx)),
             Op::Exp(x) => grads.add(x, |dx| elementwise::exp_vjp(y, g, dx)),
             Op::Ln(x) => grads.add(x, |dx| elementwise::ln_vjp(value(x), g, dx)),

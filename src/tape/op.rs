@@ -1,6 +1,7 @@
 //! The closed set of operations, plus one open arm for custom ones.
 
 use super::Var;
+use crate::kernels::activation::Activation;
 use crate::params::ParamId;
 
 /// Declares [`OpKind`] and the list of all its values from one list of names.
@@ -29,7 +30,7 @@ op_kinds!(
     Sub,
     Mul,
     Affine,
-    Relu,
+    Activate,
     Sigmoid,
     Exp,
     Ln,
@@ -57,8 +58,8 @@ pub(crate) enum Op<T> {
     MatMul(Var, Var),
     /// a · bᵀ
     MatMulTransposed(Var, Var),
-    /// x · weight + bias, then max(·, 0) where `relu`; `sparse` where the workspace lists the nonzero numbers of x
-    Linear { x: Var, weight: Var, bias: Var, relu: bool, sparse: Option<usize> },
+    /// activation(x · weight + bias); `sparse` where the workspace lists the nonzero numbers of x
+    Linear { x: Var, weight: Var, bias: Var, activation: Activation, sparse: Option<usize> },
     /// x + bias in every row
     AddBias(Var, Var),
     /// a + b
@@ -69,8 +70,8 @@ pub(crate) enum Op<T> {
     Mul(Var, Var),
     /// alpha · x + a number
     Affine(Var, T),
-    /// max(x, 0)
-    Relu(Var),
+    /// activation(x)
+    Activate(Var, Activation),
     /// 1 / (1 + e⁻ˣ)
     Sigmoid(Var),
     /// eˣ
@@ -112,7 +113,7 @@ impl<T> Op<T> {
             Op::Sub(..) => OpKind::Sub,
             Op::Mul(..) => OpKind::Mul,
             Op::Affine(..) => OpKind::Affine,
-            Op::Relu(_) => OpKind::Relu,
+            Op::Activate(..) => OpKind::Activate,
             Op::Sigmoid(_) => OpKind::Sigmoid,
             Op::Exp(_) => OpKind::Exp,
             Op::Ln(_) => OpKind::Ln,

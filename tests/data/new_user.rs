@@ -1,7 +1,7 @@
 //! ReinMax in a two-layer model of one's own, on one's own matrix of floats: train, save, load.
 use hardgrad::data::Batches;
 use hardgrad::estimators::{Noise, ReinMax, SampleNode};
-use hardgrad::nn::Linear;
+use hardgrad::nn::{Activation, Linear};
 use hardgrad::optim::{Adam, AdamConfig, Optimizer};
 use hardgrad::{Mat, ParamGrads, ParamStore, Tape, Var, Workspace, rng};
 
@@ -21,9 +21,9 @@ impl Model {
 
     /// Mean squared error of x rebuilt from two categorical choices.
     fn loss<'t>(&self, tape: &mut Tape<'t, f32>, x: Var, choice: &'t SampleNode<'_, f32>) -> Var {
-        let logits = self.encoder.forward(tape, x, false);
+        let logits = self.encoder.forward(tape, x, Activation::Identity);
         let code = tape.custom(choice, &[logits]);
-        let rebuilt = self.decoder.forward(tape, code, false);
+        let rebuilt = self.decoder.forward(tape, code, Activation::Identity);
         let error = tape.sub(rebuilt, x);
         let square = tape.mul(error, error);
         tape.mean(square)

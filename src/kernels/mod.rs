@@ -6,8 +6,10 @@
 
 pub mod activation;
 pub mod bernoulli;
+pub mod categorical;
 pub mod elementwise;
 pub mod log_sum_exp;
 pub mod reduce;
 pub mod softmax;
 pub mod sparse;
+pub mod unimix;

@@ -9,7 +9,7 @@ use super::workspace::Nonzero;
 use super::{Node, Tape, Values, Var};
 use crate::gemm::gemm;
 use crate::kernels::activation::{self, Activation};
-use crate::kernels::{bernoulli, elementwise, reduce, softmax};
+use crate::kernels::{bernoulli, categorical, elementwise, reduce, softmax, unimix};
 use crate::mat::{MatMut, MatRef};
 use crate::par;
 use crate::params::ParamGrads;
@@ -176,6 +176,25 @@ impl<T: Scalar> Step<'_, T> {
                 let logits = self.values.get(x);
                 grads.add(x, |dx| {
                     softmax::categorical_kl_vjp(logits.data, logits.cols, group, g, dx, scratch);
+                });
+            }
+            Op::CategoricalKlTo { q, p, group } => {
+                let (qv, pv, cols) = (value(q), value(p), self.values.get(q).cols);
+                grads.add(q, |dq| categorical::kl_vjp_q(qv, pv, cols, group, g, dq, scratch));
+                grads.add(p, |dp| categorical::kl_vjp_p(qv, pv, cols, group, g, dp, scratch));
+            }
+            Op::CategoricalEntropy(x, group) => {
+                let cols = self.values.get(x).cols;
+                grads.add(x, |dx| categorical::entropy_vjp(value(x), cols, group, g, dx, scratch));
+            }
+            Op::CategoricalLogProb { logits, sample, group } => {
+                let (x, d, cols) = (value(logits), value(sample), self.values.get(logits).cols);
+                grads.add(logits, |dx| categorical::log_prob_vjp_logits(x, d, cols, group, g, dx, scratch));
+                grads.add(sample, |dd| categorical::log_prob_vjp_sample(x, d, cols, group, g, dd, scratch));
+            }
+            Op::Unimix { x, epsilon, group } => {
+                grads.add(x, |dx| {
+                    unimix::unimix_vjp(epsilon, value(x), self.cols, group, g, dx, scratch);
                 });
             }
             Op::Reshape(x) => grads.add(x, |dx| elementwise::axpy(T::ONE, g, dx)),

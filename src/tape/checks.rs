@@ -139,6 +139,27 @@ fn check(kind: OpKind, [n, k, m, group]: [usize; 4]) {
             run(&[away_from_zero(13, n, k), targets], &|tape, v| tape.bce_with_logits(v[0], v[1]));
         }
         OpKind::CategoricalKl => run(&[x], &|tape, v| tape.categorical_kl(v[0], group)),
+        OpKind::CategoricalKlTo => {
+            run(&[x.clone(), y.clone()], &|tape, v| tape.categorical_kl_to(v[0], v[1], group));
+            run(std::slice::from_ref(&x), &|tape, v| {
+                let p = tape.constant(y.view());
+                tape.categorical_kl_to(v[0], p, group)
+            });
+            run(std::slice::from_ref(&y), &|tape, v| {
+                let q = tape.constant(x.view());
+                tape.categorical_kl_to(q, v[0], group)
+            });
+        }
+        OpKind::CategoricalEntropy => run(&[x], &|tape, v| tape.categorical_entropy(v[0], group)),
+        OpKind::CategoricalLogProb => {
+            let weights = random(14, n, k, 0.0, 1.0);
+            run(&[x, weights], &|tape, v| tape.categorical_log_prob(v[0], v[1], group));
+        }
+        OpKind::Unimix => {
+            for epsilon in [0.0, 1e-3, 0.3, 1.0] {
+                run(std::slice::from_ref(&x), &|tape, v| tape.unimix(v[0], epsilon, group));
+            }
+        }
         OpKind::Reshape => run(&[x], &|tape, v| tape.reshape(v[0], k, n)),
         OpKind::RepeatRows => run(&[x], &|tape, v| tape.repeat_rows(v[0], 3)),
         OpKind::Custom => run(&[x], &|tape, v| tape.custom(&Cube, &[v[0]])),

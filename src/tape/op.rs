@@ -40,6 +40,10 @@ op_kinds!(
     RowSum,
     BceWithLogits,
     CategoricalKl,
+    CategoricalKlTo,
+    CategoricalEntropy,
+    CategoricalLogProb,
+    Unimix,
     Reshape,
     RepeatRows,
     Custom,
@@ -90,6 +94,14 @@ pub(crate) enum Op<T> {
     BceWithLogits { logits: Var, targets: Var },
     /// KL divergence to the uniform prior of each row
     CategoricalKl(Var, usize),
+    /// KL divergence from q to p of each row, by groups
+    CategoricalKlTo { q: Var, p: Var, group: usize },
+    /// entropy of each row, by groups
+    CategoricalEntropy(Var, usize),
+    /// log-probability of each row's sample, by groups
+    CategoricalLogProb { logits: Var, sample: Var, group: usize },
+    /// ln((1 − epsilon) softmax + epsilon / C) by groups
+    Unimix { x: Var, epsilon: f64, group: usize },
     /// the same numbers in another shape
     Reshape(Var),
     /// each row so many times
@@ -123,6 +135,10 @@ impl<T> Op<T> {
             Op::RowSum(_) => OpKind::RowSum,
             Op::BceWithLogits { .. } => OpKind::BceWithLogits,
             Op::CategoricalKl(..) => OpKind::CategoricalKl,
+            Op::CategoricalKlTo { .. } => OpKind::CategoricalKlTo,
+            Op::CategoricalEntropy(..) => OpKind::CategoricalEntropy,
+            Op::CategoricalLogProb { .. } => OpKind::CategoricalLogProb,
+            Op::Unimix { .. } => OpKind::Unimix,
             Op::Reshape(_) => OpKind::Reshape,
             Op::RepeatRows(..) => OpKind::RepeatRows,
             Op::Custom { .. } => OpKind::Custom,

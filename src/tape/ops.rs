@@ -404,31 +404,6 @@ impl<T: Scalar> Tape<'_, T> {
         })
     }
 
-    /// KL divergence from the categorical distributions softmax(logits) to the uniform one, of each row, in nats:
-    /// Σ_l Σ_c π ln π + L ln C. Shapes: logits `[N, L·group]` → `[N, 1]`.
-    ///
-    /// ```
-    /// # use hardgrad::{Mat, ParamStore, Workspace};
-    /// # let (params, mut workspace) = (ParamStore::<f64>::new(), Workspace::new());
-    /// # let mut tape = workspace.tape(&params);
-    /// let logits = tape.constant(Mat::from_rows(&[[0.0, 0.0, 0.0, 3.0_f64.ln()]]).view());
-    /// let y = tape.categorical_kl(logits, 2); // 0 + ¼ ln ¼ + ¾ ln ¾ + ln 2
-    /// assert!((tape.scalar(y) - (0.75 * 3.0_f64.ln() - 2.0_f64.ln())).abs() < 1e-15);
-    /// ```
-    ///
-    /// # Panics
-    /// If the rows do not divide into groups of `group`.
-    #[track_caller]
-    pub fn categorical_kl(&mut self, logits: Var, group: usize) -> Var {
-        self.check_group("categorical_kl", logits, group);
-        let (n, m) = self.shape(logits);
-        self.workspace.need_scratch(softmax::categorical_kl_scratch(n, m, group));
-        let op = Op::CategoricalKl(logits, group);
-        self.push(op, (n, 1), self.any(&[logits]), |v, out, scratch| {
-            softmax::categorical_kl(v.get(logits).data, m, group, out, scratch);
-        })
-    }
-
     /// The same numbers, row after row, in another shape.
     ///
     /// ```
@@ -488,18 +463,18 @@ impl<T: Scalar> Tape<'_, T> {
     }
 
     #[track_caller]
-    fn any(&self, inputs: &[Var]) -> bool {
+    pub(super) fn any(&self, inputs: &[Var]) -> bool {
         inputs.iter().any(|&v| self.node(v).needs_grad)
     }
 
     #[track_caller]
-    fn check_same(&self, name: &str, a: Var, b: Var) {
+    pub(super) fn check_same(&self, name: &str, a: Var, b: Var) {
         let ((n, m), (n2, m2)) = (self.shape(a), self.shape(b));
         assert!((n, m) == (n2, m2), "{name}: [{n}, {m}] and [{n2}, {m2}]: the shapes differ");
     }
 
     #[track_caller]
-    fn check_group(&self, name: &str, x: Var, group: usize) {
+    pub(super) fn check_group(&self, name: &str, x: Var, group: usize) {
         let (n, m) = self.shape(x);
         assert!(group > 0 && m % group == 0, "{name}: [{n}, {m}] does not divide into groups of {group}");
     }

@@ -1,18 +1,21 @@
-//! Categorical variables by the Gumbel-max trick: noise first, then the sample is a function of it. And functions of their
-//! distributions on slices: entropy, divergence, log-probability of a sample, the mixture with the uniform distribution.
+//! Categorical variables by the Gumbel-max trick: noise first, then the sample is a function of it.
+//! And functions of their distributions on slices: entropy, divergence, log-probability of a
+//! sample, the mixture with the uniform distribution.
 //!
-//! Matrices are row-major `[N, L·C]`: L variables of C = `group` categories in each of N rows of `cols` = L·C numbers. Entropy,
-//! divergence and log-probability are one number per row, in nats, summed over the row's variables; their vjps take one
-//! cotangent per row, and add. [`Tape`](crate::Tape) has the same functions as operations.
+//! Matrices are row-major `[N, L·C]`: L variables of C = `group` categories in each of N rows of
+//! `cols` = L·C numbers. Entropy, divergence and log-probability are one number per row, in nats,
+//! summed over the row's variables; their vjps take one cotangent per row, and add.
+//! [`Tape`](crate::Tape) has the same functions as operations.
 //!
 //! # Masks
 //!
-//! A logit of −∞ is a category that cannot be chosen. Its probability is 0, its part of every gradient exactly 0, and the other
-//! categories have the values and gradients that they would have without it: 0 · ln 0 = 0. Where a value is infinite (see
-//! [`kl`] and [`log_prob`]) its gradient does not exist and is NaN.
+//! A logit of −∞ is a category that cannot be chosen. Its probability is 0, its part of every
+//! gradient exactly 0, and the other categories have the values and gradients that they would have
+//! without it: 0 · ln 0 = 0. Where a value is infinite (see [`kl`] and [`log_prob`]) its gradient
+//! does not exist and is NaN.
 //!
-//! A variable whose logits are all −∞, or one of whose logits is NaN or +∞, gives NaN, as do all numbers of its gradient; the
-//! gradients of other variables are not touched.
+//! A variable whose logits are all −∞, or one of whose logits is NaN or +∞, gives NaN, as do all
+//! numbers of its gradient; the gradients of other variables are not touched.
 
 pub use crate::kernels::categorical::{
     entropy, entropy_vjp, kl, kl_vjp_p, kl_vjp_q, log_prob, log_prob_vjp_logits, log_prob_vjp_sample,
@@ -99,13 +102,15 @@ pub(crate) fn sample_row<T: Real>(logits: &[T], gumbel: &[T], one_hot: &mut [T])
     T::one_hot_of_largest(one_hot);
 }
 
-/// Mask for variables of different sizes in one row, `[1, L·C]` with C the largest size: of the C numbers of variable l the first
-/// `sizes[l]` are 0 and the others −∞. Added to logits `[N, L·C]`, by [`Tape::add_bias`](crate::Tape::add_bias), it takes the
-/// categories that a variable does not have out of every sample, divergence and gradient, exactly.
+/// Mask for variables of different sizes in one row, `[1, L·C]` with C the largest size: of the C
+/// numbers of variable l the first `sizes[l]` are 0 and the others −∞. Added to logits `[N, L·C]`,
+/// by [`Tape::add_bias`](crate::Tape::add_bias), it takes the categories that a variable does not
+/// have out of every sample, divergence and gradient, exactly.
 ///
-/// There are masks for this and no offsets, as every function and estimator then serves both alike: they take sixteen variables at once,
-/// which must have one length for that, and a masked category costs time but changes no result. Let the network give
-/// L·C logits; those under the mask get no gradient.
+/// There are masks for this and no offsets, as every function and estimator then serves both alike:
+/// they take sixteen variables at once, which must have one length for that, and a masked category
+/// costs time but changes no result. Let the network give L·C logits; those under the mask get no
+/// gradient.
 ///
 /// ```
 /// use hardgrad::{Mat, ParamStore, Workspace, categorical::ragged_mask};

@@ -107,6 +107,7 @@ mod simd;
 pub mod stats;
 pub mod tape;
 pub mod train;
+pub mod usage;
 pub mod vae;
 #[cfg(feature = "safetensors")]
 pub mod weights;

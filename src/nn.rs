@@ -61,7 +61,8 @@ impl Linear {
     /// ```
     ///
     /// # Panics
-    /// If x has another number of columns than the layer has inputs, or the activation's slope is outside its range.
+    /// If x has another number of columns than the layer has inputs, or the activation's slope is
+    /// outside its range.
     #[track_caller]
     pub fn forward<T: Scalar>(&self, tape: &mut Tape<'_, T>, x: Var, activation: Activation) -> Var {
         let (weight, bias) = (tape.param(self.weight), tape.param(self.bias));
@@ -112,11 +113,11 @@ impl Mlp {
     /// let mut params = ParamStore::<f64>::new();
     /// let mlp = Mlp::new(&mut params, "net", &[1, 1, 1], &mut rng::from_key(0))
     ///     .with_activation(Activation::leaky_relu(0.25)?);
-    /// params.flat_mut().copy_from_slice(&[1.0, -2.0, 3.0, 0.5]); // weight and bias of either layer
+    /// params.flat_mut().copy_from_slice(&[1.0, -2.0, 3.0, 0.5]); // weight, bias, twice
     /// let mut workspace = Workspace::new();
     /// let mut tape = workspace.tape(&params);
     /// let x = tape.constant(Mat::from_rows(&[[1.0], [-6.0]]).view());
-    /// let y = mlp.forward(&mut tape, x); // hidden: -1 and -8, times a quarter
+    /// let y = mlp.forward(&mut tape, x); // hidden: −1 and −8, times ¼
     /// assert_eq!(tape.value(y).data, [3.0 * -0.25 + 0.5, 3.0 * -2.0 + 0.5]);
     /// # Ok::<(), hardgrad::Error>(())
     /// ```

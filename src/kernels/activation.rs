@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 
 /// The function that a layer applies to each of its outputs.
 ///
-/// Every one of them maps NaN to NaN, so that a number that went wrong in one layer is seen after the last.
+/// Every one of them maps NaN to NaN, so that a number that went wrong in one layer is seen after
+/// the last.
 ///
 /// ```
 /// use hardgrad::{Mat, ParamStore, Workspace, nn::Activation};
@@ -28,8 +29,9 @@ pub enum Activation {
     Identity,
     /// y = max(x, 0). Its derivative at 0 is taken as 0, as PyTorch takes it.
     Relu,
-    /// y = x where x > 0, else slope · x, with a slope in [0, 1] (Maas et al. 2013, "Rectifier nonlinearities improve
-    /// neural network acoustic models"). Its derivative at 0 is taken as the slope, as PyTorch takes it.
+    /// y = x where x > 0, else slope · x, with a slope in [0, 1] (Maas et al. 2013, "Rectifier
+    /// nonlinearities improve neural network acoustic models"). Its derivative at 0 is taken as the
+    /// slope, as PyTorch takes it.
     LeakyRelu(f64),
 }
 
@@ -56,8 +58,8 @@ impl Activation {
     /// Itself, if its slope is in its range.
     ///
     /// # Errors
-    /// If the slope is not a number in [0, 1]. A slope below 0 would give two inputs one output, whose sign no longer tells
-    /// which derivative to take; one above 1 would not be a leak.
+    /// If the slope is not a number in [0, 1]. A slope below 0 would give two inputs one output,
+    /// whose sign no longer tells which derivative to take; one above 1 would not be a leak.
     pub fn validated(self) -> Result<Self> {
         match self {
             Self::LeakyRelu(slope) if !(0.0..=1.0).contains(&slope) => {
@@ -188,8 +190,15 @@ fn add_bias_row<T: Scalar>(bias: &[T], y: &mut [T], f: impl Fn(T) -> T) {
     }
 }
 
-/// dx = g ⊙ activation′(x), with the derivative read off the output y: what is left of g before the activation, for the vjp
-/// of [`add_bias`] and of the product before it.
+/// dx = g ⊙ activation′(x), with the derivative read off the output y: what is left of g before the
+/// activation, for the vjp of [`add_bias`] and of the product before it.
+///
+/// ```
+/// use hardgrad::{kernels::activation::cotangent, nn::Activation};
+/// let mut dx = [9.0; 2];
+/// cotangent(Activation::LeakyRelu(0.25), &[0.0, 2.0], &[1.0, 3.0], &mut dx);
+/// assert_eq!(dx, [0.25, 3.0]);
+/// ```
 pub fn cotangent<T: Scalar>(activation: Activation, y: &[T], g: &[T], dx: &mut [T]) {
     par::for_each_block((y, (g, dx)), BLOCK, |_, (y, (g, dx))| cotangent_block(activation, y, g, dx));
 }
@@ -221,8 +230,8 @@ fn put_cotangent<T: Scalar>(y: &[T], g: &[T], dx: &mut [T], f: impl Fn(T, T) -> 
 mod tests {
     use super::*;
 
-    /// NaN stays NaN, and zeros, infinities and the smallest numbers go to the side of 0 that they are on, alone and behind a
-    /// bias, in rows that fill vectors and in rows that do not.
+    /// NaN stays NaN, and zeros, infinities and the smallest numbers go to the side of 0 that they
+    /// are on, alone and behind a bias, in rows that fill vectors and in rows that do not.
     fn check<T: Scalar>() {
         let nan = T::of(f64::NAN);
         let infinity = -T::NEG_INFINITY;

@@ -1,7 +1,9 @@
-//! Categorical distributions given by logits: entropy, divergence between two, log-probability of a sample.
+//! Categorical distributions given by logits: entropy, divergence between two, log-probability of a
+//! sample.
 //!
-//! Matrices are row-major `[N, L·C]`: L variables of C = `group` categories in each of N rows of `cols` = L·C numbers. A
-//! result is one number per row, in nats, summed over the row's variables; a vjp takes one cotangent per row.
+//! Matrices are row-major `[N, L·C]`: L variables of C = `group` categories in each of N rows of
+//! `cols` = L·C numbers. A result is one number per row, in nats, summed over the row's variables;
+//! a vjp takes one cotangent per row.
 //!
 //! Masks, infinite values and NaN: see [`crate::categorical`].
 
@@ -15,6 +17,12 @@ use crate::simd::vectorized;
 pub(super) const ROWS: usize = 25;
 
 /// Length of the `scratch` that each function of this module needs, for N = `rows`.
+///
+/// ```
+/// use hardgrad::categorical::scratch_len;
+/// assert_eq!(scratch_len(0, 4, 2), 0);
+/// assert!(scratch_len(1, 4, 2) >= 3 * 16 * 2 + 2); // three times sixteen variables
+/// ```
 ///
 /// # Panics
 /// If `cols` is no multiple of `group`, or `group` is 0.
@@ -44,7 +52,8 @@ pub(super) fn check_len(name: &str, len: usize, expected: usize) {
 /// ```
 /// use hardgrad::categorical::{entropy, scratch_len};
 /// let (mut out, mut scratch) = ([0.0], vec![0.0; scratch_len(1, 6, 3)]);
-/// let x = [0.0, f64::NEG_INFINITY, 3.0_f64.ln(), 5.0, 5.0, 5.0]; // (¼, 0, ¾) and three alike
+/// // (¼, 0, ¾) and three alike
+/// let x = [0.0, f64::NEG_INFINITY, 3.0_f64.ln(), 5.0, 5.0, 5.0];
 /// entropy(&x, 6, 3, &mut out, &mut scratch);
 /// let expected = -0.25 * 0.25_f64.ln() - 0.75 * 0.75_f64.ln() + 3.0_f64.ln();
 /// assert!((out[0] - expected).abs() < 1e-15);
@@ -79,9 +88,11 @@ pub fn entropy_vjp<T: Scalar>(x: &[T], cols: usize, group: usize, g: &[T], dx: &
     softmax::negative_entropy_vjp(-T::ONE, x, cols, group, g, dx, scratch);
 }
 
-/// KL(softmax(q) ‖ softmax(p)), Σ_l Σ_c π_q (ln π_q − ln π_p). Shapes: q and p `[N, L·C]` → out `[N]`.
+/// KL(softmax(q) ‖ softmax(p)), Σ_l Σ_c π_q (ln π_q − ln π_p). Shapes: q and p
+/// `[N, L·C]` → out `[N]`.
 ///
-/// A category that q cannot choose adds 0, whatever p is there. One that q can choose and p cannot makes the divergence +∞.
+/// A category that q cannot choose adds 0, whatever p is there. One that q can choose and p cannot
+/// makes the divergence +∞.
 ///
 /// ```
 /// use hardgrad::categorical::{kl, scratch_len};
@@ -102,12 +113,14 @@ pub fn kl<T: Scalar>(q: &[T], p: &[T], cols: usize, group: usize, out: &mut [T],
     reduce(Value::Kl, Pair::new(q, p, cols, group), out, scratch);
 }
 
-/// dq += g · π_q ⊙ (r − ⟨π_q, r⟩) with r = ln π_q − ln π_p. Shapes: q, p and dq `[N, L·C]`, g `[N]`.
+/// dq += g · π_q ⊙ (r − ⟨π_q, r⟩) with r = ln π_q − ln π_p. Shapes: q, p and dq
+/// `[N, L·C]`, g `[N]`.
 ///
 /// ```
 /// use hardgrad::categorical::{kl_vjp_q, scratch_len};
 /// let (mut dq, mut scratch) = ([0.0; 2], vec![0.0; scratch_len(1, 2, 2)]);
-/// kl_vjp_q(&[0.0, 3.0_f64.ln()], &[0.0, 0.0], 2, 2, &[2.0], &mut dq, &mut scratch); // (¼, ¾) from (½, ½)
+/// let (q, p) = ([0.0, 3.0_f64.ln()], [0.0, 0.0]); // (¼, ¾) and (½, ½)
+/// kl_vjp_q(&q, &p, 2, 2, &[2.0], &mut dq, &mut scratch);
 /// assert!((dq[1] - 2.0 * 0.25 * 0.75 * 3.0_f64.ln()).abs() < 1e-15);
 /// ```
 ///
@@ -131,7 +144,8 @@ pub fn kl_vjp_q<T: Scalar>(
 /// ```
 /// use hardgrad::categorical::{kl_vjp_p, scratch_len};
 /// let (mut dp, mut scratch) = ([0.0; 2], vec![0.0; scratch_len(1, 2, 2)]);
-/// kl_vjp_p(&[0.0, 3.0_f64.ln()], &[0.0, 0.0], 2, 2, &[2.0], &mut dp, &mut scratch); // (¼, ¾) from (½, ½)
+/// let (q, p) = ([0.0, 3.0_f64.ln()], [0.0, 0.0]); // (¼, ¾) and (½, ½)
+/// kl_vjp_p(&q, &p, 2, 2, &[2.0], &mut dp, &mut scratch);
 /// assert!((dp[0] - 0.5).abs() < 1e-15 && (dp[1] + 0.5).abs() < 1e-15);
 /// ```
 ///
@@ -150,10 +164,11 @@ pub fn kl_vjp_p<T: Scalar>(
     reduce_vjp(Vjp::KlP, Pair::new(q, p, cols, group), g, dp, scratch);
 }
 
-/// Log-probability of the one-hot sample d under softmax(x), Σ_l Σ_c d ln π. Shapes: x and d `[N, L·C]` → out `[N]`.
+/// Log-probability of the one-hot sample d under softmax(x), Σ_l Σ_c d ln π. Shapes: x and d
+/// `[N, L·C]` → out `[N]`.
 ///
-/// d may also be weights ≥ 0, as of a relaxed sample. A masked category of weight 0 adds 0; one of weight > 0 makes the
-/// result −∞.
+/// d may also be weights ≥ 0, as of a relaxed sample. A masked category of weight 0 adds 0; one of
+/// weight > 0 makes the result −∞.
 ///
 /// ```
 /// use hardgrad::categorical::{log_prob, scratch_len};
@@ -179,7 +194,8 @@ pub fn log_prob<T: Scalar>(x: &[T], d: &[T], cols: usize, group: usize, out: &mu
 /// ```
 /// use hardgrad::categorical::{log_prob_vjp_logits, scratch_len};
 /// let (mut dx, mut scratch) = ([0.0; 2], vec![0.0; scratch_len(1, 2, 2)]);
-/// log_prob_vjp_logits(&[0.0, 3.0_f64.ln()], &[1.0, 0.0], 2, 2, &[2.0], &mut dx, &mut scratch);
+/// let (x, d) = ([0.0, 3.0_f64.ln()], [1.0, 0.0]); // π = (¼, ¾)
+/// log_prob_vjp_logits(&x, &d, 2, 2, &[2.0], &mut dx, &mut scratch);
 /// assert!((dx[0] - 2.0 * 0.75).abs() < 1e-15 && (dx[1] + 2.0 * 0.75).abs() < 1e-15);
 /// ```
 ///
@@ -198,7 +214,8 @@ pub fn log_prob_vjp_logits<T: Scalar>(
     reduce_vjp(Vjp::LogProbLogits, Pair::new(x, d, cols, group), g, dx, scratch);
 }
 
-/// dd += g ln π, and 0 for a masked category, which no sample can move to. Shapes: x, d and dd `[N, L·C]`, g `[N]`.
+/// dd += g ln π, and 0 for a masked category, which no sample can move to. Shapes: x, d and dd
+/// `[N, L·C]`, g `[N]`.
 ///
 /// ```
 /// use hardgrad::categorical::{log_prob_vjp_sample, scratch_len};
@@ -372,8 +389,8 @@ struct Divergence<T> {
     mean: T,
 }
 
-/// With s = q − max q and t = p − max p: q ← r = s − t, p ← eᵗ, e ← eˢ. As ln π_q − ln π_p is r − ln Σ eˢ + ln Σ eᵗ, the
-/// divergence is ⟨π_q, r⟩ − ln Σ eˢ + ln Σ eᵗ.
+/// With s = q − max q and t = p − max p: q ← r = s − t, p ← eᵗ, e ← eˢ. As ln π_q − ln π_p is
+/// r − ln Σ eˢ + ln Σ eᵗ, the divergence is ⟨π_q, r⟩ − ln Σ eˢ + ln Σ eᵗ.
 #[inline(always)]
 fn divergence_row<T: Real>(q: &mut [T], p: &mut [T], e: &mut [T]) -> Divergence<T> {
     let (q_top, p_top, lowest) = (max(q), max(p), raised(T::NEG_INFINITY));

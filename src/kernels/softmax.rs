@@ -1,8 +1,8 @@
 //! Softmax, log-softmax and the KL divergence to the uniform prior, by groups of C numbers.
 //!
-//! A logit of −∞ is a category that cannot be chosen: its probability and its part of every gradient are exactly 0, and those
-//! of the others are what they are without it (with 0 · ln 0 = 0). A group of −∞ alone, or with a NaN or +∞, gives NaN, in that
-//! group only.
+//! A logit of −∞ is a category that cannot be chosen: its probability and its part of every
+//! gradient are exactly 0, and those of the others are what they are without it (with 0 · ln
+//! 0 = 0). A group of −∞ alone, or with a NaN or +∞, gives NaN, in that group only.
 //!
 //! [`vjp_row`] is the one kernel from which ST, STGS, Gumbel-Rao, GST and ReinMax are all built: `J(q) g = q ⊙ (g − ⟨q, g⟩)`, the
 //! softmax's vector-Jacobian product at a point `q` of the simplex.
@@ -185,9 +185,10 @@ fn kl_block_scratch(cols: usize, group: usize) -> usize {
     lanes::memory(2 * group) + ROWS * (cols / group)
 }
 
-/// KL divergence from softmax(x) to the uniform distribution over C categories, summed over the row's groups, in nats:
-/// x `[N, L·C]`, one result per row: Σ_l Σ_c π ln π + L ln C. The prior is uniform over all C categories also where x is −∞ and
-/// π is 0 for some: of C categories all but one of which are masked, the divergence is ln C.
+/// KL divergence from softmax(x) to the uniform distribution over C categories, summed over the
+/// row's groups, in nats: x `[N, L·C]`, one result per row: Σ_l Σ_c π ln π + L ln C. The prior is
+/// uniform over all C categories also where x is −∞ and π is 0 for some: of C categories all but
+/// one of which are masked, the divergence is ln C.
 ///
 /// ```
 /// use hardgrad::kernels::softmax::{categorical_kl, categorical_kl_scratch};
@@ -308,8 +309,9 @@ vectorized! {
 
 /// The larger of `x` and −10³⁰; NaN of NaN.
 ///
-/// For s = ln π + constant: where π is 0 the product π · s is 0 if s is finite, and NaN if it is −∞. e to the power −10³⁰ is 0 in
-/// either precision, and differences of such numbers and of logits stay finite.
+/// For s = ln π + constant: where π is 0 the product π · s is 0 if s is finite, and NaN if it is
+/// −∞. e to the power −10³⁰ is 0 in either precision, and differences of such numbers and of logits
+/// stay finite.
 #[inline(always)]
 pub(super) fn raised<T: Real>(x: T) -> T {
     let lowest = T::of(-1e30);
@@ -318,7 +320,8 @@ pub(super) fn raised<T: Real>(x: T) -> T {
 
 /// x ← s = x − max x, of one group, and e = eˢ; with Z = Σ e and π = e/Z, gives (Z, ⟨π, s⟩).
 ///
-/// ln π = s − ln Z, so π ln π needs no epsilon: where π underflows to 0, or x is −∞, s is finite and the product is 0.
+/// ln π = s − ln Z, so π ln π needs no epsilon: where π underflows to 0, or x is −∞, s is finite
+/// and the product is 0.
 #[inline(always)]
 fn relative_row<T: Real>(x: &mut [T], e: &mut [T]) -> (T, T) {
     let top = max(x);

@@ -5,17 +5,19 @@ use crate::error::{Error, Result};
 use crate::params::{ParamGrads, ParamStore};
 use crate::scalar::Scalar;
 
-/// Adam with decoupled weight decay, as PyTorch computes it: with m, v and t as in [`Adam`](super::Adam),
+/// Adam with decoupled weight decay, as PyTorch computes it: with m, v and t as in
+/// [`Adam`](super::Adam),
 ///
 /// ```text
 /// p ← p (1 − lr · weight_decay)
 /// p ← p − lr / (1 − β₁ᵗ) · m / (√v / √(1 − β₂ᵗ) + eps)
 /// ```
 ///
-/// The decay is not a part of the gradient, so it is not divided by √v: every parameter, biases too, shrinks by the same factor.
+/// The decay is not a part of the gradient, so it is not divided by √v: every parameter, biases
+/// too, shrinks by the same factor.
 ///
-/// Source: Loshchilov and Hutter, "Decoupled weight decay regularization", ICLR 2019, algorithm 2, with PyTorch's
-/// `lr · weight_decay` for the paper's η_t λ.
+/// Source: Loshchilov and Hutter, "Decoupled weight decay regularization", ICLR 2019, algorithm 2,
+/// with PyTorch's `lr · weight_decay` for the paper's η_t λ.
 ///
 /// ```
 /// use hardgrad::{Mat, ParamGrads, ParamStore, optim::{AdamConfig, AdamW, Optimizer}};
@@ -41,7 +43,8 @@ impl<T: Scalar> AdamW<T> {
     /// An optimiser that has made no update yet. PyTorch's default weight decay is 0.01.
     ///
     /// # Errors
-    /// If a hyper-parameter is outside its range; that of the weight decay is the finite numbers from 0 on.
+    /// If a hyper-parameter is outside its range; that of the weight decay is the finite numbers
+    /// from 0 on.
     pub fn new(config: AdamConfig, weight_decay: f64) -> Result<Self> {
         if !(weight_decay >= 0.0 && weight_decay.is_finite()) {
             return Err(Error::argument("weight-decay", weight_decay, "a finite number >= 0"));

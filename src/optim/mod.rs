@@ -1,5 +1,5 @@
-//! Optimisers over the flat parameter store: [`Adam`], [`AdamW`] and [`RAdam`], with PyTorch's update formulas; schedules of the
-//! learning rate; and clipping of the gradient's norm.
+//! Optimisers over the flat parameter store: [`Adam`], [`AdamW`] and [`RAdam`], with PyTorch's
+//! update formulas; schedules of the learning rate; and clipping of the gradient's norm.
 
 mod adam;
 mod adamw;
@@ -34,7 +34,8 @@ pub trait Optimizer<T: Scalar>: std::fmt::Debug + Send {
     /// The learning rate of the next update.
     fn lr(&self) -> f64;
 
-    /// Sets the learning rate of the updates to come; the moments stay as they are. See [`LrSchedule`].
+    /// Sets the learning rate of the updates to come; the moments stay as they are. See
+    /// [`LrSchedule`].
     ///
     /// # Errors
     /// If it is not a finite number ≥ 0. The rate is then unchanged.
@@ -107,7 +108,8 @@ impl AdamConfig {
     }
 }
 
-/// The state of [`Adam`], [`AdamW`] and [`RAdam`]: exponential means of the gradients and of their squares.
+/// The state of [`Adam`], [`AdamW`] and [`RAdam`]: exponential means of the gradients and of their
+/// squares.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(bound = "T: Scalar")]
 pub struct Moments<T> {
@@ -119,8 +121,9 @@ pub struct Moments<T> {
     pub mean_square: Aligned<T>,
 }
 
-/// What one update does with the moments: p ← keep · p − scale · m / (√v / divisor + eps) with `root = Some((divisor, eps))`,
-/// and p ← keep · p − scale · m without. A `keep` of 1 changes no bit.
+/// What one update does with the moments: p ← keep · p − scale · m / (√v / divisor + eps) with
+/// `root = Some((divisor, eps))`, and p ← keep · p − scale · m without. A `keep` of 1 changes no
+/// bit.
 #[derive(Clone, Copy, Debug)]
 struct Update<T> {
     keep: T,

@@ -3,14 +3,15 @@
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-/// Linear warm-up: the factor of the rate goes from `start_factor` to 1 within `over` epochs (or updates: whatever `done`
-/// counts), then stays.
+/// Linear warm-up: the factor of the rate goes from `start_factor` to 1 within `over` epochs (or
+/// updates: whatever `done` counts), then stays.
 ///
 /// ```text
 /// lr · ( start_factor + (1 − start_factor) · min(done, over) / over )
 /// ```
 ///
-/// Source: the closed form of PyTorch's `torch.optim.lr_scheduler.LinearLR` with `end_factor = 1` and `total_iters = over`.
+/// Source: the closed form of PyTorch's `torch.optim.lr_scheduler.LinearLR` with `end_factor = 1`
+/// and `total_iters = over`.
 ///
 /// ```
 /// use hardgrad::optim::linear_warm_up;
@@ -25,16 +26,17 @@ pub fn linear_warm_up(lr: f64, start_factor: f64, over: usize, done: usize) -> f
     lr * (start_factor + (1.0 - start_factor) * (done as f64 / over as f64))
 }
 
-/// Cosine annealing: half a period of the cosine from `lr` down to `min_lr` within `over` epochs (or updates), then `min_lr`.
+/// Cosine annealing: half a period of the cosine from `lr` down to `min_lr` within `over` epochs
+/// (or updates), then `min_lr`.
 ///
 /// ```text
 /// min_lr + ½ (lr − min_lr) (1 + cos(π · done / over))
 /// ```
 ///
 /// Source: Loshchilov and Hutter, "SGDR", ICLR 2017, eq. 5 without restarts, as in PyTorch's
-/// `torch.optim.lr_scheduler.CosineAnnealingLR` with `T_max = over` and `eta_min = min_lr`. Deviation: after `over` epochs
-/// PyTorch's rate rises again along the cosine; this one stays at `min_lr`, so that a run that is made longer does not
-/// return to a high rate unasked.
+/// `torch.optim.lr_scheduler.CosineAnnealingLR` with `T_max = over` and `eta_min = min_lr`.
+/// Deviation: after `over` epochs PyTorch's rate rises again along the cosine; this one stays at
+/// `min_lr`, so that a run that is made longer does not return to a high rate unasked.
 ///
 /// ```
 /// use hardgrad::optim::cosine_annealing;
@@ -49,15 +51,17 @@ pub fn cosine_annealing(lr: f64, min_lr: f64, over: usize, done: usize) -> f64 {
     min_lr + 0.5 * (lr - min_lr) * (1.0 + (std::f64::consts::PI * (done as f64 / over as f64)).cos())
 }
 
-/// Warm-up, then cosine annealing: [`linear_warm_up`] over the first `warm_up` epochs (or updates), [`cosine_annealing`]
-/// over the others up to `total`.
+/// Warm-up, then cosine annealing: [`linear_warm_up`] over the first `warm_up` epochs (or updates),
+/// [`cosine_annealing`] over the others up to `total`.
 ///
-/// Source: PyTorch's `SequentialLR([LinearLR, CosineAnnealingLR], milestones = [warm_up])`, the latter with
-/// `T_max = total − warm_up`. A pure function of the number of epochs done, so that a run that resumes needs no state.
+/// Source: PyTorch's `SequentialLR([LinearLR, CosineAnnealingLR], milestones = [warm_up])`, the
+/// latter with `T_max = total − warm_up`. A pure function of the number of epochs done, so that a
+/// run that resumes needs no state.
 ///
 /// ```
 /// use hardgrad::optim::{Adam, AdamConfig, LrSchedule, Optimizer};
-/// let schedule = LrSchedule { warm_up: 2, start_factor: 0.5, total: 5, min_lr: 0.0 }.validated()?;
+/// let schedule = LrSchedule { warm_up: 2, start_factor: 0.5, total: 5, min_lr: 0.0 };
+/// let schedule = schedule.validated()?;
 /// let mut adam = Adam::<f32>::new(AdamConfig { lr: 0.8, ..AdamConfig::default() })?;
 /// let peak = adam.lr();
 /// let mut rates = Vec::new();

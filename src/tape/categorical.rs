@@ -9,11 +9,13 @@ use crate::kernels::{categorical, softmax, unimix};
 use crate::scalar::Scalar;
 
 impl<T: Scalar> Tape<'_, T> {
-    /// KL divergence from the categorical distributions softmax(logits) to the uniform one over C = `group` categories, of each
-    /// row, in nats: Σ_l Σ_c π ln π + L ln C. Shapes: logits `[N, L·group]` → `[N, 1]`.
+    /// KL divergence from the categorical distributions softmax(logits) to the uniform one over
+    /// C = `group` categories, of each row, in nats: Σ_l Σ_c π ln π + L ln C. Shapes: logits
+    /// `[N, L·group]` → `[N, 1]`.
     ///
-    /// The prior is uniform over all C categories also where some are masked: with all but one masked the divergence is ln C.
-    /// For one that is uniform over the others take [`categorical_kl_to`](Self::categorical_kl_to) with the same mask.
+    /// The prior is uniform over all C categories also where some are masked: with all but one
+    /// masked the divergence is ln C. For one that is uniform over the others take
+    /// [`categorical_kl_to`](Self::categorical_kl_to) with the same mask.
     ///
     /// ```
     /// # use hardgrad::{Mat, ParamStore, Workspace};
@@ -37,20 +39,21 @@ impl<T: Scalar> Tape<'_, T> {
         })
     }
 
-    /// KL divergence KL(softmax(q) ‖ softmax(p)) of each row, in nats: Σ_l Σ_c π_q (ln π_q − ln π_p).
-    /// Shapes: q and p `[N, L·group]` → `[N, 1]`.
+    /// KL divergence KL(softmax(q) ‖ softmax(p)) of each row, in nats: Σ_l Σ_c π_q (ln π_q − ln
+    /// π_p). Shapes: q and p `[N, L·group]` → `[N, 1]`.
     ///
-    /// p may be a constant or computed: a learned prior, or the other side of a balanced divergence (with
-    /// [`detach`](Self::detach) on one of them). One prior for all rows, `[1, L·group]`, goes through
-    /// [`repeat_rows`](Self::repeat_rows). A category that q cannot choose adds 0; where q can choose one that p cannot, the divergence is
-    /// +∞ and its gradient NaN.
+    /// p may be a constant or computed: a learned prior, or the other side of a balanced divergence
+    /// (with [`detach`](Self::detach) on one of them). One prior for all rows, `[1, L·group]`, goes
+    /// through [`repeat_rows`](Self::repeat_rows). A category that q cannot choose adds 0; where q
+    /// can choose one that p cannot, the divergence is +∞ and its gradient NaN.
     ///
     /// ```
     /// # use hardgrad::{Mat, ParamStore, Workspace};
     /// # let (params, mut workspace) = (ParamStore::<f64>::new(), Workspace::new());
     /// # let mut tape = workspace.tape(&params);
-    /// let q = tape.constant(Mat::from_rows(&[[0.0, 3.0_f64.ln(), f64::NEG_INFINITY]]).view()); // (¼, ¾, 0)
-    /// let p = tape.constant(Mat::from_rows(&[[0.0, 0.0, 2.0_f64.ln()]]).view()); // (¼, ¼, ½)
+    /// let q = Mat::from_rows(&[[0.0, 3.0_f64.ln(), f64::NEG_INFINITY]]); // (¼, ¾, 0)
+    /// let p = Mat::from_rows(&[[0.0, 0.0, 2.0_f64.ln()]]); // (¼, ¼, ½)
+    /// let (q, p) = (tape.constant(q.view()), tape.constant(p.view()));
     /// let y = tape.categorical_kl_to(q, p, 3);
     /// assert!((tape.scalar(y) - 0.75 * 3.0_f64.ln()).abs() < 1e-15);
     /// ```
@@ -66,7 +69,8 @@ impl<T: Scalar> Tape<'_, T> {
         })
     }
 
-    /// Entropy of softmax(logits) of each row, in nats: −Σ_l Σ_c π ln π. Shapes: logits `[N, L·group]` → `[N, 1]`.
+    /// Entropy of softmax(logits) of each row, in nats: −Σ_l Σ_c π ln π. Shapes: logits
+    /// `[N, L·group]` → `[N, 1]`.
     ///
     /// ```
     /// # use hardgrad::{Mat, ParamStore, Workspace};
@@ -87,18 +91,19 @@ impl<T: Scalar> Tape<'_, T> {
         })
     }
 
-    /// Log-probability of a one-hot sample under softmax(logits), of each row: Σ_l Σ_c D ln π. Shapes: logits and sample
-    /// `[N, L·group]` → `[N, 1]`.
+    /// Log-probability of a one-hot sample under softmax(logits), of each row: Σ_l Σ_c D ln π.
+    /// Shapes: logits and sample `[N, L·group]` → `[N, 1]`.
     ///
-    /// Gradients: D − π to the logits, and ln π to the sample, which reaches the logits once more through its estimator; give it
-    /// [`detach`](Self::detach)ed for the score function alone. A sample that holds a masked category has log-probability −∞
-    /// and a gradient of NaN.
+    /// Gradients: D − π to the logits, and ln π to the sample, which reaches the logits once more
+    /// through its estimator; give it [`detach`](Self::detach)ed for the score function alone. A
+    /// sample that holds a masked category has log-probability −∞ and a gradient of NaN.
     ///
     /// ```
     /// # use hardgrad::{Mat, ParamStore, Workspace};
     /// # let (params, mut workspace) = (ParamStore::<f64>::new(), Workspace::new());
     /// # let mut tape = workspace.tape(&params);
-    /// let logits = tape.constant(Mat::from_rows(&[[0.0, 3.0_f64.ln(), f64::NEG_INFINITY, 1.0]]).view());
+    /// let logits = Mat::from_rows(&[[0.0, 3.0_f64.ln(), f64::NEG_INFINITY, 1.0]]);
+    /// let logits = tape.constant(logits.view());
     /// let sample = tape.constant(Mat::from_rows(&[[1.0, 0.0, 0.0, 1.0]]).view());
     /// let y = tape.categorical_log_prob(logits, sample, 2); // ln ¼ + ln 1
     /// assert!((tape.scalar(y) - 0.25_f64.ln()).abs() < 1e-15);
@@ -115,8 +120,9 @@ impl<T: Scalar> Tape<'_, T> {
         })
     }
 
-    /// Log-probabilities of softmax(logits) mixed with the uniform distribution, ln( (1 − ε) softmax + ε/C ): logits that can feed
-    /// a sample or a divergence. See [`categorical::unimix`](crate::categorical::unimix). Shape: `[N, L·group]`, kept.
+    /// Log-probabilities of softmax(logits) mixed with the uniform distribution, ln( (1 − ε)
+    /// softmax + ε/C ): logits that can feed a sample or a divergence. See
+    /// [`categorical::unimix`](crate::categorical::unimix). Shape: `[N, L·group]`, kept.
     ///
     /// ```
     /// # use hardgrad::{Mat, ParamStore, Workspace};
@@ -139,7 +145,8 @@ impl<T: Scalar> Tape<'_, T> {
         })
     }
 
-    /// Checks the groups, makes room for the kernels' scratch numbers, and gives the number of columns.
+    /// Checks the groups, makes room for the kernels' scratch numbers, and gives the number of
+    /// columns.
     #[track_caller]
     fn check_categorical(&mut self, name: &str, x: Var, group: usize) -> usize {
         self.check_group(name, x, group);

@@ -24,7 +24,8 @@ fn random(key: u64, rows: usize, cols: usize, low: f64, high: f64) -> Mat<f64> {
     m
 }
 
-/// Numbers at least 0.1 away from 0, so that no difference quotient steps over the kink of an activation.
+/// Numbers at least 0.1 away from 0, so that no difference quotient steps over the kink of an
+/// activation.
 fn away_from_zero(key: u64, rows: usize, cols: usize) -> Mat<f64> {
     let mut m = random(key, rows, cols, -1.0, 1.0);
     m.as_mut_slice().iter_mut().for_each(|x| *x += 0.1 * x.signum());

@@ -1,4 +1,5 @@
-//! Functions of categorical distributions with masked categories: against direct formulas over the categories that are left.
+//! Functions of categorical distributions with masked categories: against direct formulas over the
+//! categories that are left.
 
 use hardgrad::categorical::{self, scratch_len};
 use hardgrad::kernels::softmax;
@@ -18,8 +19,8 @@ enum Masked {
 
 const KINDS: [Masked; 5] = [Masked::None, Masked::One, Masked::Some, Masked::AllButOne, Masked::Tail];
 
-/// Rows and variables per row: one variable alone; 21, that is sixteen side by side and some left over; and, for some C, two
-/// blocks of rows.
+/// Rows and variables per row: one variable alone; 21, that is sixteen side by side and some left
+/// over; and, for some C, two blocks of rows.
 fn shapes(c: usize) -> &'static [(usize, usize)] {
     let all = &[(1, 1), (3, 7), (27, 2)];
     if c.is_power_of_two() { all } else { &all[..2] }
@@ -194,10 +195,11 @@ fn direct(problem: &Problem) -> Answers {
     Answers { values: values.into(), wide }
 }
 
-/// Every function in `T` against the formulas. With logits within 8 of each other, s and ln Σ eˢ are at most 8 + ln C in size,
-/// rounded to ε of that, so an exponential is off by 2 (8 + ln C) ε relative; a sum of C positive numbers adds C ε. Each number is a
-/// product or a sum of a few of those, of size (8 + ln C) at most where a logarithm stands in it and with a mean over π.
-/// In all (8 + ln C) · (C + 4 (8 + ln C)) ε covers it, once per variable of a row.
+/// Every function in `T` against the formulas. With logits within 8 of each other, s and ln Σ eˢ
+/// are at most 8 + ln C in size, rounded to ε of that, so an exponential is off by 2 (8 + ln C) ε
+/// relative; a sum of C positive numbers adds C ε. Each number is a product or a sum of a few of
+/// those, of size (8 + ln C) at most where a logarithm stands in it and with a mean over π. In all
+/// (8 + ln C) · (C + 4 (8 + ln C)) ε covers it, once per variable of a row.
 fn check<T: Scalar>() {
     for c in 2..=64 {
         let size = 8.0 + (c as f64).ln();
@@ -217,7 +219,8 @@ fn check<T: Scalar>() {
                 for ((name, got), (of, want)) in got.wide.iter().zip(&want.wide) {
                     assert_eq!(name, of);
                     for (i, (got, want)) in got.iter().zip(want).enumerate() {
-                        // A masked number is exact: −∞ of unimix, and 0 of every gradient but that by p where p has mass.
+                        // A masked number is exact: −∞ of unimix, and 0 of every gradient but that
+                        // by p where p has mass.
                         let exact = problem.x[i] == f64::NEG_INFINITY && *name != "kl_vjp_p";
                         let near = got == want || (!exact && (got - want).abs() <= tolerance);
                         assert!(near, "{describe}: {name}, number {i}: {got} for {want}");
@@ -242,7 +245,8 @@ fn same_bits(a: f64, b: f64) -> bool {
     a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan())
 }
 
-/// One variable of 21 is spoiled: its row's value and its own gradient are NaN, and nothing else changes by a bit.
+/// One variable of 21 is spoiled: its row's value and its own gradient are NaN, and nothing else
+/// changes by a bit.
 fn check_spoiled<T: Scalar>() {
     const C: usize = 5;
     for variable in [0, 6, 13, 15, 16, 20] {
@@ -283,12 +287,14 @@ fn what_is_not_a_number_stays_in_its_variable() {
     check_spoiled::<f64>();
 }
 
-/// Where the divergence is +∞ or the log-probability −∞, so is the value, and the gradient of that variable is NaN.
+/// Where the divergence is +∞ or the log-probability −∞, so is the value, and the gradient of that
+/// variable is NaN.
 fn check_infinite<T: Scalar>() {
     const C: usize = 4;
     for variable in [0, 15, 16, 20] {
         let mut problem = Problem::new(Masked::None, (3, 7), C);
-        // p cannot choose what q can, with a probability of q that is ordinary, or far below the smallest number.
+        // p cannot choose what q can, with a probability of q that is ordinary, or far below the
+        // smallest number.
         for far in [0.0, -1e5] {
             problem.p[variable * C + 1] = f64::NEG_INFINITY;
             problem.x[variable * C + 1] = far;
@@ -328,7 +334,8 @@ fn unimix_with_a_tiny_epsilon() {
     assert!((f64::from(y[1]) - want).abs() < 2.0 * want.abs() * f64::from(f32::EPSILON), "{}", y[1]);
 }
 
-/// On the tape: a mask is added to logits that a network would give, and every loss leaves it without a gradient.
+/// On the tape: a mask is added to logits that a network would give, and every loss leaves it
+/// without a gradient.
 #[test]
 fn masks_on_the_tape() {
     let (params, mut workspace) = (ParamStore::<f64>::new(), Workspace::new());

@@ -1,4 +1,5 @@
-//! Adam, AdamW, RAdam and the schedules of the learning rate against PyTorch's (`tests/data/make_optimizers.py`).
+//! Adam, AdamW, RAdam and the schedules of the learning rate against PyTorch's
+//! (`tests/data/make_optimizers.py`).
 
 use hardgrad::optim::{Adam, AdamConfig, AdamW, LrSchedule, Optimizer, RAdam};
 use hardgrad::{Mat, ParamGrads, ParamStore, Scalar};
@@ -21,10 +22,11 @@ fn schedule(stored: &Value) -> (LrSchedule, f64) {
     (schedule.validated().unwrap(), get("lr"))
 }
 
-/// PyTorch multiplies each rate by a ratio to get the next one; the closed form rounds a few times. In units of ε · lr, a step
-/// of the warm-up adds some 4 roundings. Along the cosine, c_t = 1 + cos(π t/T) has an absolute error of at most 3 (of the
-/// argument's two roundings 1.9, of the cosine and the sum 1), so step t adds a relative error of at most
-/// 3/c_t + 3/c_{t+1} + 2. At a later step s the rate is c_s/2, and c_s/c_t ≤ 1 as c falls: no step adds more than 5.
+/// PyTorch multiplies each rate by a ratio to get the next one; the closed form rounds a few times.
+/// In units of ε · lr, a step of the warm-up adds some 4 roundings. Along the cosine,
+/// c_t = 1 + cos(π t/T) has an absolute error of at most 3 (of the argument's two roundings 1.9, of
+/// the cosine and the sum 1), so step t adds a relative error of at most 3/c_t + 3/c_{t+1} + 2. At
+/// a later step s the rate is c_s/2, and c_s/c_t ≤ 1 as c falls: no step adds more than 5.
 #[test]
 fn schedules_are_those_of_pytorch() {
     for stored in file()["schedules"].as_array().unwrap() {
@@ -79,7 +81,8 @@ fn check<T: Scalar>(tolerance: f64) {
 
 #[test]
 fn trajectories_in_f64() {
-    // The same formulas in the same precision: some roundings a step over 30 steps, and rates that differ by 5 · 30 ε.
+    // The same formulas in the same precision: some roundings a step over 30 steps, and rates that
+    // differ by 5 · 30 ε.
     check::<f64>(1e-12);
 }
 

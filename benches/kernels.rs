@@ -6,6 +6,7 @@
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use hardgrad::estimators::{At, BuiltEstimator, CvForm, EstimatorConfig, Gap, Noise, Rk2Form, Scratch};
+use hardgrad::nn::Activation;
 use hardgrad::optim::{Adam, AdamConfig, Optimizer, RAdam};
 use hardgrad::rng::{from_key, uniform};
 use hardgrad::{Mat, ParamGrads, ParamStore, Tape, Var, Workspace};
@@ -60,7 +61,7 @@ fn fused(c: &mut Criterion) {
     images.as_mut_slice().iter_mut().for_each(|x| *x = if *x < 0.31 { 0.0 } else { *x });
     op(c, "sparse 100x784x512", [&images, &weight], 1, |tape, [x, w]| {
         let b = tape.constant(&bias);
-        tape.linear(x, w, b, false)
+        tape.linear(x, w, b, Activation::Identity)
     });
 }
 

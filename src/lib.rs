@@ -131,6 +131,7 @@ pub mod softmax;
 pub mod stats;
 pub mod tape;
 pub mod train;
+pub mod usage;
 pub mod vae;
 #[cfg(feature = "safetensors")]
 pub mod weights;

@@ -211,7 +211,7 @@ impl VaeConfig {
 /// // An untrained decoder gives each pixel a probability near ½: about ln 2 nats each.
 /// assert!((tape.scalar(loss.total) / 6.0 - 2.0_f64.ln()).abs() < 0.2);
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Vae {
     encoder: Mlp,
     decoder: Mlp,

@@ -24,6 +24,7 @@
 //! A shape that does not fit is a bug and panics at the op that noticed it, with both shapes.
 
 mod backward;
+mod categorical;
 #[cfg(test)]
 mod checks;
 mod custom;

@@ -21,9 +21,9 @@ impl Model {
 
     /// Mean squared error of x rebuilt from two categorical choices.
     fn loss(&self, tape: &mut Tape<'_, f32>, x: Var, choice: &Choice<f32>) -> Var {
-        let logits = self.encoder.forward(tape, x, false);
+        let logits = self.encoder.forward(tape, x);
         let code = tape.sample(choice, logits);
-        let rebuilt = self.decoder.forward(tape, code, false);
+        let rebuilt = self.decoder.forward(tape, code);
         let error = tape.sub(rebuilt, x);
         let square = tape.mul(error, error);
         tape.mean(square)

@@ -13,6 +13,7 @@ mod goldens;
 mod identities;
 mod idx;
 mod kill;
+mod masks;
 #[cfg(target_os = "linux")]
 mod memory;
 mod new_user;

@@ -27,7 +27,7 @@ fn what_users_share_can_be_shared() {
     send_and_sync::<(ReinMax, GumbelRao, ReinMaxCv, Blend<ReinMax, GumbelRao>, Rebar, Reinforce)>();
     send_and_sync::<(Choice<f32>, Scratch<f32>)>();
     send_and_sync::<EstimatorConfig>();
-    send_and_sync::<(optim::Adam<f32>, optim::RAdam<f32>)>();
+    send_and_sync::<(optim::Adam<f32>, optim::AdamW<f32>, optim::RAdam<f32>)>();
     send_and_sync::<(nn::Mlp, vae::Vae)>();
     send_and_sync::<(data::Dataset, data::Batches)>();
     send_and_sync::<(train::TrainConfig, train::Checkpoint)>();

@@ -20,6 +20,7 @@ use super::{Exponentials, Latent, SampleEstimator, Work, draws, temperature};
 use crate::error::Result;
 use crate::kernels::softmax::log_softmax_row;
 use crate::scalar::Real;
+use crate::simd::emulated::{Emulated, IntoEmulated};
 use crate::simd::{lanes::Lanes, vectorized};
 
 /// GR(τ, K). See the [module](self).
@@ -188,6 +189,15 @@ impl<'a, T: Real> GivenSample<'a, T> {
     }
 }
 
+impl<'a, T: Real> IntoEmulated for GivenSample<'a, T> {
+    type Into = GivenSample<'a, Emulated<T>>;
+    fn into_emulated(self) -> Self::Into {
+        let Self { log_pi, one_hot, inv_pi, inv_tau, power } = self;
+        let [log_pi, one_hot, inv_pi] = [log_pi, one_hot, inv_pi].map(IntoEmulated::into_emulated);
+        GivenSample { log_pi, one_hot, inv_pi, inv_tau, power }
+    }
+}
+
 vectorized! {
     /// 1/π, and 0 at D.
     fn reciprocals<T: Real>(log_pi: &[T], one_hot: &[T], inv_pi: &mut [T]) {
@@ -198,6 +208,7 @@ vectorized! {
 }
 
 vectorized! {
+    fused
     /// q = softmax(Y/τ) in place of E, of one draw.
     pub(super) fn relaxed_given_sample<T: Real>(given: GivenSample<'_, T>, q: &mut [T]) {
         let (norm, _) = given.relax(given.log_pi, q);
@@ -207,6 +218,7 @@ vectorized! {
 }
 
 vectorized! {
+    fused
     /// sums += Σ_k J(softmax(Y_k/τ)) g. Shapes: h = g − g_D and sums `[C]`, E `[draws, C]`, which is overwritten.
     ///
     /// Gives the sum of what it added, which but for rounding is 0.

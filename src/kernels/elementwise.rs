@@ -90,21 +90,22 @@ pub fn mul_vjp<T: Scalar>(b: &[T], g: &[T], da: &mut [T]) {
 }
 
 vectorized! {
-    /// y = max(x, 0)
+    /// y = max(x, 0), and NaN for NaN
     ///
     /// ```
-    /// let mut y = [9.0; 2];
-    /// hardgrad::kernels::elementwise::relu(&[-1.0, 2.0], &mut y);
-    /// assert_eq!(y, [0.0, 2.0]);
+    /// let mut y = [9.0; 3];
+    /// hardgrad::kernels::elementwise::relu(&[-1.0, 2.0, f64::NAN], &mut y);
+    /// assert_eq!(y[..2], [0.0, 2.0]);
+    /// assert!(y[2].is_nan());
     /// ```
     pub fn relu<T: Scalar>(x: &[T], y: &mut [T]) {
         for (y, &x) in y.iter_mut().zip(x) {
-            *y = if x > T::ZERO { x } else { T::ZERO };
+            *y = if x <= T::ZERO { T::ZERO } else { x }; // no comparison with NaN holds
         }
     }
 }
 
-/// dx += g where y > 0; at 0 the derivative is taken as 0, as PyTorch takes it.
+/// dx += g but where y ≤ 0: at 0 the derivative is taken as 0, and where y is NaN as 1, as PyTorch takes both.
 ///
 /// ```
 /// let mut dx = [0.5; 2];
@@ -112,10 +113,10 @@ vectorized! {
 /// assert_eq!(dx, [0.5, 3.5]);
 /// ```
 pub fn relu_vjp<T: Scalar>(y: &[T], g: &[T], dx: &mut [T]) {
-    map_vjp(y, g, dx, |y, g| if y > T::ZERO { g } else { T::ZERO });
+    map_vjp(y, g, dx, |y, g| if y <= T::ZERO { T::ZERO } else { g });
 }
 
-/// dy = g where y > 0, else 0: what is left of g before the ReLU.
+/// dy = 0 where y ≤ 0, else g: what is left of g before the ReLU.
 pub fn masked_by_relu<T: Scalar>(y: &[T], g: &[T], dy: &mut [T]) {
     par::for_each_block((y, (g, dy)), BLOCK, |_, (y, (g, dy))| masked_block(y, g, dy));
 }
@@ -126,7 +127,7 @@ const BLOCK: usize = 1 << 13;
 vectorized! {
     fn masked_block<T: Scalar>(y: &[T], g: &[T], dy: &mut [T]) {
         for ((dy, &y), &g) in dy.iter_mut().zip(y).zip(g) {
-            *dy = if y > T::ZERO { g } else { T::ZERO };
+            *dy = if y <= T::ZERO { T::ZERO } else { g };
         }
     }
 }

@@ -99,6 +99,7 @@ pub mod kernels;
 pub mod mat;
 pub mod nn;
 pub mod optim;
+mod owner;
 mod par;
 pub mod params;
 pub mod rng;

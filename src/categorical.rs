@@ -53,8 +53,9 @@ pub fn gumbel<T: Scalar>(rng: &mut Pcg64, out: &mut [T]) {
 const BLOCK: usize = 1 << 12;
 
 vectorized! {
+    fused
     /// x ← −ln(−ln x). Between the first and the last midpoint of [`uniform`](rng::uniform)'s cells −ln x is a normal number.
-    fn gumbel_of_uniform<T: Scalar>(x: &mut [T]) {
+    fn gumbel_of_uniform<T: Real>(x: &mut [T]) {
         let minus_ln_2 = T::of(-std::f64::consts::LN_2);
         for x in x {
             let exponential = minus_ln_2 * x.log2_normal();

@@ -122,6 +122,7 @@ pub mod kernels;
 pub mod mat;
 pub mod nn;
 pub mod optim;
+mod owner;
 mod par;
 pub mod params;
 pub mod rng;

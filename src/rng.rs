@@ -7,7 +7,7 @@
 //!
 //! Raw integers are drawn and converted here, by rules that are part of the library's promise of stable values.
 
-use crate::scalar::Scalar;
+use crate::scalar::{Real, Scalar, sealed::Number};
 use crate::simd::{LANES, vectorized};
 pub use rand_pcg::Pcg64;
 
@@ -147,16 +147,18 @@ impl LaneRng {
 }
 
 vectorized! {
-    fn fill_exponential<T: Scalar>(state: &mut [[u32; LANES]; 4], out: &mut [T]) {
+    fused
+    /// For one number a lane, `T` being `f32` or `f64`.
+    fn fill_exponential<T: Real>(state: &mut [[u32; LANES]; 4], out: &mut [T]) {
         let minus_ln_2 = T::of(-std::f64::consts::LN_2);
         for row in out.as_chunks_mut::<LANES>().0 {
             let [a, b, c, d] = state;
             for l in 0..LANES {
                 let mut lane = [a[l], b[l], c[l], d[l]];
                 let high = xoshiro128_next(&mut lane);
-                let u = T::open_unit_of_halves(high, || xoshiro128_next(&mut lane));
+                let u = T::Scalar::open_unit_of_halves(high, || xoshiro128_next(&mut lane));
                 [a[l], b[l], c[l], d[l]] = lane;
-                row[l] = minus_ln_2 * u.log2_normal();
+                row[l] = minus_ln_2 * T::of(u.to_f64()).log2_normal(); // to f64 and back is no conversion
             }
         }
     }

@@ -23,6 +23,19 @@ pub(crate) mod sealed {
         fn numbers(row: &mut [Self]) -> &mut [Self::Number];
     }
 
+    /// What a number does on a CPU without an instruction for fused multiply-adds. Each has the bits of the method of
+    /// [`Real`](super::Real) that it stands for.
+    pub trait Emulate: Sized {
+        /// self · a + b with one rounding.
+        fn emulated_mul_add(self, a: Self, b: Self) -> Self;
+        /// [`Real::exp2_nonpositive`](super::Real::exp2_nonpositive)
+        fn emulated_exp2_nonpositive(self) -> Self;
+        /// [`Real::log2_normal`](super::Real::log2_normal)
+        fn emulated_log2_normal(self) -> Self;
+        /// [`Real::recip_normal`](super::Real::recip_normal)
+        fn emulated_recip_normal(self) -> Self;
+    }
+
     /// Seals [`Scalar`](super::Scalar), and holds what depends on how the type stores a number.
     pub trait Number: Sized {
         /// An integer of the same width.
@@ -69,6 +82,7 @@ pub trait Real:
     + SubAssign
     + MulAssign
     + DivAssign
+    + sealed::Emulate
 {
     /// `f32` or `f64`: the type itself, or that of each lane.
     type Scalar: Scalar;
@@ -94,7 +108,7 @@ pub trait Real:
     fn log2_normal(self) -> Self;
     /// 1/x of a normal number > 0 whose reciprocal is one, within 2 units in the last place; faster than a division.
     fn recip_normal(self) -> Self;
-    /// self · a + b with one rounding; slow on a CPU without the instruction.
+    /// self · a + b with one rounding; for `f64` slow on a CPU without the instruction.
     fn mul_add(self, a: Self, b: Self) -> Self;
     /// The larger; the other one if one is NaN.
     fn max(self, other: Self) -> Self;

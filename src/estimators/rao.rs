@@ -4,6 +4,7 @@
 use super::latent::at_sample;
 use super::{Exponentials, Work};
 use crate::scalar::Real;
+use crate::simd::emulated::{Emulated, IntoEmulated};
 use crate::simd::vectorized;
 
 /// weight · GR(τ, K), at any normalised logits: what Gumbel-Rao, ReinMax-Rao and ReinMax-CV share.
@@ -126,6 +127,15 @@ impl<'a, T: Real> Conditional<'a, T> {
     }
 }
 
+impl<'a, T: Real> IntoEmulated for Conditional<'a, T> {
+    type Into = Conditional<'a, Emulated<T>>;
+    fn into_emulated(self) -> Self::Into {
+        let Self { log_pi, one_hot, inv_pi, inv_tau, power } = self;
+        let [log_pi, one_hot, inv_pi] = [log_pi, one_hot, inv_pi].map(IntoEmulated::into_emulated);
+        Conditional { log_pi, one_hot, inv_pi, inv_tau, power }
+    }
+}
+
 vectorized! {
     /// 1/π, and 0 at D.
     fn reciprocals<T: Real>(log_pi: &[T], one_hot: &[T], inv_pi: &mut [T]) {
@@ -136,6 +146,7 @@ vectorized! {
 }
 
 vectorized! {
+    fused
     /// q = softmax(Y/τ) in place of E, of one draw.
     pub(super) fn relaxed_row_conditional<T: Real>(given: Conditional<'_, T>, q: &mut [T]) {
         let (norm, _) = given.relax(given.log_pi, q);
@@ -145,6 +156,7 @@ vectorized! {
 }
 
 vectorized! {
+    fused
     /// sums += Σ_k J(softmax(Y_k/τ)) g. Shapes: h = g − g_D and sums `[C]`, E `[draws, C]`, which is overwritten.
     ///
     /// Gives the sum of what it added, which but for rounding is 0.

@@ -1,6 +1,6 @@
 //! Matrix products: the only caller of the kernels. Slices are checked here, and threads decided here.
 //!
-//! With AVX2 or AVX-512, `f32` products are this crate's own (`gemm/tiles.rs`). All others are the GEMM library's.
+//! `f32` products are this crate's own (`gemm/tiles.rs`), `f64` products the GEMM library's.
 #![allow(unsafe_code)]
 
 #[cfg(test)]
@@ -149,10 +149,7 @@ unsafe fn piece<T: Scalar>(a: Operand<'_, T>, b: Operand<'_, T>, beta: T, c: Tar
         // SAFETY: `Scalar` is sealed and KIND says which type T is, so the casts change nothing; the operands' reach was
         // checked above and `c` is the caller's promise.
         Kind::F32 => unsafe {
-            let (a, b, c) = (a.cast(), b.cast(), c.cast());
-            if !tiles::product(a, b, beta != T::ZERO, c) {
-                product_f32(a, b, beta.to_f64() as f32, c);
-            }
+            tiles::product(a.cast(), b.cast(), beta != T::ZERO, c.cast());
         },
         // SAFETY: as above.
         Kind::F64 => unsafe { product_f64(a.cast(), b.cast(), beta.to_f64(), c.cast()) },
@@ -226,5 +223,4 @@ macro_rules! product {
     };
 }
 
-product!(product_f32, f32, matrixmultiply::sgemm);
 product!(product_f64, f64, matrixmultiply::dgemm);

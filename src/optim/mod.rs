@@ -28,7 +28,7 @@ pub trait Optimizer<T: Scalar>: std::fmt::Debug + Send {
     /// parameters and moments are of no more use.
     ///
     /// # Panics
-    /// If `params` and `grads` are of another size than at the first update.
+    /// If `grads` are not those of `params`, or both are of another size than at the first update.
     fn step(&mut self, params: &mut ParamStore<T>, grads: &ParamGrads<T>) -> bool;
 
     /// The learning rate of the next update.
@@ -145,6 +145,7 @@ impl<T: Scalar> Moments<T> {
         params: &mut ParamStore<T>,
         grads: &ParamGrads<T>,
     ) -> bool {
+        grads.check(params);
         let (p, g) = (params.flat_mut(), grads.flat());
         assert!(
             p.len() == g.len() && p.len() == self.mean.len(),

@@ -16,7 +16,7 @@ pub(crate) const LANES: usize = 16;
 /// In memory they begin where a cache line does: a vector across two lines would be read and written twice.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[repr(C, align(64))]
-pub struct Lanes<T>([T; LANES]);
+pub struct Lanes<T>(pub(super) [T; LANES]);
 
 impl<T: Scalar> Default for Lanes<T> {
     fn default() -> Self {

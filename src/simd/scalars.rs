@@ -107,10 +107,10 @@ macro_rules! scalar {
             #[inline(always)]
             fn open_unit_of_halves(high: u32, low: impl FnOnce() -> u32) -> Self {
                 if $cells_log2 < 32 {
-                    // A signed integer converts in one instruction; the rest is exact, so one rounding or two are the same.
-                    let cell = (high >> (32 - $cells_log2.min(31))) as i32 as $t;
-                    return cell
-                        .mul_add(1.0 / (1u64 << $cells_log2) as $t, 0.5 / (1u64 << $cells_log2) as $t);
+                    // The number 1 + cell · 2^−cells_log2 by its bits, less 1 and plus half a cell: exact.
+                    let cell = high >> (32 - $cells_log2.min(31));
+                    let above_one = <$t>::from_bits(Self::ONE.to_bits() | cell as $bits);
+                    return above_one - (1.0 - 0.5 / (1u64 << $cells_log2) as $t);
                 }
                 Self::open_unit(u64::from(high) << 32 | u64::from(low()))
             }
@@ -147,9 +147,9 @@ scalar!(
     23_u32,
     math::exp_f32,
     math::ln_f32,
-    math::exp2_nonpositive_f32,
-    math::log2_normal_f32,
-    math::recip_normal_f32,
+    math::exp2_nonpositive_f32::<true>,
+    math::log2_normal_f32::<true>,
+    math::recip_normal_f32::<true>,
     math::ln_1p_f32
 );
 scalar!(f64, u64, Kind::F64, 52_u32, f64::exp, f64::ln, f64::exp2, f64::log2, f64::recip, f64::ln_1p);

@@ -31,7 +31,7 @@ impl<T: Scalar> Tape<'_, T> {
     /// ```
     ///
     /// # Panics
-    /// If `loss` is not 1×1 or depends on no parameter and no leaf.
+    /// If `loss` is not 1×1 or depends on no parameter and no leaf, or `grads` belong to another store than the tape's.
     #[track_caller]
     pub fn backward(&mut self, loss: Var, grads: &mut ParamGrads<T>) {
         let shape = self.shape(loss);
@@ -53,10 +53,12 @@ impl<T: Scalar> Tape<'_, T> {
     /// ```
     ///
     /// # Panics
-    /// If `g` has another length than the value, or the value depends on no parameter and no leaf.
+    /// If `g` has another length than the value, the value depends on no parameter and no leaf, or `grads` belong to another store
+    /// than the tape's.
     #[track_caller]
     pub fn backward_from(&mut self, from: Var, g: &[T], grads: &mut ParamGrads<T>) {
         let node = *self.node(from);
+        grads.check(self.params);
         assert!(node.needs_grad, "backward: the value depends on no parameter and no leaf");
         assert!(
             g.len() == node.rows * node.cols,

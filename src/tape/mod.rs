@@ -28,6 +28,8 @@ mod categorical;
 #[cfg(test)]
 mod checks;
 mod custom;
+#[cfg(test)]
+mod handles;
 mod op;
 mod ops;
 mod workspace;
@@ -47,7 +49,8 @@ use workspace::Nonzero;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Var {
     pub(crate) index: u32,
-    serial: u32,
+    /// The tape's number.
+    serial: u64,
 }
 
 /// One recorded operation.
@@ -139,7 +142,12 @@ impl<'t, T: Scalar> Tape<'t, T> {
     }
 
     /// A parameter. Asking again gives the same value.
+    ///
+    /// # Panics
+    /// If `id` belongs to another store than the tape's.
+    #[track_caller]
     pub fn param(&mut self, id: ParamId) -> Var {
+        self.params.check(id);
         if let Some(v) = self.workspace.param_nodes[id.index] {
             return v;
         }
@@ -228,8 +236,8 @@ impl<'t, T: Scalar> Tape<'t, T> {
         (node.rows, node.cols)
     }
 
-    /// The gradient of `v` after [`backward`](Self::backward): `None` if the sweep did not reach it, or if `v` is a
-    /// parameter (whose gradient is in the [`ParamGrads`](crate::ParamGrads)).
+    /// The gradient of `v` after the last [`backward`](Self::backward): `None` if the sweep did not reach it, or if `v` is a
+    /// parameter (whose gradient is in the [`ParamGrads`](crate::ParamGrads)). Values recorded after the sweep change nothing.
     #[track_caller]
     pub fn grad(&self, v: Var) -> Option<MatRef<'_, T>> {
         let node = self.node(v);
@@ -240,9 +248,14 @@ impl<'t, T: Scalar> Tape<'t, T> {
     }
 
     /// The gradient of `v` as an owned matrix, zeros where the sweep did not reach it.
+    ///
+    /// # Panics
+    /// If `v` is a parameter: its gradient, which is hardly ever zero, is in the [`ParamGrads`](crate::ParamGrads).
     #[track_caller]
     pub fn grad_or_zeros(&self, v: Var) -> Mat<T> {
         let (rows, cols) = self.shape(v);
+        let of_param = matches!(self.node(v).op, Op::Param(_));
+        assert!(!of_param, "grad_or_zeros: the gradient of a parameter is in the ParamGrads");
         self.grad(v).map_or_else(|| Mat::zeros(rows, cols), |g| g.to_mat())
     }
 
@@ -262,7 +275,6 @@ impl<'t, T: Scalar> Tape<'t, T> {
 
     fn record(&mut self, op: Op<T>, (rows, cols): (usize, usize), offset: usize, needs_grad: bool) -> Var {
         let ws = &mut *self.workspace;
-        ws.touched.clear(); // gradients of an earlier sweep no longer belong to this list of nodes
         let index = u32::try_from(ws.nodes.len()).expect("a tape holds fewer than 2³² nodes");
         ws.nodes.push(Node { op, rows, cols, offset, needs_grad });
         Var { index, serial: ws.serial }

@@ -10,21 +10,19 @@
 //! epoch 6: train loss 0.0292, test accuracy 98.10 %, 4.5 s
 //! ```
 
-#[path = "common/data.rs"]
-mod data;
-#[path = "common/svg.rs"]
-mod svg;
+#[path = "lab/mod.rs"]
+mod lab;
 
 use clap::Parser;
-use data::DatasetChoice;
 use hardgrad::data::{Batches, Split};
 use hardgrad::nn::Mlp;
 use hardgrad::optim::{Adam, AdamConfig, Optimizer};
 use hardgrad::rng::{Purpose, Streams};
 use hardgrad::{ParamGrads, ParamStore, Tape, Var, Workspace};
+use lab::data::DatasetChoice;
+use lab::svg::{Chart, Mark, Series};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
-use svg::{Chart, Mark, Series};
 
 #[derive(Parser)]
 struct Args {
@@ -66,7 +64,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     if args.smoke {
         (args.dataset, args.epochs) = (DatasetChoice::Digits, 1);
     }
-    let data = data::load(args.dataset, args.data.as_deref())?;
+    let data = lab::data::load(args.dataset, args.data.as_deref())?;
     let (Some(train_labels), Some(test_labels)) = (data.train.labels(), data.test.labels()) else {
         return Err("a classifier needs labels".into());
     };

@@ -15,7 +15,7 @@
 //! …
 //! ```
 
-#[path = "common/svg.rs"]
+#[path = "lab/svg/mod.rs"]
 mod svg;
 
 use hardgrad::certify::certify;

@@ -13,25 +13,23 @@
 //!
 //! `train_vae` is the same with checkpoints, every estimator, pictures and a command line.
 
-#[path = "common/data.rs"]
-mod data;
-#[path = "common/svg.rs"]
-mod svg;
+#[path = "lab/mod.rs"]
+mod lab;
 
-use data::DatasetChoice;
 use hardgrad::data::Batches;
 use hardgrad::estimators::{Noise, ReinMax, SampleNode};
 use hardgrad::optim::{Adam, AdamConfig, Optimizer};
 use hardgrad::rng::{Purpose, Streams};
 use hardgrad::vae::{Vae, VaeConfig};
 use hardgrad::{ParamGrads, ParamStore, Workspace};
+use lab::data::DatasetChoice;
+use lab::svg::{Chart, Mark, Series};
 use std::path::Path;
-use svg::{Chart, Mark, Series};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let smoke = std::env::args().any(|a| a == "--smoke");
     let (choice, epochs) = if smoke { (DatasetChoice::Digits, 1) } else { (DatasetChoice::Auto, 5) };
-    let data = data::load(choice, None)?;
+    let data = lab::data::load(choice, None)?;
     let (images, latent) = (data.train.images(), "8x4".parse()?);
     let (streams, mut params) = (Streams::new(0), ParamStore::<f32>::new());
     let config = VaeConfig { pixels: images.pixels_per_image(), ..VaeConfig::paper(latent) };

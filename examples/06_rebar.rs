@@ -13,7 +13,7 @@
 //! REBAR, τ 0.1, η 1      sd of the mean of 4 0.05085, mean within 1.3 standard errors of exact
 //! ```
 
-#[path = "common/svg.rs"]
+#[path = "lab/svg/mod.rs"]
 mod svg;
 
 use hardgrad::estimators::{

@@ -12,7 +12,7 @@
 //! Prints a table and leaves `polynomial.jsonl` and `polynomial.svg` in `--out`: how far the expected loss lies above the optimum, step by step. The curve
 //! "exact gradient" is that of the expected loss itself.
 
-#[path = "common/svg.rs"]
+#[path = "lab/svg/mod.rs"]
 mod svg;
 
 use clap::Parser;

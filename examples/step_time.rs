@@ -10,19 +10,15 @@
 //!
 //! MNIST where its files are found, else the built-in digits.
 
-#[path = "common/data.rs"]
-mod data;
-#[path = "common/estimator.rs"]
-mod estimator;
-#[path = "common/preset.rs"]
-mod preset;
+#[path = "lab/mod.rs"]
+mod lab;
 
 use clap::Parser;
-use data::DatasetChoice;
-use estimator::EstimatorArgs;
 use hardgrad::data::{Dataset, Images, Split};
 use hardgrad::train::{OptimizerKind, TrainConfig, Trainer};
 use hardgrad::vae::{LatentShape, VaeConfig};
+use lab::data::DatasetChoice;
+use lab::estimator::EstimatorArgs;
 use serde_json::json;
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 use std::alloc::System;
@@ -79,7 +75,7 @@ fn main() -> Result<(), BoxedError> {
 }
 
 fn run(args: &Args) -> Result<(), BoxedError> {
-    let data = data::load(DatasetChoice::Auto, args.data.as_deref())?;
+    let data = lab::data::load(DatasetChoice::Auto, args.data.as_deref())?;
     let data = without_test_pass(&data)?;
     let config = TrainConfig {
         vae: VaeConfig { pixels: data.train.images().pixels_per_image(), ..VaeConfig::paper(args.latent) },

@@ -1,10 +1,10 @@
 //! The checkpoints: a run of ReinMax, with a copy of its checkpoint kept every so many epochs.
 
 use crate::Schedule;
-use crate::reporter::Reporter;
-use crate::run::{self, End, Plan};
-use crate::run_dir::{RunDir, RunError};
-use crate::stop::Stop;
+use crate::lab::reporter::Reporter;
+use crate::lab::run::{self, End, Plan};
+use crate::lab::run_dir::{RunDir, RunError};
+use crate::lab::stop::Stop;
 use hardgrad::data::Dataset;
 use hardgrad::train::{Checkpoint, TrainConfig, Trainer};
 use std::path::{Path, PathBuf};

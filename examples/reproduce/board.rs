@@ -1,7 +1,7 @@
 //! Progress over all runs: bars on a terminal, plain lines elsewhere.
 
+use crate::lab::progress::{Report, clock};
 use crate::manifest::Run;
-use crate::progress::{Report, clock};
 use hardgrad::train::{EpochRecord, Progress, Trainer};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use std::io::IsTerminal;

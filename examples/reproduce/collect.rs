@@ -1,8 +1,8 @@
 //! What there is of the runs: for `status` and `merge`.
 
+use crate::lab::run_dir::RunError;
 use crate::manifest::{Manifest, Run};
 use crate::result::RunResult;
-use crate::run_dir::RunError;
 use hardgrad::train::{Checkpoint, write_atomically};
 use std::collections::BTreeMap;
 use std::fs;

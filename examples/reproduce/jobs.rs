@@ -2,13 +2,14 @@
 
 use crate::board::Board;
 use crate::collect::read_result;
+use crate::lab::run::{self, End, Plan};
+use crate::lab::run_dir::{Fault, RunDir, RunError};
+use crate::lab::stop::Stop;
+use crate::lab::threads::with_threads;
 use crate::manifest::Run;
 use crate::result::{Provenance, RunResult};
-use crate::run::{self, End, Plan};
-use crate::run_dir::{DatasetId, Fault, RunDir, RunError};
-use crate::stop::Stop;
-use crate::threads::with_threads;
 use hardgrad::data::Dataset;
+use hardgrad::data::DatasetId;
 use hardgrad::train::Trainer;
 use std::path::Path;
 use std::sync::Mutex;

@@ -1,6 +1,7 @@
 //! What is to be run: `manifest.jsonl`, a line a run.
 
-use crate::run_dir::{DatasetId, RunError};
+use crate::lab::run_dir::RunError;
+use hardgrad::data::DatasetId;
 use hardgrad::estimators::EstimatorConfig;
 use hardgrad::train::{TrainConfig, write_atomically};
 use serde::{Deserialize, Serialize};

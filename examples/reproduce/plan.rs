@@ -1,11 +1,13 @@
 //! Which runs the paper's experiments are.
 
+use crate::lab::preset::{Preset, TABLE_LATENTS};
+use crate::lab::run_dir::RunError;
 use crate::manifest::Run;
-use crate::run_dir::{DatasetId, RunError};
 use clap::{Args, ValueEnum};
 use hardgrad::data::Dataset;
+use hardgrad::data::DatasetId;
 use hardgrad::estimators::{CvForm, EstimatorConfig, EstimatorKind, Rk2Form};
-use hardgrad::train::{Advance, OptimizerKind, Preset, TABLE_LATENTS, TrainConfig, Trainer};
+use hardgrad::train::{Advance, OptimizerKind, TrainConfig, Trainer};
 use hardgrad::vae::{LatentShape, VaeConfig};
 use std::time::Instant;
 
@@ -65,7 +67,7 @@ pub struct Selection {
     epochs: Option<u32>,
     /// Hyper-parameters: those of table 4, or what was really run
     #[arg(long, value_enum, default_value = "as-run")]
-    preset: crate::preset::PresetChoice,
+    preset: Preset,
 }
 
 /// The experiment's runs.
@@ -111,7 +113,7 @@ fn configs(
     selection: &Selection,
     latent: LatentShape,
 ) -> Result<Vec<TrainConfig>, RunError> {
-    let preset = Preset::from(selection.preset);
+    let preset = selection.preset;
     let of = |kind| -> Result<TrainConfig, RunError> {
         let run = preset.run(kind, latent).map_err(wrong)?;
         Ok(TrainConfig {

@@ -1,7 +1,7 @@
 //! What became of a run: `result.json` in its directory, and a line of `results.jsonl`.
 
+use crate::lab::run_dir::RunError;
 use crate::manifest::{Run, hex};
-use crate::run_dir::RunError;
 use hardgrad::train::{EpochRecord, Evaluation, Trainer, write_atomically};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};

@@ -1,6 +1,9 @@
 //! Integration tests, one binary.
 #![allow(clippy::unwrap_used)] // a test that cannot unwrap has failed
 
+#[path = "../../examples/lab/mod.rs"]
+mod lab;
+
 mod bias_variance;
 mod bits;
 mod command_line;
@@ -18,6 +21,7 @@ mod kill;
 mod memory;
 mod new_user;
 mod optimizers;
+mod preset;
 mod report;
 mod reproduce;
 mod targets;

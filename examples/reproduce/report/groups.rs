@@ -1,17 +1,18 @@
 //! Runs that differ in their seed only, and what each group of them is for. All of it is read off the config.
 
 use super::load::is_mnist;
-use super::published::Split;
-use super::stats::Mean;
+use crate::lab::preset::{Preset, TABLE_LATENTS};
+use crate::lab::published::Split;
+use crate::lab::stats::Mean;
+use crate::lab::svg::figure::Look;
 use crate::manifest::Run;
 pub use crate::plan::TABLE_METHODS;
 use crate::result::RunResult;
-use crate::run_dir::DatasetId;
-use crate::svg::figure::Look;
+use hardgrad::data::DatasetId;
 use hardgrad::estimators::{
     BaselineConfig, CvForm, EstimatorConfig, EstimatorKind, Gap, Rk2Form, ScheduleShape,
 };
-use hardgrad::train::{Preset, TABLE_LATENTS, TrainConfig};
+use hardgrad::train::TrainConfig;
 use hardgrad::vae::{LatentShape, VaeConfig};
 use std::collections::BTreeMap;
 

@@ -2,7 +2,7 @@
 
 use crate::manifest::{Manifest, Run};
 use crate::result::RunResult;
-use crate::run_dir::DatasetId;
+use hardgrad::data::DatasetId;
 use std::collections::BTreeMap;
 use std::path::Path;
 

@@ -14,15 +14,15 @@ mod load;
 mod markdown;
 mod on_the_way;
 mod provenance;
-mod published;
-mod stats;
 mod tables;
 mod variants;
 
+use crate::lab::preset::Preset;
+use crate::lab::published;
 use document::{Block, Document, Section, count};
 use groups::Group;
 use hardgrad::estimators::EstimatorKind;
-use hardgrad::train::{Preset, write_atomically};
+use hardgrad::train::write_atomically;
 use load::Experiment;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -3,8 +3,8 @@
 use super::sample::{self, MNIST, Result, cell, curve};
 use super::{files, report};
 use crate::command_line::stderr;
+use crate::lab::preset::Preset;
 use hardgrad::estimators::EstimatorKind;
-use hardgrad::train::Preset;
 use std::path::Path;
 
 fn runs() -> Vec<Result> {

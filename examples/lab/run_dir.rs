@@ -1,8 +1,8 @@
 //! One run, one directory: `config.json`, `metrics.jsonl`, `checkpoint.bin` and the one before it, and the pictures.
 
-use crate::lock::{Attempt, Lock};
-use crate::pictures::Grid;
-use hardgrad::data::Dataset;
+use super::lock::{Attempt, Lock};
+use super::pictures::Grid;
+use hardgrad::data::{Dataset, DatasetId};
 use hardgrad::train::{Checkpoint, EpochRecord, TrainConfig, Trainer, write_atomically};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -95,31 +95,6 @@ impl From<hardgrad::Error> for RunError {
             _ => Fault::Machine,
         };
         Self { message: e.to_string(), fault }
-    }
-}
-
-/// Which data, so that a run is not taken for one of other data.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DatasetId {
-    /// Its name.
-    pub name: String,
-    /// Training images.
-    pub train: usize,
-    /// Test images.
-    pub test: usize,
-    /// CRC-32 of the training images, in hex.
-    pub crc32: String,
-}
-
-impl DatasetId {
-    /// Of these data.
-    pub fn of(data: &Dataset) -> Self {
-        Self {
-            name: data.name.to_string(),
-            train: data.train.len(),
-            test: data.test.len(),
-            crc32: format!("{:08x}", data.train.images().crc32()),
-        }
     }
 }
 

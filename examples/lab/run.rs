@@ -1,9 +1,9 @@
 //! The training loop: resuming, saving, stopping.
 
-use crate::curves;
-use crate::progress::Report;
-use crate::run_dir::{RunDir, RunError};
-use crate::stop::Stop;
+use super::curves;
+use super::progress::Report;
+use super::run_dir::{RunDir, RunError};
+use super::stop::Stop;
 use hardgrad::data::Dataset;
 use hardgrad::train::{Advance, TrainConfig, Trainer};
 use std::time::Instant;

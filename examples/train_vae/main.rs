@@ -13,53 +13,25 @@
 //! that cannot be used, or an `--out` that cannot be written or that another process writes into; 130 and 143 stopped by SIGINT
 //! or SIGTERM, with all steps so far in the checkpoint.
 
-#[path = "common/curves.rs"]
-mod curves;
-#[path = "common/data.rs"]
-mod data;
-#[path = "common/estimator.rs"]
-mod estimator;
-#[path = "common/evaluation.rs"]
-mod evaluation;
-#[path = "common/exit.rs"]
-mod exit;
-#[path = "common/lock.rs"]
-mod lock;
-#[path = "common/pictures.rs"]
-mod pictures;
-#[path = "common/preset.rs"]
-mod preset;
-#[path = "common/progress.rs"]
-mod progress;
-#[path = "common/reporter.rs"]
-mod reporter;
-#[path = "common/run.rs"]
-mod run;
-#[path = "common/run_dir.rs"]
-mod run_dir;
-#[path = "common/stop.rs"]
-mod stop;
-#[path = "common/svg.rs"]
-mod svg;
-#[path = "common/threads.rs"]
-mod threads;
+#[path = "../lab/mod.rs"]
+mod lab;
 
 use clap::Parser;
-use data::DatasetChoice;
-use estimator::EstimatorArgs;
 use hardgrad::data::Dataset;
-use hardgrad::train::{OptimizerKind, Preset, TrainConfig, Trainer};
+use hardgrad::train::{OptimizerKind, TrainConfig, Trainer};
 use hardgrad::vae::{LatentShape, VaeConfig};
-use progress::clock;
-use reporter::Reporter;
-use run::{End, Plan};
-use run_dir::{RunDir, RunError};
+use lab::data::DatasetChoice;
+use lab::estimator::EstimatorArgs;
+use lab::progress::clock;
+use lab::reporter::Reporter;
+use lab::run::{End, Plan};
+use lab::run_dir::{RunDir, RunError};
+use lab::stop::Stop;
+use lab::threads::with_threads;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
-use stop::Stop;
-use threads::with_threads;
 
 /// Train the discrete VAE of "Beyond ReinMax" (Wang and Bui, 2026).
 #[derive(Debug, Parser)]
@@ -132,7 +104,7 @@ fn main() -> ExitCode {
         );
     }
     let done = with_threads(args.threads, || run(&args)).map_err(RunError::argument);
-    exit::status(done.and_then(|done| done))
+    lab::exit::status(done.and_then(|done| done))
 }
 
 fn run(args: &Args) -> Result<End, RunError> {
@@ -143,7 +115,7 @@ fn run(args: &Args) -> Result<End, RunError> {
     }
     let stop = Stop::on(&[SIGINT, SIGTERM])
         .map_err(|e| RunError::argument(format!("cannot watch for signals: {e}")))?;
-    let data = data::load(args.dataset, args.data.as_deref()).map_err(RunError::argument)?;
+    let data = lab::data::load(args.dataset, args.data.as_deref()).map_err(RunError::argument)?;
     let config = config(args, &data).map_err(|e| RunError::argument(e.to_string()))?;
     let mut dir = RunDir::open(&args.out, &config, &data, args.epochs)?;
     dir.slow_writes(Duration::from_millis(args.slow_writes));
@@ -164,9 +136,9 @@ fn run(args: &Args) -> Result<End, RunError> {
     let report = Reporter::new(args.quiet, args.epochs, &trainer);
     let plan = Plan { epochs: args.epochs, checkpoint_every, stop: &stop, report: &report };
     let start = Instant::now();
-    let mut end = run::train(&mut dir, &mut trainer, &data, &plan)?;
+    let mut end = lab::run::train(&mut dir, &mut trainer, &data, &plan)?;
     if let End::Stopped(_) = end {
-        eprintln!("stopped by a signal after {}: saved in {}", run::place(&trainer), args.out.display());
+        eprintln!("stopped by a signal after {}: saved in {}", lab::run::place(&trainer), args.out.display());
     } else {
         #[cfg(feature = "safetensors")]
         if let Some(file) = &args.export_weights {
@@ -174,7 +146,13 @@ fn run(args: &Args) -> Result<End, RunError> {
         }
         summary(args, &trainer, &data, before, start.elapsed().as_secs_f64());
         if args.evaluate {
-            end = evaluation::run(&dir, &mut trainer, args.importance_samples as usize, &stop, args.quiet)?;
+            end = lab::evaluation::run(
+                &dir,
+                &mut trainer,
+                args.importance_samples as usize,
+                &stop,
+                args.quiet,
+            )?;
         }
     }
     Ok(end)
@@ -188,9 +166,9 @@ fn begin<'d>(
     data: &'d Dataset,
 ) -> Result<Trainer<'d>, RunError> {
     if args.resume {
-        if let Some(trainer) = run::resume(dir, &config, data)? {
+        if let Some(trainer) = lab::run::resume(dir, &config, data)? {
             if !args.quiet {
-                eprintln!("resuming after {}", run::place(&trainer));
+                eprintln!("resuming after {}", lab::run::place(&trainer));
             }
             return Ok(trainer);
         }
@@ -208,7 +186,7 @@ fn config(args: &Args, data: &Dataset) -> hardgrad::Result<TrainConfig> {
     }
     let pixels = data.train.images().pixels_per_image();
     let preset = match args.estimator.preset {
-        Some(choice) => Some(Preset::from(choice).run(args.estimator.estimator, args.latent)?),
+        Some(preset) => Some(preset.run(args.estimator.estimator, args.latent)?),
         None => None,
     };
     TrainConfig {

@@ -14,62 +14,35 @@
 //! Exit status: 0 done; 1 a run failed, or (`status`) some are not complete, or (`merge`) some file is damaged; 2 wrong
 //! arguments; 75 stopped by SIGTERM or SIGUSR1 with everything saved, for a scheduler to begin it again; 130 by SIGINT.
 
-#[path = "reproduce/board.rs"]
 mod board;
-#[path = "reproduce/collect.rs"]
 mod collect;
-#[path = "common/curves.rs"]
-mod curves;
-#[path = "common/data.rs"]
-mod data;
-#[path = "reproduce/jobs.rs"]
 mod jobs;
-#[path = "common/lock.rs"]
-mod lock;
-#[path = "reproduce/manifest.rs"]
+#[path = "../lab/mod.rs"]
+mod lab;
 mod manifest;
-#[path = "common/pictures.rs"]
-mod pictures;
-#[path = "reproduce/plan.rs"]
 mod plan;
-#[path = "common/preset.rs"]
-mod preset;
-#[path = "common/progress.rs"]
-mod progress;
-#[path = "reproduce/report/mod.rs"]
 mod report;
-#[path = "reproduce/result.rs"]
 mod result;
-#[path = "common/run.rs"]
-mod run;
-#[path = "common/run_dir.rs"]
-mod run_dir;
-#[path = "reproduce/shard.rs"]
 mod shard;
-#[path = "common/stop.rs"]
-mod stop;
-#[path = "common/svg.rs"]
-mod svg;
-#[path = "common/threads.rs"]
-mod threads;
 
 use clap::{Args, Parser, Subcommand};
 use collect::{Merged, State, state};
-use data::DatasetChoice;
 use hardgrad::data::Dataset;
+use hardgrad::data::DatasetId;
 use jobs::Jobs;
+use lab::data::DatasetChoice;
+use lab::progress::clock;
+use lab::run_dir::RunError;
+use lab::stop::Stop;
+use lab::threads::with_threads;
 use manifest::Manifest;
 use plan::{Experiment, Selection};
-use progress::clock;
-use run_dir::{DatasetId, RunError};
 use shard::Shard;
 use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
-use stop::Stop;
-use threads::with_threads;
 
 /// sysexits.h: a temporary failure, try again.
 const TRY_AGAIN: u8 = 75;
@@ -184,7 +157,7 @@ fn main() -> ExitCode {
 }
 
 fn load(data: &Data) -> Result<Dataset, RunError> {
-    data::load(data.dataset, data.data.as_deref()).map_err(RunError::argument)
+    lab::data::load(data.dataset, data.data.as_deref()).map_err(RunError::argument)
 }
 
 fn plan(args: &PlanArgs) -> Result<ExitCode, RunError> {

@@ -1,6 +1,6 @@
 //! One run's progress: a bar on a terminal, plain lines elsewhere.
 
-use crate::progress::{Report, clock};
+use super::progress::{Report, clock};
 use hardgrad::train::{EpochRecord, Progress, Trainer};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal;

@@ -1,8 +1,8 @@
 //! Measuring a finished run: `evaluation.json`, and lines for the reader.
 
-use crate::run::End;
-use crate::run_dir::{RunDir, RunError};
-use crate::stop::Stop;
+use super::run::End;
+use super::run_dir::{RunDir, RunError};
+use super::stop::Stop;
 use hardgrad::train::{Evaluation, EvaluationProgress, Trainer, write_atomically};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;

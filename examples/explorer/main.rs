@@ -9,11 +9,8 @@
 //! `examples/explorer/`. With `--answer FILE` this program gives the library's own numbers for settings of the page instead, which
 //! `tests/browser/` compares with what the page shows.
 
-#[path = "explorer/losses.rs"]
 mod losses;
-#[path = "explorer/page.rs"]
 mod page;
-#[path = "explorer/reference.rs"]
 mod reference;
 
 use clap::Parser;

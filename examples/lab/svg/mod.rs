@@ -1,9 +1,7 @@
 //! Charts as SVG, written by hand: axes, ticks, labels, one line or one kind of dot a series, and a legend.
 #![allow(dead_code)] // each example uses a part
 
-#[path = "svg/axis.rs"]
 mod axis;
-#[path = "svg/figure.rs"]
 pub mod figure;
 
 use axis::Axis;

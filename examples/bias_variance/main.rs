@@ -17,61 +17,33 @@
 //!
 //! Exit status: as `train_vae`.
 
-#[path = "common/curves.rs"]
-mod curves;
-#[path = "common/data.rs"]
-mod data;
-#[path = "common/exit.rs"]
-mod exit;
-#[path = "common/lock.rs"]
-mod lock;
-#[path = "bias_variance/measure.rs"]
+#[path = "../lab/mod.rs"]
+mod lab;
 mod measure;
-#[path = "common/pictures.rs"]
-mod pictures;
-#[path = "bias_variance/plan.rs"]
-mod plan;
-#[path = "common/progress.rs"]
-mod progress;
-#[path = "bias_variance/record.rs"]
-mod record;
-#[path = "bias_variance/report.rs"]
 mod report;
-#[path = "common/reporter.rs"]
-mod reporter;
-#[path = "common/run.rs"]
-mod run;
-#[allow(dead_code)] // `train_vae` has a test that slows writing down
-#[path = "common/run_dir.rs"]
-mod run_dir;
-#[path = "common/stop.rs"]
-mod stop;
-#[path = "common/svg.rs"]
-mod svg;
-#[path = "common/threads.rs"]
-mod threads;
-#[path = "bias_variance/train.rs"]
 mod train;
 
 use clap::Parser;
-use data::DatasetChoice;
 use hardgrad::data::Dataset;
 use hardgrad::estimators::{EstimatorConfig, EstimatorKind};
-use hardgrad::train::{Preset, TrainConfig};
+use hardgrad::train::TrainConfig;
 use hardgrad::vae::{LatentShape, VaeConfig};
 use hardgrad::{Error, Mat};
 use indicatif::{ProgressBar, ProgressStyle};
+use lab::bias_variance::plan;
+use lab::bias_variance::record::{self, Line, What};
+use lab::data::DatasetChoice;
+use lab::preset::Preset;
+use lab::run::End;
+use lab::run_dir::RunError;
+use lab::stop::Stop;
 use measure::{Point, Settings};
-use record::{Line, What};
 use report::Report;
-use run::End;
-use run_dir::RunError;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
-use stop::Stop;
 
 /// Bias and variance of the gradient estimators over the checkpoints of a VAE: figure 1 and table 1 of "Beyond ReinMax".
 #[derive(Clone, Debug, Parser)]
@@ -150,14 +122,14 @@ fn main() -> ExitCode {
         let latent = LatentShape { categories: 3, variables: 2 };
         args = Args { latent, epochs: 2, every: 1, draws: 256, batch: 20, k: 10, ..args };
     }
-    let end = threads::with_threads(args.threads, || run(&args));
-    exit::status(end.unwrap_or_else(|message| Err(RunError::argument(message))))
+    let end = lab::threads::with_threads(args.threads, || run(&args));
+    lab::exit::status(end.unwrap_or_else(|message| Err(RunError::argument(message))))
 }
 
 fn run(args: &Args) -> Result<End, RunError> {
     let wrong = RunError::argument;
     let stop = Stop::on(&[SIGINT, SIGTERM]).map_err(|e| wrong(format!("cannot watch for signals: {e}")))?;
-    let data = data::load(args.dataset, args.data.as_deref()).map_err(wrong)?;
+    let data = lab::data::load(args.dataset, args.data.as_deref()).map_err(wrong)?;
     let base = config(args, &data).map_err(|e| wrong(e.to_string()))?;
     let schedule = Schedule { epochs: args.epochs, every: args.every, quiet: args.quiet };
     let mut lines = Vec::new();

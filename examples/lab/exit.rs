@@ -1,7 +1,7 @@
 //! A training program's exit status.
 
-use crate::run::End;
-use crate::run_dir::RunError;
+use super::run::End;
+use super::run_dir::RunError;
 use std::process::ExitCode;
 
 /// 0 where all is done; as a shell reports a program that a signal ended; or the error's, which is printed.

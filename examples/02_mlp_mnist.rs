@@ -18,10 +18,13 @@ use hardgrad::data::{Batches, Split};
 use hardgrad::nn::Mlp;
 use hardgrad::optim::{Adam, AdamConfig, Optimizer};
 use hardgrad::rng::{Purpose, Streams};
+use hardgrad::train::write_atomically;
 use hardgrad::{ParamGrads, ParamStore, Tape, Var, Workspace};
 use lab::data::DatasetChoice;
+use lab::output::tell as println; // std's panics where nobody reads
 use lab::svg::{Chart, Mark, Series};
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::time::Instant;
 
 #[derive(Parser)]
@@ -59,7 +62,11 @@ fn cross_entropy(tape: &mut Tape<'_, f32>, logits: Var, labels: &[u8], batch: &[
     tape.affine(total, -1.0 / batch.len() as f32, 0.0)
 }
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+fn main() -> ExitCode {
+    lab::exit::of(run())
+}
+
+fn run() -> Result<(), Box<dyn std::error::Error>> {
     let mut args = Args::parse();
     if args.smoke {
         (args.dataset, args.epochs) = (DatasetChoice::Digits, 1);
@@ -104,7 +111,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let series = vec![Series { name: "test error".into(), points: curve }];
     let out = Path::new("runs/02_mlp_mnist");
     Chart::linear(title, ["epoch", "test error, %"], Mark::Line, series).save(&out.join("curves.svg"))?;
-    std::fs::write(out.join("metrics.jsonl"), lines)?;
+    write_atomically(&out.join("metrics.jsonl"), lines.as_bytes())?;
     // The claim is about MNIST's test set, known by its checksum. On the digits chance would be 10 %.
     let mnist = data.test.images().crc32() == 0xe4ca_5f57 && args.epochs >= 6;
     let wanted = f64::from(mnist) * 97.5 + f64::from(args.smoke) * 90.0;

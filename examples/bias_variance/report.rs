@@ -2,7 +2,7 @@
 
 use crate::lab::bias_variance::plan;
 use crate::lab::bias_variance::record::{Line, What};
-use crate::lab::run_dir::RunError;
+use crate::lab::error::RunError;
 use crate::lab::svg::{Chart, Mark, Scale, Series};
 use hardgrad::estimators::EstimatorConfig;
 use hardgrad::train::write_atomically;

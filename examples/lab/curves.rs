@@ -1,6 +1,6 @@
 //! A run's losses as a picture.
 
-use super::run_dir::RunError;
+use super::error::RunError;
 use super::svg::{Chart, Mark, Series};
 use hardgrad::train::{Trainer, write_atomically};
 use std::path::Path;

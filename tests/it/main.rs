@@ -15,12 +15,15 @@ mod extremes;
 mod gemm;
 mod goldens;
 mod identities;
+mod identity;
 mod idx;
 mod kill;
 #[cfg(target_os = "linux")]
 mod memory;
 mod new_user;
 mod optimizers;
+#[cfg(unix)]
+mod outputs;
 mod preset;
 mod report;
 mod reproduce;

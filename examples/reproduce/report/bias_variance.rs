@@ -2,10 +2,10 @@
 
 use super::document::{Block, Cell, NONE, Table, decimals, or_none, signed};
 use super::groups::{TABLE_METHODS, look, method};
-use super::load::lines;
 use super::tables::plus_minus;
 use crate::lab::bias_variance::plan;
 use crate::lab::bias_variance::record::{Line, What};
+use crate::lab::lines::{Lines, at, in_a_line};
 use crate::lab::published::Published;
 use crate::lab::stats::Mean;
 use crate::lab::svg::Scale;
@@ -124,9 +124,10 @@ const MOST_OTHERS: usize = 8;
 
 fn curves(path: &Path) -> Result<Vec<Curve>, String> {
     let mut curves: Vec<Curve> = Vec::new();
-    for (number, text) in lines(path)? {
-        let at = |what: String| format!("{}, line {number}: {what}", path.display());
-        let line: Line = serde_json::from_str(&text).map_err(|e| at(format!("not a measurement: {e}")))?;
+    for (number, text) in Lines::read(path)?.iter() {
+        let at = |what: String| at(path, number, what);
+        let line: Line =
+            serde_json::from_str(text).map_err(|e| at(in_a_line(format!("not a measurement: {e}"))))?;
         let kind: EstimatorKind =
             line.what.estimator.parse().map_err(|e: hardgrad::Error| at(e.to_string()))?;
         let (name, what) = (name(&line.what, kind), line.what.clone());

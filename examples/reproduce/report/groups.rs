@@ -58,6 +58,13 @@ pub fn all<'a>(results: &'a [RunResult], planned: &'a [Run]) -> Vec<Group<'a>> {
     groups
 }
 
+/// Equal for data of the same images, whatever their names; MNIST first.
+pub fn images(dataset: &DatasetId) -> (bool, usize, usize, String, Option<String>) {
+    let DatasetId { train, test, crc32, test_crc32, .. } = dataset.clone();
+    let mnist = is_mnist(dataset);
+    (!mnist, train, test, crc32, test_crc32.filter(|_| !mnist))
+}
+
 /// Equal for runs of a group; in the reports' order.
 fn key(run: &Run) -> impl Ord + use<> {
     let Run { dataset, config, epochs, .. } = run;
@@ -68,7 +75,7 @@ fn key(run: &Run) -> impl Ord + use<> {
     let rest = EstimatorKind::ALL.iter().position(|&kind| kind == method);
     let config = TrainConfig { seed: 0, ..config.clone() };
     (
-        (!is_mnist(dataset), dataset.name.clone(), dataset.train, dataset.test, dataset.crc32.clone()),
+        images(dataset),
         (column.unwrap_or(usize::MAX), latent.categories, latent.variables),
         (row.unwrap_or(usize::MAX), rest),
         // Its text is its order: two configs that differ anywhere differ there.

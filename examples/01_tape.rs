@@ -14,8 +14,12 @@
 //! gradient descent, 20 steps of 0.02: loss 8.00 -> 5.00
 //! ```
 
+#[path = "lab/mod.rs"]
+mod lab;
+
 use hardgrad::gradcheck::gradcheck;
 use hardgrad::{Mat, ParamGrads, ParamStore, Tape, Var, Workspace, rng};
+use lab::output::answer as println; // std's panics where nobody reads
 
 /// 3 (x · w)² + 5, and the nodes on the way.
 fn record(tape: &mut Tape<'_, f64>, x: Var, w: Var) -> [Var; 3] {

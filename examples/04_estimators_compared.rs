@@ -15,16 +15,19 @@
 //! …
 //! ```
 
-#[path = "common/svg.rs"]
-mod svg;
+#[path = "lab/mod.rs"]
+mod lab;
 
 use hardgrad::certify::certify;
 use hardgrad::estimators::{At, BuiltEstimator, CvForm, EstimatorConfig, Gap, Noise, Scratch};
 use hardgrad::exact::Problem;
+use hardgrad::train::write_atomically;
 use hardgrad::{Error, Mat, MatRef, ParamGrads, ParamStore, Workspace, nn::Mlp, rng, vae::LatentShape};
+use lab::output::tell as println; // std's panics where nobody reads
+use lab::svg::{Chart, Mark, Series};
 use std::path::Path;
+use std::process::ExitCode;
 use std::time::Instant;
-use svg::{Chart, Mark, Series};
 
 /// f(z) = binary cross-entropy of 32 pixels behind a random two-layer decoder; its gradient too, if there is room for it.
 fn decoder(width: usize) -> impl Fn(&[f64], Option<&mut [f64]>) -> f64 {
@@ -64,7 +67,11 @@ fn cost(config: EstimatorConfig, latent: LatentShape) -> Result<f64, Error> {
     Ok(1e6 * best / ROWS as f64)
 }
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+fn main() -> ExitCode {
+    lab::exit::of(run())
+}
+
+fn run() -> Result<(), Box<dyn std::error::Error>> {
     let argument = std::env::args().nth(1).unwrap_or_else(|| "8x4".into());
     let smoke = argument == "--smoke";
     let latent: LatentShape = if smoke { "2x4" } else { argument.as_str() }.parse()?;
@@ -113,5 +120,5 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let title = format!("{latent}, a small decoder");
     let chart = Chart::linear(title, ["|bias| / |exact|", "sd / |exact|"], Mark::Dot, series);
     chart.save(&out.join("estimators.svg"))?;
-    Ok(std::fs::write(out.join("estimators.jsonl"), lines)?)
+    Ok(write_atomically(&out.join("estimators.jsonl"), lines.as_bytes())?)
 }

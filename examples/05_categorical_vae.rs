@@ -13,25 +13,30 @@
 //!
 //! `train_vae` is the same with checkpoints, every estimator, pictures and a command line.
 
-#[path = "common/data.rs"]
-mod data;
-#[path = "common/svg.rs"]
-mod svg;
+#[path = "lab/mod.rs"]
+mod lab;
 
-use data::DatasetChoice;
 use hardgrad::data::Batches;
 use hardgrad::estimators::{Choice, ReinMax};
 use hardgrad::optim::{Adam, AdamConfig, Optimizer};
 use hardgrad::rng::{Purpose, Streams};
+use hardgrad::train::write_atomically;
 use hardgrad::vae::{Vae, VaeConfig};
 use hardgrad::{ParamGrads, ParamStore, Workspace};
+use lab::data::DatasetChoice;
+use lab::output::tell as println; // std's panics where nobody reads
+use lab::svg::{Chart, Mark, Series};
 use std::path::Path;
-use svg::{Chart, Mark, Series};
+use std::process::ExitCode;
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+fn main() -> ExitCode {
+    lab::exit::of(run())
+}
+
+fn run() -> Result<(), Box<dyn std::error::Error>> {
     let smoke = std::env::args().any(|a| a == "--smoke");
     let (choice, epochs) = if smoke { (DatasetChoice::Digits, 1) } else { (DatasetChoice::Auto, 5) };
-    let data = data::load(choice, None)?;
+    let data = lab::data::load(choice, None)?;
     let (images, latent) = (data.train.images(), "8x4".parse()?);
     let (streams, mut params) = (Streams::new(0), ParamStore::<f32>::new());
     let config = VaeConfig { pixels: images.pixels_per_image(), ..VaeConfig::paper(latent) };
@@ -72,7 +77,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let out = Path::new("runs/05_categorical_vae");
     Chart::linear(title, ["epoch", "loss, nats an image"], Mark::Line, series)
         .save(&out.join("curves.svg"))?;
-    Ok(std::fs::write(out.join("metrics.jsonl"), lines)?)
+    Ok(write_atomically(&out.join("metrics.jsonl"), lines.as_bytes())?)
 }
 
 /// Means over 100 test images of the negative evidence lower bound, its expectation over q enumerated, and of −log p(x).

@@ -13,13 +13,16 @@
 //! REBAR, τ 0.1, η 1      sd of the mean of 4 0.05085, mean within 1.3 standard errors of exact
 //! ```
 
-#[path = "common/svg.rs"]
-mod svg;
+#[path = "lab/mod.rs"]
+mod lab;
 
 use hardgrad::estimators::{Baseline, Choice, Rebar, Reinforce};
+use hardgrad::train::write_atomically;
 use hardgrad::{Mat, ParamGrads, ParamStore, Tape, Var, Workspace, exact::Problem, rng};
+use lab::output::tell as println; // std's panics where nobody reads
+use lab::svg::{Chart, Mark, Series};
 use std::path::Path;
-use svg::{Chart, Mark, Series};
+use std::process::ExitCode;
 
 const L: usize = 8;
 const DRAWS: usize = 40_000;
@@ -57,7 +60,11 @@ fn gradients(estimator: &Estimator) -> Mat<f64> {
     tape.grad_or_zeros(logits)
 }
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+fn main() -> ExitCode {
+    lab::exit::of(run())
+}
+
+fn run() -> Result<(), Box<dyn std::error::Error>> {
     let away = |z: &[f64]| z.chunks(2).map(|z| z[1]).sum::<f64>() / L as f64 - 0.45;
     let value = |z: &[f64]| away(z).powi(2);
     let slope = |z: &[f64], g: &mut [f64]| {
@@ -102,7 +109,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let labels = ["distance of the mean from exact, standard errors", "sd of the mean of 4"];
     let out = Path::new("runs/06_rebar");
     Chart::linear("Eight binary variables".into(), labels, Mark::Dot, series).save(&out.join("rebar.svg"))?;
-    std::fs::write(out.join("rebar.jsonl"), lines)?;
+    write_atomically(&out.join("rebar.jsonl"), lines.as_bytes())?;
     let (reinforce, best) = (traces[0], traces[3..].iter().copied().fold(f64::INFINITY, f64::min));
     assert!(best < 0.5 * reinforce, "REBAR's best variance is {best}, REINFORCE's {reinforce}");
     Ok(())

@@ -12,8 +12,8 @@
 //! Prints a table and leaves `polynomial.jsonl` and `polynomial.svg` in `--out`: how far the expected loss lies above the optimum, step by step. The curve
 //! "exact gradient" is that of the expected loss itself.
 
-#[path = "common/svg.rs"]
-mod svg;
+#[path = "lab/mod.rs"]
+mod lab;
 
 use clap::Parser;
 use hardgrad::estimators::{
@@ -23,12 +23,14 @@ use hardgrad::estimators::{
 use hardgrad::optim::{Adam, AdamConfig, Optimizer};
 use hardgrad::rng::{Purpose, Streams};
 use hardgrad::tape::{CustomOp, InputGrads, Inputs, Recorded};
+use hardgrad::train::write_atomically;
 use hardgrad::{Error, Mat, MatMut, ParamGrads, ParamStore, Tape, Var, Workspace};
+use lab::output::tell as println; // std's panics where nobody reads
+use lab::svg::{Chart, Mark, Scale, Series};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
-use svg::{Chart, Mark, Scale, Series};
 
 const LATENTS: usize = 128;
 
@@ -174,45 +176,36 @@ fn main() -> ExitCode {
     if args.smoke {
         args.steps = args.steps.min(300);
     }
-    match run(&args) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(message) => {
-            eprintln!("error: {message}");
-            ExitCode::FAILURE
-        }
-    }
+    lab::exit::of(run(&args))
 }
 
-fn run(args: &Args) -> Result<(), String> {
-    let text = |e: Error| e.to_string();
+fn run(args: &Args) -> Result<(), Box<dyn std::error::Error>> {
     let optimum = args.c.min(1.0 - args.c).powf(args.p);
     println!("{:26} {:>10} {:>10} {:>8}", "estimator", "final loss", "excess", "seconds");
     let (mut series, mut lines) = (Vec::new(), String::new());
     let exact = std::iter::once(("exact gradient", None));
-    let estimators = estimators().map_err(text)?;
+    let estimators = estimators()?;
     for (name, estimator) in exact.chain(estimators.iter().map(|(name, e)| (*name, Some(e)))) {
         let start = Instant::now();
-        let excess: Vec<_> = train(args, estimator).map_err(text)?.iter().map(|x| x - optimum).collect();
+        let excess: Vec<_> = train(args, estimator)?.iter().map(|x| x - optimum).collect();
         let (first, last) = (excess[0], excess[excess.len() - 1]);
         let seconds = start.elapsed().as_secs_f64();
         println!("{name:26} {:>10.6} {last:>10.6} {seconds:>8.2}", optimum + last);
         if args.smoke && name == "ReinMax" && last > 0.1 * first {
-            return Err(format!("ReinMax: {last} above the optimum, expected at most {}", 0.1 * first));
+            return Err(format!("ReinMax: {last} above the optimum, expected at most {}", 0.1 * first).into());
         }
         lines += &format!("{{\"estimator\":\"{name}\",\"excess\":{excess:?}}}\n");
         let points = excess.iter().enumerate().map(|(step, &y)| (step as f64, y)).collect();
         series.push(Series { name: name.to_owned(), points });
     }
     println!("{:26} {optimum:>10.6}", "optimum");
-    let path = args.out.join("polynomial.svg");
-    picture(args, series, &path).map_err(|e| format!("cannot write {}: {e}", path.display()))?;
-    let numbers = args.out.join("polynomial.jsonl");
-    std::fs::write(&numbers, lines).map_err(|e| format!("cannot write {}: {e}", numbers.display()))?;
+    picture(args, series, &args.out.join("polynomial.svg"))?;
+    write_atomically(&args.out.join("polynomial.jsonl"), lines.as_bytes())?;
     println!("in {}: polynomial.jsonl, polynomial.svg", args.out.display());
     Ok(())
 }
 
-fn picture(args: &Args, series: Vec<Series>, path: &Path) -> std::io::Result<()> {
+fn picture(args: &Args, series: Vec<Series>, path: &Path) -> hardgrad::Result<()> {
     let lowest = series.iter().flat_map(|s| &s.points).map(|p| p.1).filter(|&y| y > 0.0);
     let floor = lowest.fold(1.0, f64::min).max(1e-8);
     let chart = Chart {

@@ -9,30 +9,31 @@
 //! the GEMM library's packing buffers on a CPU without AVX2.
 //!
 //! MNIST where its files are found, else the built-in digits.
+//!
+//! Exit status: 0 done; 1 the measurement failed, or its result could not be written; 2 wrong arguments or data; 141 nobody reads
+//! standard output any more.
 
-#[path = "common/data.rs"]
-mod data;
-#[path = "common/estimator.rs"]
-mod estimator;
-#[path = "common/preset.rs"]
-mod preset;
+#[path = "lab/mod.rs"]
+mod lab;
 
 use clap::Parser;
-use data::DatasetChoice;
-use estimator::EstimatorArgs;
 use hardgrad::data::{Dataset, Images, Split};
 use hardgrad::train::{OptimizerKind, TrainConfig, Trainer};
 use hardgrad::vae::{LatentShape, VaeConfig};
+use lab::data::DatasetChoice;
+use lab::error::RunError;
+use lab::estimator::EstimatorArgs;
+use lab::output::answer;
+use lab::threads::with_threads;
 use serde_json::json;
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 use std::alloc::System;
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::time::Instant;
 
 #[global_allocator]
 static COUNTING: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
-
-type BoxedError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Steps before the clock counts: memory is allocated, caches and clock rates settle.
 const WARM_UP: usize = 20;
@@ -62,24 +63,13 @@ struct Args {
     data: Option<PathBuf>,
 }
 
-fn main() -> Result<(), BoxedError> {
+fn main() -> ExitCode {
     let args = Args::parse();
-    #[cfg(feature = "rayon")]
-    {
-        let threads = args.threads.map_or(0, usize::from);
-        rayon::ThreadPoolBuilder::new().num_threads(threads).build()?.install(|| run(&args))
-    }
-    #[cfg(not(feature = "rayon"))]
-    {
-        if args.threads.is_some_and(|n| n > 1) {
-            eprintln!("note: built without the feature `rayon`: running on one thread");
-        }
-        run(&args)
-    }
+    lab::exit::of(with_threads(args.threads, || run(&args)).and_then(|done| done).map_err(Into::into))
 }
 
-fn run(args: &Args) -> Result<(), BoxedError> {
-    let data = data::load(DatasetChoice::Auto, args.data.as_deref())?;
+fn run(args: &Args) -> Result<(), RunError> {
+    let data = lab::data::load(DatasetChoice::Auto, args.data.as_deref())?;
     let data = without_test_pass(&data)?;
     let config = TrainConfig {
         vae: VaeConfig { pixels: data.train.images().pixels_per_image(), ..VaeConfig::paper(args.latent) },
@@ -88,16 +78,24 @@ fn run(args: &Args) -> Result<(), BoxedError> {
         batch_size: args.batch_size,
         ..TrainConfig::default()
     };
+    // The first step of an epoch has the shuffle in it and a last, smaller one is no whole step.
+    let most = data.train.len() / 2;
+    if args.batch_size > most {
+        let expected = format!("at most {most}, so that an epoch has two whole steps");
+        return Err(hardgrad::Error::argument("batch-size", args.batch_size, expected).into());
+    }
     let mut trainer = Trainer::new(config, &data)?;
     let mut millis = Vec::new();
     let wanted = args.steps as usize;
     let (mut warm_up, mut allocations) = (WARM_UP, 0);
     while millis.len() < wanted {
-        let mut last: Option<(Instant, usize)> = None;
-        trainer.epoch(&mut |_| {
+        let (mut last, mut images): (Option<(Instant, usize)>, usize) = (None, 0);
+        trainer.epoch(&mut |progress| {
             let now = (Instant::now(), COUNTING.stats().allocations);
-            // The first step of an epoch has the shuffle in it, and the last epoch goes on after enough steps.
-            if let Some((then, count)) = last.replace(now).filter(|_| millis.len() < wanted) {
+            let whole = progress.images - images == args.batch_size;
+            images = progress.images;
+            // The last epoch goes on after enough steps.
+            if let Some((then, count)) = last.replace(now).filter(|_| whole && millis.len() < wanted) {
                 if warm_up > 0 {
                     warm_up -= 1;
                 } else {
@@ -122,7 +120,7 @@ fn run(args: &Args) -> Result<(), BoxedError> {
         "config": trainer.config().estimator, "optimizer": args.optimizer, "batch_size": args.batch_size,
         "steps": wanted, "data": data.name,
     });
-    println!("{line}");
+    answer!("{line}");
     Ok(())
 }
 

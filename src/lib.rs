@@ -91,7 +91,7 @@
 //! | 26, Runge–Kutta | [`exact::Problem::rk2`] | `src/exact.rs` | `tests/it/identities.rs` |
 //! | [importance-weighted bound](train::Trainer#method.evaluate), Burda et al. (2016) | [`train::ImportanceBound`] | `src/train/evaluate.rs` | `src/train/evaluate/tests.rs` |
 //! | bias and variance of an estimator | [`certify::certify`] | `src/certify.rs` | `tests/it/identities.rs` |
-//! | figure 1, table 1 | [`stats::Estimates`] | `examples/bias_variance.rs` | `tests/it/bias_variance.rs` |
+//! | figure 1, table 1 | [`stats::Estimates`] | `examples/bias_variance/main.rs` | `tests/it/bias_variance.rs` |
 //!
 //! Several formulas of the paper have misprints, and its numbers come from code that differs from them in places: see
 //! [the errata](guide::errata).

@@ -1,9 +1,9 @@
 //! The lines as pictures and tables, averaged over the training seeds.
 
-use crate::plan;
-use crate::record::{Line, What};
-use crate::run_dir::RunError;
-use crate::svg::{Chart, Mark, Scale, Series};
+use crate::lab::bias_variance::plan;
+use crate::lab::bias_variance::record::{Line, What};
+use crate::lab::error::RunError;
+use crate::lab::svg::{Chart, Mark, Scale, Series};
 use hardgrad::estimators::EstimatorConfig;
 use hardgrad::train::write_atomically;
 use std::fmt::Write as _;

@@ -1,10 +1,12 @@
 //! The checkpoints: a run of ReinMax, with a copy of its checkpoint kept every so many epochs.
 
 use crate::Schedule;
-use crate::reporter::Reporter;
-use crate::run::{self, End, Plan};
-use crate::run_dir::{RunDir, RunError};
-use crate::stop::Stop;
+use crate::lab::error::RunError;
+use crate::lab::output::note;
+use crate::lab::reporter::Reporter;
+use crate::lab::run::{self, End, Plan};
+use crate::lab::run_dir::{Intent, RunDir};
+use crate::lab::stop::Stop;
 use hardgrad::data::Dataset;
 use hardgrad::train::{Checkpoint, TrainConfig, Trainer};
 use std::path::{Path, PathBuf};
@@ -22,14 +24,11 @@ pub fn checkpoints(
     schedule: &Schedule,
     stop: &Stop,
 ) -> Result<End, RunError> {
-    let mut run_dir = RunDir::open(dir, config, data, schedule.epochs)?;
+    let mut run_dir = RunDir::open(dir, config, data, schedule.epochs, Intent::Resume)?;
     if schedule.kept().all(|epoch| file(dir, epoch).exists()) {
         return Ok(End::Done);
     }
-    let mut trainer = match run::resume(&mut run_dir, config, data)? {
-        Some(trainer) => trainer,
-        None => Trainer::new(config.clone(), data)?,
-    };
+    let (mut trainer, _) = run::begin(&mut run_dir, config, data)?;
     let report = Reporter::new(schedule.quiet, schedule.epochs, &trainer);
     for epoch in schedule.kept() {
         let file = file(dir, epoch);
@@ -40,7 +39,7 @@ pub fn checkpoints(
             let plan = Plan { epochs: epoch, checkpoint_every: None, stop, report: &report };
             if let End::Stopped(signal) = run::train(&mut run_dir, &mut trainer, data, &plan)? {
                 let place = run::place(&trainer);
-                eprintln!("stopped by a signal after {place}: saved in {}", dir.display());
+                note!("stopped by a signal after {place}: saved in {}", dir.display());
                 return Ok(End::Stopped(signal));
             }
         }

@@ -1,10 +1,10 @@
 //! Progress over all runs: bars on a terminal, plain lines elsewhere.
 
+use crate::lab::output::note;
+use crate::lab::progress::{Report, bar, bars_are_drawn, clock};
 use crate::manifest::Run;
-use crate::progress::{Report, clock};
 use hardgrad::train::{EpochRecord, Progress, Trainer};
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use std::io::IsTerminal;
+use indicatif::{MultiProgress, ProgressBar};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
@@ -26,7 +26,7 @@ impl Board {
     /// For these runs, of which none has been looked at.
     pub fn new(runs: &[Run]) -> Self {
         let epochs = runs.iter().map(|run| run.epochs).sum();
-        let bars = std::io::stderr().is_terminal().then(|| {
+        let bars = bars_are_drawn().then(|| {
             let bars = MultiProgress::new();
             let all = bars.add(bar(epochs as u64, "  {bar:20} {pos}/{len} epochs of all runs  {wide_msg}"));
             (bars, all)
@@ -81,7 +81,7 @@ impl Board {
         match &self.bars {
             // Fails where the terminal is gone, and then there is nobody to tell.
             Some((bars, _)) => drop(bars.println(line)),
-            None => eprintln!("{line}"),
+            None => note!("{line}"),
         }
     }
 
@@ -155,9 +155,4 @@ impl Report for RunBoard<'_> {
             bar.finish_and_clear();
         }
     }
-}
-
-fn bar(len: u64, template: &str) -> ProgressBar {
-    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::new(len).with_style(style)
 }

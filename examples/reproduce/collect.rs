@@ -1,8 +1,9 @@
 //! What there is of the runs: for `status` and `merge`.
 
+use crate::lab::error::RunError;
+use crate::lab::lines::{Lines, at};
 use crate::manifest::{Manifest, Run};
 use crate::result::RunResult;
-use crate::run_dir::RunError;
 use hardgrad::train::{Checkpoint, write_atomically};
 use std::collections::BTreeMap;
 use std::fs;
@@ -85,18 +86,18 @@ impl Merged {
         }
         for place in places() {
             let file = place.join("results.jsonl");
-            let text = match fs::read_to_string(&file) {
-                Ok(text) => text,
-                Err(e) if e.kind() == ErrorKind::NotFound => continue,
+            let lines = match Lines::read_if_there(&file) {
+                Ok(Some(lines)) => lines,
+                Ok(None) => continue,
                 Err(e) => {
-                    merged.problems.push(format!("{}: {e}", file.display()));
+                    merged.problems.push(e);
                     continue;
                 }
             };
-            for (i, line) in text.lines().enumerate() {
+            for (number, line) in lines.iter() {
                 match RunResult::parse(line) {
                     Ok(result) => merged.add(manifest, result, &file),
-                    Err(e) => merged.problems.push(format!("{}, line {}: {e}", file.display(), i + 1)),
+                    Err(e) => merged.problems.push(at(&file, number, e)),
                 }
             }
         }

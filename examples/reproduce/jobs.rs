@@ -2,14 +2,15 @@
 
 use crate::board::Board;
 use crate::collect::read_result;
+use crate::lab::error::{Fault, RunError};
+use crate::lab::run::{self, End, Plan};
+use crate::lab::run_dir::{Intent, RunDir};
+use crate::lab::stop::Stop;
+use crate::lab::threads::with_threads;
 use crate::manifest::Run;
 use crate::result::{Provenance, RunResult};
-use crate::run::{self, End, Plan};
-use crate::run_dir::{DatasetId, Fault, RunDir, RunError};
-use crate::stop::Stop;
-use crate::threads::with_threads;
 use hardgrad::data::Dataset;
-use hardgrad::train::Trainer;
+use hardgrad::data::DatasetId;
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -58,11 +59,9 @@ impl Jobs<'_> {
     /// Runs those that are not complete, in their order.
     pub fn work(&self, runs: &[Run]) -> Result<Summary, RunError> {
         let dataset = DatasetId::of(self.data);
-        if let Some(other) = runs.iter().find(|run| run.dataset != dataset) {
-            let message = format!(
-                "{} is planned on {:?}, but the data here are {dataset:?}",
-                other.name, other.dataset
-            );
+        if let Some(other) = runs.iter().find(|run| !run.dataset.is_of_same_images(&dataset)) {
+            let message =
+                format!("{} is planned on {}, but the data here are {dataset}", other.name, other.dataset);
             return Err(RunError::argument(message));
         }
         let board = Board::new(runs);
@@ -73,7 +72,7 @@ impl Jobs<'_> {
                     while self.stop.signal().is_none() {
                         let Some(run) = runs.get(next.fetch_add(1, Ordering::Relaxed)) else { break };
                         let ended = with_threads(Some(self.threads), || self.one(run, &board));
-                        let ended = ended.unwrap_or_else(|e| Err(RunError::argument(e)));
+                        let ended = ended.unwrap_or_else(Err);
                         // A panic elsewhere must not hide what is known.
                         let mut summary = summary.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
                         summary.add(run, ended, &board);
@@ -94,12 +93,9 @@ impl Jobs<'_> {
             board.found_complete(run);
             return Ok(Ended::Over { diverged: result.diverged.is_some() });
         }
-        let mut dir = RunDir::open(&directory, &run.config, self.data, run.epochs)?;
+        let mut dir = RunDir::open(&directory, &run.config, self.data, run.epochs, Intent::Resume)?;
         dir.slow_writes(self.slow_writes);
-        let mut trainer = match run::resume(&mut dir, &run.config, self.data)? {
-            Some(trainer) => trainer,
-            None => Trainer::new(run.config.clone(), self.data)?,
-        };
+        let (mut trainer, _) = run::begin(&mut dir, &run.config, self.data)?;
         let report = board.begin(run, &trainer);
         let checkpoint_every = self.checkpoint_every;
         let plan = Plan { epochs: run.epochs, checkpoint_every, stop: self.stop, report: &report };

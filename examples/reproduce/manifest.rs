@@ -1,11 +1,13 @@
 //! What is to be run: `manifest.jsonl`, a line a run.
 
-use crate::run_dir::{DatasetId, RunError};
+use crate::lab::error::RunError;
+use crate::lab::lines::{Lines, at, in_a_line};
+use hardgrad::data::DatasetId;
 use hardgrad::estimators::EstimatorConfig;
 use hardgrad::train::{TrainConfig, write_atomically};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use std::fs;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// One run.
@@ -36,9 +38,10 @@ impl Run {
         self.id == id(&self.config, &self.dataset, self.epochs)
     }
 
-    /// Whether both are the same run: the name does not matter.
+    /// Whether both are the same run: neither its name nor that of the data matters.
     pub fn is(&self, other: &Self) -> bool {
-        (&self.config, &self.dataset, self.epochs) == (&other.config, &other.dataset, other.epochs)
+        (&self.config, self.epochs) == (&other.config, other.epochs)
+            && self.dataset.is_of_same_images(&other.dataset)
     }
 
     /// Where its files are.
@@ -49,9 +52,16 @@ impl Run {
 
 /// SHA-256 of the canonical JSON (fields in the order of their declaration, shortest decimal of each number), its first 48 bits:
 /// among a million runs the chance of two with one id is 0.2 %, and `plan` refuses such a pair.
+///
+/// Of the data it holds the numbers of images and the checksums, not the name. Only a run planned before the checksum of the test
+/// images was recorded has the name in its id in its place.
 fn id(config: &TrainConfig, dataset: &DatasetId, epochs: usize) -> String {
-    let canonical = serde_json::to_vec(&(config, dataset, epochs)).expect("numbers and names are JSON");
-    hex(&Sha256::digest(canonical)[..6])
+    let DatasetId { train, test, crc32, test_crc32, .. } = dataset;
+    let canonical = match test_crc32 {
+        Some(test_crc32) => serde_json::to_vec(&(config, (train, crc32, test, test_crc32), epochs)),
+        None => serde_json::to_vec(&(config, dataset, epochs)),
+    };
+    hex(&Sha256::digest(canonical.expect("numbers and names are JSON"))[..6])
 }
 
 /// Lower-case hex.
@@ -94,18 +104,23 @@ impl Manifest {
     /// Reads it.
     pub fn load(out: &Path) -> Result<Self, RunError> {
         let file = path(out);
-        let text = fs::read_to_string(&file).map_err(|e| {
-            RunError::argument(format!("{}: {e}; `reproduce plan … --out` makes it", file.display()))
-        })?;
-        let mut runs = Vec::new();
-        for (i, line) in text.lines().enumerate() {
-            let wrong =
-                |what: String| RunError::argument(format!("{}, line {}: {what}", file.display(), i + 1));
-            let run: Run = serde_json::from_str(line).map_err(|e| wrong(format!("not a run: {e}")))?;
+        let lines = Lines::read(&file)
+            .map_err(|e| RunError::argument(format!("{e}; `reproduce plan … --out` makes a manifest")))?;
+        let (mut runs, mut seen) = (Vec::new(), BTreeMap::new());
+        for (number, line) in lines.iter() {
+            let wrong = |what: String| RunError::argument(at(&file, number, what));
+            let run: Run =
+                serde_json::from_str(line).map_err(|e| wrong(in_a_line(format!("not a run: {e}"))))?;
             if !run.is_itself() {
                 let right = id(&run.config, &run.dataset, run.epochs);
                 return Err(wrong(format!(
-                    "the id is {}, but this config, dataset and number of epochs have {right}: it was changed by hand",
+                    "the id is {}, but this config, dataset and number of epochs have {right}: the line was changed",
+                    run.id
+                )));
+            }
+            if let Some(first) = seen.insert(run.id.clone(), number) {
+                return Err(wrong(format!(
+                    "run {} stands in line {first} already: remove one of the two",
                     run.id
                 )));
             }
@@ -122,15 +137,24 @@ impl Manifest {
     /// Adds the runs that it does not have, and sorts. How many were new.
     pub fn add(&mut self, runs: Vec<Run>) -> Result<usize, RunError> {
         let before = self.runs.len();
+        // A run that was planned when ids were made otherwise has another id, but the same config and images.
+        let mut held: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+        for (i, run) in self.runs.iter().enumerate() {
+            held.entry(key(run)).or_default().push(i);
+        }
+        let ids: BTreeMap<String, usize> =
+            self.runs.iter().enumerate().map(|(i, run)| (run.id.clone(), i)).collect();
         for run in runs {
-            match self.runs.iter().find(|r| r.id == run.id) {
-                None => self.runs.push(run),
-                Some(held) if held.is(&run) => {}
-                Some(held) => {
-                    let message = format!("{} and {} have the same id, {}", held.name, run.name, run.id);
-                    return Err(RunError::machine(message));
-                }
+            let alike = held.entry(key(&run)).or_default();
+            if alike.iter().any(|&i| self.runs[i].is(&run)) {
+                continue;
             }
+            if let Some(&i) = ids.get(&run.id) {
+                let message = format!("{} and {} have the same id, {}", self.runs[i].name, run.name, run.id);
+                return Err(RunError::machine(message));
+            }
+            alike.push(self.runs.len());
+            self.runs.push(run);
         }
         // Stable: what the plan lists first stays first among the runs of one seed and latent space.
         self.runs.sort_by_key(|run| run.config.seed);
@@ -151,6 +175,12 @@ impl Manifest {
     pub fn shard(&self, index: usize, count: usize) -> Vec<Run> {
         self.runs.iter().skip(index).step_by(count).cloned().collect()
     }
+}
+
+/// Equal for runs that [`Run::is`] might take for one; what it leaves out is the checksum of the test images.
+fn key(run: &Run) -> String {
+    let DatasetId { train, test, crc32, .. } = &run.dataset;
+    serde_json::to_string(&(&run.config, train, test, crc32, run.epochs)).expect("numbers and names are JSON")
 }
 
 fn path(out: &Path) -> PathBuf {

@@ -1,11 +1,13 @@
 //! Which runs the paper's experiments are.
 
+use crate::lab::error::RunError;
+use crate::lab::preset::{Preset, TABLE_LATENTS};
 use crate::manifest::Run;
-use crate::run_dir::{DatasetId, RunError};
 use clap::{Args, ValueEnum};
 use hardgrad::data::Dataset;
+use hardgrad::data::DatasetId;
 use hardgrad::estimators::{CvForm, EstimatorConfig, EstimatorKind, Rk2Form};
-use hardgrad::train::{Advance, OptimizerKind, Preset, TABLE_LATENTS, TrainConfig, Trainer};
+use hardgrad::train::{Advance, OptimizerKind, TrainConfig, Trainer};
 use hardgrad::vae::{LatentShape, VaeConfig};
 use std::time::Instant;
 
@@ -65,7 +67,7 @@ pub struct Selection {
     epochs: Option<u32>,
     /// Hyper-parameters: those of table 4, or what was really run
     #[arg(long, value_enum, default_value = "as-run")]
-    preset: crate::preset::PresetChoice,
+    preset: Preset,
 }
 
 /// The experiment's runs.
@@ -111,7 +113,7 @@ fn configs(
     selection: &Selection,
     latent: LatentShape,
 ) -> Result<Vec<TrainConfig>, RunError> {
-    let preset = Preset::from(selection.preset);
+    let preset = selection.preset;
     let of = |kind| -> Result<TrainConfig, RunError> {
         let run = preset.run(kind, latent).map_err(wrong)?;
         Ok(TrainConfig {
@@ -200,13 +202,8 @@ fn methods(selection: &Selection, all: &[EstimatorKind]) -> Result<Vec<Estimator
     }
 }
 
-/// Seconds that these runs take on one thread, one after the other, measured with `STEPS` steps of each kind of run.
+/// Seconds that these runs take on one thread, one after the other, measured with some steps of each kind of run.
 pub fn estimate(runs: &[Run], data: &Dataset) -> Result<f64, RunError> {
-    const WARM_UP: usize = 5;
-    const STEPS: usize = 20;
-    /// A test batch goes forward only, and without an optimiser.
-    const TEST_PASS: f64 = 1.0 / 3.0;
-
     let mut measured: Vec<(TrainConfig, f64)> = Vec::new();
     let mut total = 0.0;
     for run in runs {
@@ -215,24 +212,41 @@ pub fn estimate(runs: &[Run], data: &Dataset) -> Result<f64, RunError> {
         let seconds = match measured.iter().find(|(held, _)| *held == kind) {
             Some(&(_, seconds)) => seconds,
             None => {
-                let mut trainer = Trainer::new(kind.clone(), data)?;
-                let mut times = Vec::with_capacity(STEPS);
-                for step in 0..WARM_UP + STEPS {
-                    let start = Instant::now();
-                    let advance = trainer.advance()?;
-                    if let (Advance::Step(_), true) = (advance, step >= WARM_UP) {
-                        times.push(start.elapsed().as_secs_f64());
-                    }
-                }
-                times.sort_by(f64::total_cmp);
-                let seconds = times.get(times.len() / 2).copied().unwrap_or(0.0);
+                let seconds = seconds_of_an_epoch(&kind, data)?;
                 measured.push((kind, seconds));
                 seconds
             }
         };
-        let batches = |images: usize| images as f64 / run.config.batch_size as f64;
-        let steps = batches(run.dataset.train) + TEST_PASS * batches(run.dataset.test);
-        total += seconds * steps * run.epochs as f64;
+        total += seconds * run.epochs as f64;
     }
     Ok(total)
+}
+
+/// From `STEPS` steps, or from whole epochs where an epoch is one step.
+fn seconds_of_an_epoch(config: &TrainConfig, data: &Dataset) -> Result<f64, RunError> {
+    const WARM_UP: usize = 5;
+    const STEPS: usize = 20;
+    /// A test batch goes forward only, and without an optimiser.
+    const TEST_PASS: f64 = 1.0 / 3.0;
+
+    let mut trainer = Trainer::new(config.clone(), data)?;
+    let (mut steps, mut epochs) = (Vec::with_capacity(STEPS), Vec::new());
+    for step in 0..WARM_UP + STEPS {
+        let start = Instant::now();
+        let advance = trainer.advance()?;
+        let times = if let Advance::Step(_) = advance { &mut steps } else { &mut epochs };
+        if step >= WARM_UP {
+            times.push(start.elapsed().as_secs_f64());
+        }
+    }
+    let median = |times: &mut Vec<f64>| {
+        times.sort_by(f64::total_cmp);
+        times.get(times.len() / 2).copied()
+    };
+    let batches = |images: usize| images as f64 / config.batch_size as f64;
+    let in_steps = batches(data.train.len()) + TEST_PASS * batches(data.test.len());
+    Ok(match median(&mut steps) {
+        Some(seconds) => seconds * in_steps,
+        None => median(&mut epochs).unwrap_or(0.0),
+    })
 }

@@ -1,7 +1,8 @@
 //! What became of a run: `result.json` in its directory, and a line of `results.jsonl`.
 
+use crate::lab::error::RunError;
+use crate::lab::lines::in_a_line;
 use crate::manifest::{Run, hex};
-use crate::run_dir::RunError;
 use hardgrad::train::{EpochRecord, Evaluation, Trainer, write_atomically};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -68,7 +69,7 @@ impl RunResult {
 
     /// The inverse of [`to_line`](Self::to_line), which trusts nothing.
     pub fn parse(line: &str) -> Result<Self, String> {
-        let result: Self = serde_json::from_str(line).map_err(|e| format!("not a result: {e}"))?;
+        let result: Self = serde_json::from_str(line).map_err(|e| in_a_line(format!("not a result: {e}")))?;
         let right = result.expected_check();
         if result.check != right {
             return Err(format!("damaged: its check is {}, its content's {right}", result.check));

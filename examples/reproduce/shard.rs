@@ -1,6 +1,6 @@
 //! One process's part of the runs.
 
-use crate::run_dir::RunError;
+use crate::lab::error::RunError;
 use std::fmt;
 use std::str::FromStr;
 

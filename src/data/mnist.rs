@@ -26,7 +26,8 @@ pub struct MnistFiles {
 /// `emnist/emnist-letters-train-images-idx3-ubyte` and so on, as EMNIST is published.
 ///
 /// # Errors
-/// [`Error::Io`] naming the first file that is not there and the names that were tried.
+/// [`Error::Io`] naming the first file that is not there and the names that were tried, or a file that is there but cannot be
+/// looked at.
 pub fn find_mnist(place: &Path) -> Result<MnistFiles> {
     Ok(MnistFiles {
         train_images: find(place, &["train-images"], "idx3-ubyte")?,
@@ -49,9 +50,15 @@ fn find(place: &Path, stems: &[&str], ending: &str) -> Result<PathBuf> {
             names.extend(stems.iter().map(|stem| format!("{prefix}{stem}{dash}{ending}{gz}")));
         }
     }
-    // Archives often unpack to a directory of the same name beside the file.
-    if let Some(name) = names.iter().find(|name| dir.join(name).is_file()) {
-        return Ok(dir.join(name));
+    for name in &names {
+        let file = dir.join(name);
+        match file.metadata() {
+            // Archives often unpack to a directory of the same name beside the file.
+            Ok(metadata) if metadata.is_file() => return Ok(file),
+            Ok(_) => {}
+            Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {}
+            Err(e) => return Err(Error::io("open", &file, e)),
+        }
     }
     let no_directory =
         if prefix.is_empty() { String::new() } else { format!("no directory {}, and ", place.display()) };
@@ -89,8 +96,14 @@ pub fn load_mnist(place: &Path) -> Result<Dataset> {
         let like = format!("{}×{} as in {}", a.rows(), a.cols(), files.train_images.display());
         return Err(Error::format(&files.test_images, 8, format!("{found}, expected {like}")));
     }
-    let name = place.file_name().map_or_else(|| "idx".into(), |name| name.to_string_lossy().into_owned());
-    Ok(Dataset { name, train, test, source: Source::Directory(place.to_path_buf()) })
+    Ok(Dataset { name: name(place), train, test, source: Source::Directory(place.to_path_buf()) })
+}
+
+/// The last part of the path, which `.` and `..` do not have themselves.
+fn name(place: &Path) -> String {
+    let whole = if place.file_name().is_none() { place.canonicalize().ok() } else { None };
+    let name = whole.as_deref().unwrap_or(place).file_name();
+    name.map_or_else(|| "idx".into(), |name| name.to_string_lossy().into_owned())
 }
 
 fn load_split(images_path: &Path, labels_path: &Path) -> Result<Split> {

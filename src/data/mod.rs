@@ -5,11 +5,13 @@
 mod batches;
 mod digits;
 mod glyphs;
+mod identity;
 mod idx;
 mod mnist;
 
 pub use batches::Batches;
 pub use digits::{DIGITS_TEST, DIGITS_TRAIN, digits};
+pub use identity::DatasetId;
 pub use idx::{Idx, IdxData};
 pub use mnist::{MnistFiles, find_mnist, load_mnist};
 

@@ -1,6 +1,6 @@
 //! Training the discrete VAE: a [`Trainer`] that can be stopped after any step and resumed to the same bits.
 //!
-//! Nothing here touches a terminal or a directory's layout: that is the caller's. See `examples/train_vae.rs`.
+//! Nothing here touches a terminal or a directory's layout: that is the caller's. See `examples/train_vae/main.rs`.
 
 mod atomic;
 mod checkpoint;
@@ -9,7 +9,6 @@ mod evaluate;
 mod framed;
 mod loss;
 mod params_file;
-mod preset;
 mod record;
 mod trainer;
 
@@ -17,6 +16,5 @@ pub use atomic::write_atomically;
 pub use checkpoint::{Checkpoint, Newest};
 pub use config::{OptimizerKind, TrainConfig};
 pub use evaluate::{Evaluation, EvaluationProgress, ImportanceBound};
-pub use preset::{Preset, PresetRun, TABLE_LATENTS};
 pub use record::{EpochRecord, Loss, LossSum};
 pub use trainer::{Advance, Progress, Trainer};

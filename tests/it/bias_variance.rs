@@ -203,3 +203,20 @@ fn wrong_arguments_exit_2() {
         assert!(stderr(&output).contains(expected), "{args}: {}", stderr(&output));
     }
 }
+
+/// The number of draws is refused before anything is trained, in the user's units; the least that is right works.
+#[test]
+fn too_few_draws() {
+    let dir = tempfile::tempdir().unwrap();
+    for draws in [0, 1, 64, 100, 160] {
+        let output = run(dir.path(), &format!("--draws {draws} --out out"));
+        assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+        let expected = format!("--draws: got {draws}, expected a multiple of 64 from 128 on");
+        assert!(stderr(&output).contains(&expected), "{}", stderr(&output));
+        assert!(!dir.path().join("out").exists());
+    }
+    let args = "--latent 2x2 --epochs 1 --every 1 --batch 5 --k 2 --draws 128 --out out";
+    let output = run(dir.path(), args);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(number(line(&lines(&dir.path().join("out")), "st", "tau", &1.0.into()), "draws"), 128.0);
+}

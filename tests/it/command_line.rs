@@ -128,6 +128,7 @@ fn wrong_arguments_exit_2_and_say_what_would_be_right() {
         ),
         ("--optimizer sgd", "one of adam, radam"),
         ("--dataset mnist", "get-mnist.sh"),
+        ("--dataset digits --data .", "--dataset digits are built in and read from no directory"),
         ("--data nowhere", "cannot find nowhere"),
         ("--dataset digits --out file", "cannot make the directory file"),
     ] {
@@ -146,4 +147,43 @@ fn a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint() {
         assert!(stderr(&output).contains(part), "{}", stderr(&output));
     }
     assert!(!dir.path().join("bad/checkpoint.bin").exists());
+}
+
+/// A place that is named, by `$MNIST_DIR` or by the directory data/mnist, is not passed over.
+#[test]
+fn mnist_where_it_was_said_to_be() {
+    let dir = tempfile::tempdir().unwrap();
+    let place = dir.path().join("place");
+    std::fs::create_dir(&place).unwrap();
+    let train = |place: &str, args: &str| {
+        let mut command = Command::new(example("train_vae"));
+        command.current_dir(dir.path()).env("MNIST_DIR", place).args(["--quiet", "--epochs", "1"]);
+        command.args(args.split_whitespace()).output().unwrap()
+    };
+    let refused = |output: Output, parts: &[&str]| {
+        assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+        parts.iter().for_each(|part| assert!(stderr(&output).contains(part), "{part}: {}", stderr(&output)));
+        assert!(!dir.path().join("runs").exists());
+    };
+    refused(train("place", ""), &["MNIST_DIR: cannot find place/train-images-idx3-ubyte", "unset MNIST_DIR"]);
+    refused(train("nowhere", ""), &["MNIST_DIR: cannot find", "no directory nowhere"]);
+    crate::kill::write_small_digits(&place);
+    assert!(train("place", "--out whole").status.success());
+    std::fs::remove_file(place.join("t10k-labels-idx1-ubyte")).unwrap();
+    refused(train("place", ""), &["MNIST_DIR: cannot find place/t10k-labels-idx1-ubyte"]);
+    #[cfg(unix)]
+    {
+        // A file that is there and cannot be opened by anybody, not even by root.
+        std::os::unix::fs::symlink("t10k-labels-idx1-ubyte", place.join("t10k-labels-idx1-ubyte")).unwrap();
+        refused(
+            train("place", ""),
+            &["MNIST_DIR: cannot open place/t10k-labels-idx1-ubyte: ", "symbolic links"],
+        );
+    }
+    // Whoever names other data does not need it; an empty name is none.
+    assert!(train("place", "--dataset digits --out other").status.success());
+    let fallen_back = train("", "--out none");
+    assert!(stderr(&fallen_back).contains("training on the built-in digits instead"));
+    std::fs::create_dir_all(dir.path().join("data/mnist")).unwrap();
+    refused(train("", ""), &["cannot find data/mnist/train-images-idx3-ubyte", "remove it, or give --data"]);
 }

@@ -118,7 +118,18 @@ fn asked_to_stop() {
     let whole = dir.path().join("whole");
     assert!(train(dir.path(), &whole).wait().unwrap().success());
     let out = dir.path().join("stopped");
-    for (name, status) in [("INT", 130), ("TERM", 143)] {
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGXCPU};
+    for (name, number) in [
+        ("INT", SIGINT),
+        ("TERM", SIGTERM),
+        ("HUP", SIGHUP),
+        ("USR1", SIGUSR1),
+        ("USR2", SIGUSR2),
+        ("XCPU", SIGXCPU),
+    ] {
+        if number == SIGHUP && crate::lab::stop::is_ignored(SIGHUP) {
+            continue; // the tests themselves run under nohup
+        }
         let mut child = train(dir.path(), &out);
         let begun = out.join("checkpoint.bin.tmp");
         while !begun.exists() && child.try_wait().unwrap().is_none() {
@@ -126,11 +137,36 @@ fn asked_to_stop() {
         }
         let kill = Command::new("kill").args([format!("-{name}"), child.id().to_string()]).status().unwrap();
         assert!(kill.success());
-        assert_eq!(child.wait().unwrap().code(), Some(status), "{name}");
+        assert_eq!(child.wait().unwrap().code(), Some(128 + number), "{name}");
         assert_eq!(fs::read(out.join("run.lock")).unwrap(), b"", "given back");
     }
     assert!(train(dir.path(), &out).wait().unwrap().success());
     let checkpoint = |run: &Path| fs::read(run.join("checkpoint.bin")).unwrap();
     assert!(checkpoint(&whole) == checkpoint(&out));
     assert_eq!(losses(&whole), losses(&out));
+}
+
+/// `nohup` starts a program with SIGHUP ignored, and so it stays.
+#[test]
+#[cfg(unix)]
+fn a_hangup_that_is_ignored() {
+    let dir = tempfile::tempdir().unwrap();
+    write_small_digits(dir.path());
+    let out = dir.path().join("out");
+    let options = "--epochs 2 --checkpoint-every 1 --slow-writes 3 --quiet";
+    let mut child = Command::new("sh")
+        .args(["-c", "trap '' HUP; exec \"$0\" \"$@\""])
+        .arg(example("train_vae"))
+        .args(options.split(' '))
+        .args(["--data".as_ref(), dir.path(), "--out".as_ref(), &out])
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    while !out.join("checkpoint.bin.tmp").exists() && child.try_wait().unwrap().is_none() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let kill = Command::new("kill").args(["-HUP".to_string(), child.id().to_string()]).status().unwrap();
+    assert!(kill.success());
+    assert!(child.wait().unwrap().success());
+    assert_eq!(losses(&out).len(), 2);
 }

@@ -1,6 +1,9 @@
 //! Integration tests, one binary.
 #![allow(clippy::unwrap_used)] // a test that cannot unwrap has failed
 
+#[path = "../../examples/lab/mod.rs"]
+mod lab;
+
 mod bias_variance;
 mod bits;
 mod command_line;
@@ -11,6 +14,7 @@ mod explorer;
 mod extremes;
 mod goldens;
 mod identities;
+mod identity;
 mod idx;
 mod kill;
 mod masks;
@@ -18,6 +22,9 @@ mod masks;
 mod memory;
 mod new_user;
 mod optimizers;
+#[cfg(unix)]
+mod outputs;
+mod preset;
 mod report;
 mod reproduce;
 mod targets;

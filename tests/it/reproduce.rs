@@ -185,3 +185,55 @@ fn wrong_arguments_exit_2_and_say_what_would_be_right() {
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains("give --array=0-N or --shard"), "{}", stderr(&output));
 }
+
+/// Blank lines do not count, whoever reads; a run that stands twice is refused by all.
+#[test]
+fn a_manifest_is_read_by_one_rule() {
+    let data = tempfile::tempdir().unwrap();
+    let path = data.path();
+    write_small_digits(path);
+    plan(path, "a");
+    let manifest = path.join("a/manifest.jsonl");
+    let lines = fs::read_to_string(&manifest).unwrap();
+    assert!(run(path, &format!("{RUN} a --shard 0/4")).status.success());
+    assert!(run(path, "merge --out a").status.success());
+    fs::write(&manifest, format!("\n{}\r\n \n", lines.replace('\n', "\r\n\n"))).unwrap();
+    let results = path.join("a/results.jsonl");
+    fs::write(&results, format!("\n\n{}\n", fs::read_to_string(&results).unwrap())).unwrap();
+    assert!(stdout(&run(path, "status --out a")).contains("1 complete, 0 diverged, 0 begun, 3 missing"));
+    let merged = run(path, "merge --out a");
+    assert!(merged.status.success(), "{}", stderr(&merged));
+    assert!(stdout(&merged).contains("1 of 4 runs in a/results.jsonl; 1 duplicates"), "{}", stdout(&merged));
+    fs::write(&results, format!("\n{}\n", fs::read_to_string(&results).unwrap())).unwrap();
+    assert!(run(path, "report --out a").status.success());
+
+    let first = lines.lines().next().unwrap();
+    fs::write(&manifest, format!("{lines}\n{first}\n")).unwrap();
+    for args in ["status --out a", "merge --out a", "report --out a", &format!("{RUN} a")] {
+        let refused = run(path, args);
+        assert_eq!(refused.status.code(), Some(2), "{args}: {}", stderr(&refused));
+        let expected = format!("a/manifest.jsonl, line 6: run {} stands in line 1 already", &first[7..19]);
+        assert!(stderr(&refused).contains(&expected), "{args}: {}", stderr(&refused));
+    }
+}
+
+/// So few images that an epoch is one step: the time of a plan is then measured in epochs.
+#[test]
+fn an_epoch_of_one_step_has_a_time() {
+    let data = tempfile::tempdir().unwrap();
+    let split = |n: usize, stem: &str| {
+        let images = hardgrad::data::Idx::new(vec![n, 28, 28], hardgrad::data::IdxData::U8(vec![9; n * 784]));
+        let labels = hardgrad::data::Idx::new(vec![n], hardgrad::data::IdxData::U8(vec![0; n]));
+        for (name, idx) in [("images-idx3", images), ("labels-idx1", labels)] {
+            let file = fs::File::create(data.path().join(format!("{stem}-{name}-ubyte"))).unwrap();
+            idx.unwrap().write(file).unwrap();
+        }
+    };
+    split(100, "train");
+    split(10, "t10k");
+    // A million epochs, of which each takes more than a microsecond.
+    let args = "plan tables --methods st --configs 8x4 --seeds 1 --epochs 1000000 --data . --out a";
+    let planned = run(data.path(), args);
+    assert!(planned.status.success(), "{}", stderr(&planned));
+    assert!(!stdout(&planned).contains("about 0:00"), "{}", stdout(&planned));
+}

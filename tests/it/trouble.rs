@@ -2,6 +2,7 @@
 
 use crate::command_line::{example, losses, stderr};
 use crate::kill::write_small_digits;
+use hardgrad::data::{Idx, IdxData};
 use hardgrad::train::Checkpoint;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -229,4 +230,83 @@ fn text_files_that_go_on_for_gigabytes() {
     assert_eq!(losses(&out).len(), 2);
     File::options().write(true).open(out.join("config.json")).unwrap().set_len(64 << 30).unwrap();
     ends(&place.train(&out, "--epochs 2 --resume"), 2, &["config.json", "cannot be read as a run's config"]);
+}
+
+/// Writes IDX files with no images, and no labels, in the place of the training or the test ones.
+fn empty(directory: &Path, stem: &str) {
+    for (name, dims) in [("images-idx3", vec![0, 7, 7]), ("labels-idx1", vec![0])] {
+        let idx = Idx::new(dims, IdxData::U8(vec![])).unwrap();
+        idx.write(File::create(directory.join(format!("{stem}-{name}-ubyte"))).unwrap()).unwrap();
+    }
+}
+
+/// Every program that reads data refuses data without images before it writes anything, and names the file.
+#[test]
+fn data_without_images() {
+    for (stem, what) in [("train", "1 to train on"), ("t10k", "1 to test with")] {
+        let place = Place::new();
+        empty(place.0.path(), stem);
+        let expected = format!("{stem}-images-idx3-ubyte: it holds no images, expected at least {what}");
+        for (program, args) in [
+            ("train_vae", "--out out --data"),
+            ("train_vae", "--out out --resume --data"),
+            ("bias_variance", "--out out --data"),
+            ("reproduce", "plan tables --no-estimate --out out --data"),
+            ("step_time", "--data"),
+            ("02_mlp_mnist", "--data"),
+        ] {
+            let mut command = Command::new(example(program));
+            command.current_dir(place.0.path()).args(args.split(' ')).arg(".");
+            ends(&command.output().unwrap(), 2, &["error: ", &expected]);
+            assert!(!place.out().exists(), "{program} left something");
+        }
+    }
+}
+
+/// What cannot be written at the end is refused at the beginning.
+#[test]
+fn weights_that_could_not_be_written() {
+    let place = Place::new();
+    for file in ["nowhere/weights.safetensors", "."] {
+        let output = place.train(&place.out(), &format!("--export-weights {file}"));
+        ends(&output, 2, &["--export-weights", file]);
+        assert!(!place.out().exists());
+    }
+}
+
+/// A limit of the size of files is an error of the write as any other, and no death by SIGXFSZ with half a file.
+#[test]
+fn a_limit_of_the_size_of_files() {
+    let place = Place::new();
+    let limited = Command::new("sh")
+        .args(["-c", "ulimit -f 1000; exec \"$0\" \"$@\""])
+        .arg(example("train_vae"))
+        .args(["--quiet", "--data"])
+        .arg(place.0.path())
+        .arg("--out")
+        .arg(place.out())
+        .output()
+        .unwrap();
+    ends(&limited, 1, &["cannot write", "checkpoint.bin.tmp: File too large"]);
+    assert!(!place.out().join("checkpoint.bin.tmp").exists());
+}
+
+/// `step_time` ends with every batch size: with a time, or with what would be right.
+#[test]
+fn an_epoch_too_short_to_time() {
+    let place = Place::new();
+    let time = |args: &str| {
+        let mut command = Command::new(example("step_time"));
+        command.current_dir(place.0.path()).args("--data . --steps 1".split(' '));
+        command.args(args.split_whitespace()).output().unwrap()
+    };
+    for size in [600, 301, 60_000] {
+        let expected =
+            format!("error: batch-size: got {size}, expected at most 300, so that an epoch has two whole");
+        ends(&time(&format!("--batch-size {size}")), 2, &[&expected]);
+    }
+    ends(&time("--batch-size 0"), 2, &["error: batch-size: got 0, expected at least 1"]);
+    let timed = time("--batch-size 300");
+    ends(&timed, 0, &[]);
+    assert!(String::from_utf8_lossy(&timed.stdout).starts_with("{\"allocations\""));
 }

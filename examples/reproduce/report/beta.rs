@@ -2,10 +2,10 @@
 
 use super::document::{Block, Cell, NONE, Table, nats};
 use super::groups::{Group, look, rk2_form, training};
-use super::published::Split;
 use super::tables::{Context, plus_minus, show};
-use crate::svg::Scale;
-use crate::svg::figure::{Figure, Look, Point, Trace};
+use crate::lab::published::Split;
+use crate::lab::svg::Scale;
+use crate::lab::svg::figure::{Figure, Look, Point, Trace};
 use hardgrad::estimators::{EstimatorConfig, EstimatorKind, Rk2Form};
 
 const FORMS: [Rk2Form; 3] = [Rk2Form::AuthorCode, Rk2Form::Projected, Rk2Form::Eq27];

@@ -1,22 +1,16 @@
 //! Figure 1 and table 1: how far the estimators' mean is from the exact gradient, and how far they scatter.
 
-#[path = "../../bias_variance/plan.rs"]
-#[allow(dead_code)] // what is measured is chosen there
-mod plan;
-#[path = "../../bias_variance/record.rs"]
-#[allow(dead_code)] // and written there
-mod record;
-
 use super::document::{Block, Cell, NONE, Table, decimals, or_none, signed};
 use super::groups::{TABLE_METHODS, look, method};
-use super::load::lines;
-use super::published::Published;
-use super::stats::Mean;
 use super::tables::plus_minus;
-use crate::svg::Scale;
-use crate::svg::figure::{Figure, LAST_VARIANT, Look, Point, Trace};
+use crate::lab::bias_variance::plan;
+use crate::lab::bias_variance::record::{Line, What};
+use crate::lab::lines::{Lines, at, in_a_line};
+use crate::lab::published::Published;
+use crate::lab::stats::Mean;
+use crate::lab::svg::Scale;
+use crate::lab::svg::figure::{Figure, LAST_VARIANT, Look, Point, Trace};
 use hardgrad::estimators::{EstimatorConfig, EstimatorKind};
-use record::{Line, What};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -130,9 +124,10 @@ const MOST_OTHERS: usize = 8;
 
 fn curves(path: &Path) -> Result<Vec<Curve>, String> {
     let mut curves: Vec<Curve> = Vec::new();
-    for (number, text) in lines(path)? {
-        let at = |what: String| format!("{}, line {number}: {what}", path.display());
-        let line: Line = serde_json::from_str(&text).map_err(|e| at(format!("not a measurement: {e}")))?;
+    for (number, text) in Lines::read(path)?.iter() {
+        let at = |what: String| at(path, number, what);
+        let line: Line =
+            serde_json::from_str(text).map_err(|e| at(in_a_line(format!("not a measurement: {e}"))))?;
         let kind: EstimatorKind =
             line.what.estimator.parse().map_err(|e: hardgrad::Error| at(e.to_string()))?;
         let (name, what) = (name(&line.what, kind), line.what.clone());

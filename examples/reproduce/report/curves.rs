@@ -2,13 +2,13 @@
 
 use super::document::{Block, nats, signed};
 use super::groups::{Group, PAPER_EPOCHS, TABLE_METHODS, cv_form, cv_look, look, method, table_latents};
-use super::published::Split;
-use super::stats::Comparison;
 use super::tables::{Context, capital, cells};
-use crate::svg::Scale;
-use crate::svg::figure::{Figure, Look, Point, Trace};
+use crate::lab::preset::Preset;
+use crate::lab::published::Split;
+use crate::lab::stats::Comparison;
+use crate::lab::svg::Scale;
+use crate::lab::svg::figure::{Figure, Look, Point, Trace};
 use hardgrad::estimators::{CvForm, EstimatorConfig, EstimatorKind};
-use hardgrad::train::Preset;
 
 const AUTO: Scale = Scale::Linear { low: f64::INFINITY };
 

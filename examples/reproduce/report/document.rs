@@ -1,6 +1,6 @@
 //! A report as sections of text, tables and figures, before it becomes Markdown, TSV or HTML: all three show the same cells.
 
-use crate::svg::figure::Figure;
+use crate::lab::svg::figure::Figure;
 
 /// The whole report.
 pub struct Document {

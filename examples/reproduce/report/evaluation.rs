@@ -2,8 +2,8 @@
 
 use super::document::{Block, Cell, NONE, Table};
 use super::groups::{Group, estimator, training};
-use super::stats::Mean;
 use super::tables::{Context, plus_minus};
+use crate::lab::stats::Mean;
 use hardgrad::train::Evaluation;
 
 /// The table, if any run was evaluated.

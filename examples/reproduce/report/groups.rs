@@ -1,17 +1,18 @@
 //! Runs that differ in their seed only, and what each group of them is for. All of it is read off the config.
 
 use super::load::is_mnist;
-use super::published::Split;
-use super::stats::Mean;
+use crate::lab::preset::{Preset, TABLE_LATENTS};
+use crate::lab::published::Split;
+use crate::lab::stats::Mean;
+use crate::lab::svg::figure::Look;
 use crate::manifest::Run;
 pub use crate::plan::TABLE_METHODS;
 use crate::result::RunResult;
-use crate::run_dir::DatasetId;
-use crate::svg::figure::Look;
+use hardgrad::data::DatasetId;
 use hardgrad::estimators::{
     BaselineConfig, CvForm, EstimatorConfig, EstimatorKind, Gap, Rk2Form, ScheduleShape,
 };
-use hardgrad::train::{Preset, TABLE_LATENTS, TrainConfig};
+use hardgrad::train::TrainConfig;
 use hardgrad::vae::{LatentShape, VaeConfig};
 use std::collections::BTreeMap;
 
@@ -57,6 +58,13 @@ pub fn all<'a>(results: &'a [RunResult], planned: &'a [Run]) -> Vec<Group<'a>> {
     groups
 }
 
+/// Equal for data of the same images, whatever their names; MNIST first.
+pub fn images(dataset: &DatasetId) -> (bool, usize, usize, String, Option<String>) {
+    let DatasetId { train, test, crc32, test_crc32, .. } = dataset.clone();
+    let mnist = is_mnist(dataset);
+    (!mnist, train, test, crc32, test_crc32.filter(|_| !mnist))
+}
+
 /// Equal for runs of a group; in the reports' order.
 fn key(run: &Run) -> impl Ord + use<> {
     let Run { dataset, config, epochs, .. } = run;
@@ -67,7 +75,7 @@ fn key(run: &Run) -> impl Ord + use<> {
     let rest = EstimatorKind::ALL.iter().position(|&kind| kind == method);
     let config = TrainConfig { seed: 0, ..config.clone() };
     (
-        (!is_mnist(dataset), dataset.name.clone(), dataset.train, dataset.test, dataset.crc32.clone()),
+        images(dataset),
         (column.unwrap_or(usize::MAX), latent.categories, latent.variables),
         (row.unwrap_or(usize::MAX), rest),
         // Its text is its order: two configs that differ anywhere differ there.

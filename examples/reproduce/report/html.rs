@@ -1,7 +1,7 @@
 //! The report as one HTML file that needs nothing else.
 
 use super::document::{Block, Cell, Document, Rank, Section, Table};
-use crate::svg::figure::{Figure, Trace};
+use crate::lab::svg::figure::{Figure, Trace};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use maud::{DOCTYPE, Markup, PreEscaped, html};

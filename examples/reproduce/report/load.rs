@@ -1,8 +1,9 @@
 //! The files that a report is made of, read with distrust: a line that does not say what it should is an error with its number.
 
+use crate::lab::lines::{Lines, at};
 use crate::manifest::{Manifest, Run};
 use crate::result::RunResult;
-use crate::run_dir::DatasetId;
+use hardgrad::data::DatasetId;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -34,12 +35,10 @@ impl Experiment {
 
 fn results(path: &Path) -> Result<Vec<RunResult>, String> {
     let (mut results, mut seen) = (Vec::new(), BTreeMap::new());
-    for (number, line) in lines(path)? {
-        let at = |what: String| format!("{}, line {number}: {what}", path.display());
-        let result =
-            RunResult::parse(&line).map_err(|e| at(e.replace(" at line 1 column", ", at column")))?;
+    for (number, line) in Lines::read(path)?.iter() {
+        let result = RunResult::parse(line).map_err(|e| at(path, number, e))?;
         if let Some(first) = seen.insert(result.run.id.clone(), number) {
-            return Err(at(format!("run {} stands in line {first} already", result.run.id)));
+            return Err(at(path, number, format!("run {} stands in line {first} already", result.run.id)));
         }
         results.push(result);
     }
@@ -50,23 +49,12 @@ fn results(path: &Path) -> Result<Vec<RunResult>, String> {
     Ok(results)
 }
 
-/// The lines of a file that are not empty, with their numbers.
-pub fn lines(path: &Path) -> Result<Vec<(usize, String)>, String> {
-    let bytes = std::fs::read(path).map_err(|e| format!("cannot read {}: {e}", path.display()))?;
-    let lines = bytes.split(|&byte| byte == b'\n').enumerate();
-    let lines = lines.filter(|(_, line)| !line.trim_ascii().is_empty());
-    lines
-        .map(|(i, line)| {
-            let text = std::str::from_utf8(line)
-                .map_err(|e| format!("{}, line {}: not UTF-8: {e}", path.display(), i + 1))?;
-            Ok((i + 1, text.to_owned()))
-        })
-        .collect()
-}
-
-/// Whether these are the official training images of MNIST, whatever their directory is called.
+/// Whether these are the official images of MNIST, whatever their directory is called. A checksum of the test images that was not
+/// recorded is taken for theirs.
 pub fn is_mnist(dataset: &DatasetId) -> bool {
-    (dataset.train, dataset.test, dataset.crc32.as_str()) == (60_000, 10_000, "5cc4ba61")
+    const TEST: &str = "e4ca5f57";
+    let test = dataset.test_crc32.as_deref().unwrap_or(TEST);
+    (dataset.train, dataset.test, dataset.crc32.as_str(), test) == (60_000, 10_000, "5cc4ba61", TEST)
 }
 
 /// Data as in a heading.
@@ -74,6 +62,5 @@ pub fn label(dataset: &DatasetId) -> String {
     if is_mnist(dataset) {
         return "MNIST".into();
     }
-    let DatasetId { name, train, crc32, .. } = dataset;
-    format!("{name} ({train} training images, CRC-32 {crc32})")
+    dataset.to_string()
 }

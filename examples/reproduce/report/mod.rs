@@ -14,15 +14,15 @@ mod load;
 mod markdown;
 mod on_the_way;
 mod provenance;
-mod published;
-mod stats;
 mod tables;
 mod variants;
 
+use crate::lab::preset::Preset;
+use crate::lab::published;
 use document::{Block, Document, Section, count};
 use groups::Group;
 use hardgrad::estimators::EstimatorKind;
-use hardgrad::train::{Preset, write_atomically};
+use hardgrad::train::write_atomically;
 use load::Experiment;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -65,10 +65,15 @@ fn document(experiment: &Experiment, out: &Path, bias_variance: Option<&Path>) -
     let groups = groups::all(&experiment.results, planned);
     let mut sections = Vec::new();
     // The groups are sorted by data.
-    for (i, of_data) in groups.chunk_by(|a, b| a.dataset == b.dataset).enumerate() {
+    let alike = |a: &Group<'_>, b: &Group<'_>| groups::images(a.dataset) == groups::images(b.dataset);
+    let sets: Vec<_> = groups.chunk_by(alike).collect();
+    for (i, of_data) in sets.iter().enumerate() {
         let prefix = if i == 0 { String::new() } else { format!("data-{}-", i + 1) };
         let mnist = load::is_mnist(of_data[0].dataset);
-        sections.extend(on_data(&Context { groups: of_data, published: &published, mnist, prefix }));
+        let namesakes = sets.iter().filter(|set| set[0].dataset.name == of_data[0].dataset.name).count();
+        let name =
+            if namesakes == 1 { of_data[0].dataset.name.clone() } else { of_data[0].dataset.to_string() };
+        sections.extend(on_data(&Context { groups: of_data, published: &published, mnist, prefix }, &name));
     }
     if let Some(path) = bias_variance {
         let blocks = bias_variance::blocks(path, &published)?;
@@ -100,9 +105,8 @@ fn lede(experiment: &Experiment) -> Vec<String> {
     ]
 }
 
-/// The sections on one data set. Those without content are left out.
-fn on_data(context: &Context<'_>) -> Vec<Section> {
-    let data = &context.groups[0].dataset.name;
+/// The sections on one data set, which is called `data`. Those without content are left out.
+fn on_data(context: &Context<'_>, data: &str) -> Vec<Section> {
     let at_the_end = if context.groups.iter().any(|g| g.epochs == groups::PAPER_EPOCHS && g.is_any_cell()) {
         context.tables().into_iter().chain(curves::differences(context)).collect()
     } else if !context.mnist {

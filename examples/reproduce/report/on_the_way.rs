@@ -2,10 +2,10 @@
 
 use super::document::{Block, Cell, Table};
 use super::groups::method;
-use super::published::{Published, Split};
-use super::stats::Mean;
 use super::tables::{Context, DIFFERENCES, beside, difference_headings};
-use hardgrad::train::Preset;
+use crate::lab::preset::Preset;
+use crate::lab::published::{Published, Split};
+use crate::lab::stats::Mean;
 use std::collections::BTreeMap;
 
 /// The table, if there is any run for it.

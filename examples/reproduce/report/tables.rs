@@ -2,10 +2,10 @@
 
 use super::document::{Block, Cell, NONE, Rank, Table, decimals, nats, or_none, signed};
 use super::groups::{Group, PAPER_EPOCHS, TABLE_METHODS, method, table_latents};
-use super::published::{Published, Split};
-use super::stats::{Comparison, Mean};
+use crate::lab::preset::Preset;
+use crate::lab::published::{Published, Split};
+use crate::lab::stats::{Comparison, Mean};
 use hardgrad::estimators::EstimatorKind;
-use hardgrad::train::Preset;
 use hardgrad::vae::LatentShape;
 
 /// What a section on one data set is made of.

@@ -2,10 +2,10 @@
 
 use super::document::{Block, Cell, NONE, Table};
 use super::groups::{Group, cv_form, estimator, method, training};
-use super::published::Split;
 use super::tables::{Context, show};
+use crate::lab::preset::Preset;
+use crate::lab::published::Split;
 use hardgrad::estimators::{CvForm, EstimatorConfig, EstimatorKind};
-use hardgrad::train::Preset;
 use std::collections::BTreeMap;
 
 const FORMS: [CvForm; 4] = [CvForm::AuthorCode, CvForm::Coupled, CvForm::Shared, CvForm::Printed];

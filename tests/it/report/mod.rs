@@ -3,16 +3,11 @@
 mod refusals;
 mod sample;
 
-#[path = "../../../examples/reproduce/report/published.rs"]
-#[allow(dead_code)] // the report uses the rest
-mod published;
-#[path = "../../../examples/reproduce/report/stats.rs"]
-#[allow(dead_code)]
-mod stats;
-
 use crate::command_line::{example, stderr};
+use crate::lab::preset::Preset;
+use crate::lab::published;
 use hardgrad::estimators::EstimatorKind;
-use hardgrad::train::Preset;
+
 use sample::{MNIST, Result, cell, curve};
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -3,8 +3,8 @@
 use super::sample::{self, MNIST, Result, cell, curve};
 use super::{files, report};
 use crate::command_line::stderr;
+use crate::lab::preset::Preset;
 use hardgrad::estimators::EstimatorKind;
-use hardgrad::train::Preset;
 use std::path::Path;
 
 fn runs() -> Vec<Result> {
@@ -68,7 +68,7 @@ fn a_damaged_manifest_or_measurement_is_named_by_line() {
     let plans: String = results.iter().map(Result::plan).collect();
     std::fs::write(&manifest, plans.replacen("\"epochs\":3", "\"epochs\":4", 1)).unwrap();
     let e = refused(dir.path(), &[]);
-    assert!(e.contains("manifest.jsonl, line 1: the id is ") && e.contains("changed by hand"), "{e}");
+    assert!(e.contains("manifest.jsonl, line 1: the id is ") && e.contains("the line was changed"), "{e}");
     std::fs::write(&manifest, plans).unwrap();
 
     let file = dir.path().join("measured.jsonl");

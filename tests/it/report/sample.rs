@@ -1,7 +1,8 @@
 //! Made-up results, in the files that `reproduce` leaves: numbers of the usual size whose means are known.
 
+use crate::lab::preset::Preset;
 use hardgrad::estimators::{BaselineConfig, CvForm, EstimatorConfig, EstimatorKind, Rk2Form};
-use hardgrad::train::{EpochRecord, Evaluation, ImportanceBound, Loss, OptimizerKind, Preset, TrainConfig};
+use hardgrad::train::{EpochRecord, Evaluation, ImportanceBound, Loss, OptimizerKind, TrainConfig};
 use hardgrad::vae::VaeConfig;
 use serde::Serialize;
 use serde_json::json;

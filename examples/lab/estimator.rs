@@ -1,6 +1,6 @@
 //! The estimator's part of a command line.
 
-use crate::preset::PresetChoice;
+use super::preset::Preset;
 use clap::Args;
 use hardgrad::Error;
 use hardgrad::estimators::{
@@ -17,7 +17,7 @@ pub struct EstimatorArgs {
     pub estimator: EstimatorKind,
     /// Optimiser, learning rate, tau, eta and draws of a published run, by estimator and latent space; other options override it
     #[arg(long, value_enum)]
-    pub preset: Option<PresetChoice>,
+    pub preset: Option<Preset>,
     /// Temperature, > 0 [default: 1.3]
     #[arg(long, value_name = "T", allow_negative_numbers = true)]
     tau: Option<f64>,

@@ -1,15 +1,14 @@
 //! Charts as SVG, written by hand: axes, ticks, labels, one line or one kind of dot a series, and a legend.
-#![allow(dead_code)] // each example uses a part
 
-#[path = "svg/axis.rs"]
 mod axis;
-#[path = "svg/figure.rs"]
 pub mod figure;
 
 use axis::Axis;
+use hardgrad::Error;
+use hardgrad::train::write_atomically;
 use std::fmt::Write as _;
+use std::fs;
 use std::path::Path;
-use std::{fs, io};
 
 pub use axis::Scale;
 
@@ -66,11 +65,11 @@ impl Chart {
     }
 
     /// Writes the SVG document to `path`, and makes the directories on the way.
-    pub fn save(&self, path: &Path) -> io::Result<()> {
+    pub fn save(&self, path: &Path) -> hardgrad::Result<()> {
         if let Some(directory) = path.parent() {
-            fs::create_dir_all(directory)?;
+            fs::create_dir_all(directory).map_err(|e| Error::io("make the directory", directory, e))?;
         }
-        fs::write(path, self.to_svg())
+        write_atomically(path, self.to_svg().as_bytes())
     }
 
     /// The SVG document.

@@ -12,64 +12,40 @@
 //! `result.json`; and `results.jsonl`, all results. A run's id is a hash of its config, data and number of epochs.
 //!
 //! Exit status: 0 done; 1 a run failed, or (`status`) some are not complete, or (`merge`) some file is damaged; 2 wrong
-//! arguments; 75 stopped by SIGTERM or SIGUSR1 with everything saved, for a scheduler to begin it again; 130 by SIGINT.
+//! arguments or data that cannot be used; 75 stopped with everything saved, for a scheduler to begin it again, by SIGTERM, SIGHUP
+//! (unless it was ignored from the start, as by `nohup`), SIGUSR1, SIGUSR2 or SIGXCPU; 130 by SIGINT; 141 nobody reads what `status`
+//! prints any more. To the other commands, whose products are files, it does not matter whether what they print can be written.
 
-#[path = "reproduce/board.rs"]
 mod board;
-#[path = "reproduce/collect.rs"]
 mod collect;
-#[path = "common/curves.rs"]
-mod curves;
-#[path = "common/data.rs"]
-mod data;
-#[path = "reproduce/jobs.rs"]
 mod jobs;
-#[path = "common/lock.rs"]
-mod lock;
-#[path = "reproduce/manifest.rs"]
+#[path = "../lab/mod.rs"]
+mod lab;
 mod manifest;
-#[path = "common/pictures.rs"]
-mod pictures;
-#[path = "reproduce/plan.rs"]
 mod plan;
-#[path = "common/preset.rs"]
-mod preset;
-#[path = "common/progress.rs"]
-mod progress;
-#[path = "reproduce/report/mod.rs"]
 mod report;
-#[path = "reproduce/result.rs"]
 mod result;
-#[path = "common/run.rs"]
-mod run;
-#[path = "common/run_dir.rs"]
-mod run_dir;
-#[path = "reproduce/shard.rs"]
 mod shard;
-#[path = "common/stop.rs"]
-mod stop;
-#[path = "common/svg.rs"]
-mod svg;
-#[path = "common/threads.rs"]
-mod threads;
 
 use clap::{Args, Parser, Subcommand};
 use collect::{Merged, State, state};
-use data::DatasetChoice;
 use hardgrad::data::Dataset;
+use hardgrad::data::DatasetId;
 use jobs::Jobs;
+use lab::data::DatasetChoice;
+use lab::error::RunError;
+use lab::output::{answer, note, tell};
+use lab::progress::clock;
+use lab::stop::Stop;
+use lab::threads::with_threads;
 use manifest::Manifest;
 use plan::{Experiment, Selection};
-use progress::clock;
-use run_dir::{DatasetId, RunError};
 use shard::Shard;
-use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
+use signal_hook::consts::SIGINT;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
-use stop::Stop;
-use threads::with_threads;
 
 /// sysexits.h: a temporary failure, try again.
 const TRY_AGAIN: u8 = 75;
@@ -177,14 +153,11 @@ fn main() -> ExitCode {
         Command::Status { out } => status(&out.out),
         Command::Report { out, bias_variance } => report(&out.out, bias_variance.as_deref()),
     };
-    done.unwrap_or_else(|e| {
-        eprintln!("error: {}", e.message);
-        ExitCode::from(e.exit_code())
-    })
+    done.unwrap_or_else(|e| lab::exit::failure(&e))
 }
 
 fn load(data: &Data) -> Result<Dataset, RunError> {
-    data::load(data.dataset, data.data.as_deref()).map_err(RunError::argument)
+    lab::data::load(data.dataset, data.data.as_deref())
 }
 
 fn plan(args: &PlanArgs) -> Result<ExitCode, RunError> {
@@ -197,7 +170,7 @@ fn plan(args: &PlanArgs) -> Result<ExitCode, RunError> {
     std::fs::create_dir_all(out)
         .map_err(|e| RunError::argument(format!("cannot make the directory {}: {e}", out.display())))?;
     manifest.save(out)?;
-    println!(
+    tell!(
         "{} runs on {}, {new} of them new: {} in {}",
         planned.len(),
         data.name,
@@ -206,9 +179,9 @@ fn plan(args: &PlanArgs) -> Result<ExitCode, RunError> {
     );
     if !args.no_estimate {
         let seconds = with_threads(Some(1), || plan::estimate(&planned, &data));
-        let seconds = seconds.map_err(RunError::argument)??;
+        let seconds = seconds??;
         let cores = cores();
-        println!(
+        tell!(
             "about {} on one thread, {} with {cores} runs at once on this machine",
             clock(seconds),
             clock(seconds / cores as f64)
@@ -218,8 +191,7 @@ fn plan(args: &PlanArgs) -> Result<ExitCode, RunError> {
 }
 
 fn run_all(args: &RunArgs) -> Result<ExitCode, RunError> {
-    let stop = Stop::on(&[SIGINT, SIGTERM, SIGUSR1])
-        .map_err(|e| RunError::machine(format!("cannot watch for signals: {e}")))?;
+    let stop = Stop::watch()?;
     let manifest = Manifest::load(&args.out.out)?;
     let shard = match args.shard {
         Some(shard) => shard,
@@ -229,7 +201,7 @@ fn run_all(args: &RunArgs) -> Result<ExitCode, RunError> {
     let threads = args.threads_per_job;
     let jobs = args.jobs.map_or_else(|| (cores() / usize::from(threads)).max(1), NonZeroUsize::get);
     let jobs = jobs.min(runs.len().max(1));
-    eprintln!(
+    note!(
         "shard {shard}: {} of {} runs, {jobs} at once, {threads} threads each",
         runs.len(),
         manifest.runs.len()
@@ -245,7 +217,7 @@ fn run_all(args: &RunArgs) -> Result<ExitCode, RunError> {
         stop: &stop,
     };
     let summary = jobs.work(&runs)?;
-    println!(
+    tell!(
         "{} of {} runs complete, {} diverged, {} held by other processes, {} failed",
         summary.complete,
         runs.len(),
@@ -265,19 +237,19 @@ fn merge(out: &Path, from: &[PathBuf]) -> Result<ExitCode, RunError> {
     let manifest = Manifest::load(out)?;
     let merged = Merged::collect(&manifest, out, from);
     for problem in &merged.problems {
-        eprintln!("warning: {problem}");
+        note!("warning: {problem}");
     }
     for run in &manifest.runs {
         match merged.get(run) {
-            None => println!("missing   {} {}", run.id, run.name),
+            None => tell!("missing   {} {}", run.id, run.name),
             Some(result) if result.diverged.is_some() => {
-                println!("diverged  {} {}: {}", run.id, run.name, result.summary());
+                tell!("diverged  {} {}: {}", run.id, run.name, result.summary());
             }
             Some(_) => {}
         }
     }
     let file = merged.save(&manifest, out)?;
-    println!(
+    tell!(
         "{} of {} runs in {}; {} duplicates and {} results of unplanned runs left out, {} problems",
         merged.len(),
         manifest.runs.len(),
@@ -291,7 +263,7 @@ fn merge(out: &Path, from: &[PathBuf]) -> Result<ExitCode, RunError> {
 
 fn report(out: &Path, bias_variance: Option<&Path>) -> Result<ExitCode, RunError> {
     let page = report::write(out, bias_variance).map_err(RunError::argument)?;
-    println!("{}", page.display());
+    tell!("{}", page.display());
     Ok(ExitCode::SUCCESS)
 }
 
@@ -312,9 +284,9 @@ fn status(out: &Path) -> Result<ExitCode, RunError> {
             State::Damaged(why) => (&mut damaged, format!("damaged   {why}")),
         };
         *count += 1;
-        println!("{} {}: {text}", run.id, run.name);
+        answer!("{} {}: {text}", run.id, run.name);
     }
-    println!("{complete} complete, {diverged} diverged, {begun} begun, {missing} missing, {damaged} damaged");
+    answer!("{complete} complete, {diverged} diverged, {begun} begun, {missing} missing, {damaged} damaged");
     Ok(ExitCode::from(u8::from(begun + missing + damaged > 0)))
 }
 

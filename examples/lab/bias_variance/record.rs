@@ -1,6 +1,6 @@
 //! A line of `bias_variance.jsonl`: one estimator at one checkpoint.
 
-use crate::run_dir::RunError;
+use super::super::error::RunError;
 use hardgrad::estimators::{BaselineConfig, CvForm, EstimatorConfig};
 use hardgrad::stats::Summary;
 use hardgrad::train::write_atomically;

@@ -1,6 +1,7 @@
 //! How long work tells how it goes on.
 
 use hardgrad::train::{EpochRecord, Progress};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// Is told how a run goes on.
 pub trait Report {
@@ -12,6 +13,19 @@ pub trait Report {
 
     /// At the end, whatever ended it.
     fn finish(&self) {}
+}
+
+/// Whether bars are drawn on standard error. If not, progress is told in plain lines.
+///
+/// The one that draws is asked, so that there is no terminal with neither: without `$TERM`, or with `dumb` in it, there are no bars.
+pub fn bars_are_drawn() -> bool {
+    !ProgressDrawTarget::stderr().is_hidden()
+}
+
+/// A bar of this look. An invalid template gives indicatif's own look.
+pub fn bar(length: u64, template: &str) -> ProgressBar {
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(length).with_style(style)
 }
 
 /// 3:07 or 1:02:03.

@@ -1,8 +1,10 @@
 //! One run, one directory: `config.json`, `metrics.jsonl`, `checkpoint.bin` and the one before it, and the pictures.
 
-use crate::lock::{Attempt, Lock};
-use crate::pictures::Grid;
-use hardgrad::data::Dataset;
+use super::error::{Fault, RunError};
+use super::lock::{Attempt, Lock};
+use super::output::note;
+use super::pictures::Grid;
+use hardgrad::data::{Dataset, DatasetId};
 use hardgrad::train::{Checkpoint, EpochRecord, TrainConfig, Trainer, write_atomically};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -11,15 +13,20 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-const FILES: [&str; 7] = [
+const FILES: [&str; 8] = [
     "config.json",
     "metrics.jsonl",
     "evaluation.json",
+    "curves.svg",
     "checkpoint.bin",
     "checkpoint.prev.bin",
     "reconstructions.png",
     "samples.png",
 ];
+
+/// What is made from a run's checkpoints.
+const DERIVED: [&str; 6] =
+    ["metrics.jsonl", "evaluation.json", "curves.svg", "reconstructions.png", "samples.png", "result.json"];
 
 /// No `config.json` is as long as this.
 const LONGEST_CONFIG: u64 = 1 << 20;
@@ -47,129 +54,93 @@ struct Line {
     seconds: Option<f64>,
 }
 
-/// What goes wrong with a run: the message, and what would have helped.
-pub struct RunError {
-    /// For the user.
-    pub message: String,
-    /// Of which kind.
-    pub fault: Fault,
-}
-
-/// What would have helped.
+/// What the caller wants of a directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
-    /// Another `--out` or argument (exit 2).
-    Argument,
-    /// Waiting for the other process that writes into this directory, or another `--out` (exit 2).
-    Held,
-    /// Other hyper-parameters: a number was not finite (exit 1).
-    Diverged,
-    /// Another machine or disk (exit 1).
-    Machine,
-}
-
-impl RunError {
-    /// A wrong argument.
-    pub fn argument(message: String) -> Self {
-        Self { message, fault: Fault::Argument }
-    }
-
-    /// A fault of the machine.
-    pub fn machine(message: String) -> Self {
-        Self { message, fault: Fault::Machine }
-    }
-
-    /// The program's exit status.
-    pub fn exit_code(&self) -> u8 {
-        match self.fault {
-            Fault::Argument | Fault::Held => 2,
-            Fault::Diverged | Fault::Machine => 1,
-        }
-    }
-}
-
-impl From<hardgrad::Error> for RunError {
-    fn from(e: hardgrad::Error) -> Self {
-        let fault = match e {
-            hardgrad::Error::NotFinite { .. } => Fault::Diverged,
-            _ => Fault::Machine,
-        };
-        Self { message: e.to_string(), fault }
-    }
-}
-
-/// Which data, so that a run is not taken for one of other data.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DatasetId {
-    /// Its name.
-    pub name: String,
-    /// Training images.
-    pub train: usize,
-    /// Test images.
-    pub test: usize,
-    /// CRC-32 of the training images, in hex.
-    pub crc32: String,
-}
-
-impl DatasetId {
-    /// Of these data.
-    pub fn of(data: &Dataset) -> Self {
-        Self {
-            name: data.name.to_string(),
-            train: data.train.len(),
-            test: data.test.len(),
-            crc32: format!("{:08x}", data.train.images().crc32()),
-        }
-    }
+pub enum Intent {
+    /// A new run. A directory that holds one is refused.
+    New,
+    /// To go on with the run that it holds, if it holds one.
+    Resume,
 }
 
 impl RunDir {
-    /// Makes the directory if need be, refuses one that another process writes into or that holds a run of another config,
-    /// and writes `config.json`.
-    pub fn open(path: &Path, config: &TrainConfig, data: &Dataset, epochs: usize) -> Result<Self, RunError> {
+    /// Makes the directory if need be and writes `config.json`. Refused are a directory that another process writes into, one
+    /// that holds a run of another config or other data, and, for a new run, one that holds any.
+    pub fn open(
+        path: &Path,
+        config: &TrainConfig,
+        data: &Dataset,
+        epochs: usize,
+        intent: Intent,
+    ) -> Result<Self, RunError> {
         let wrong = RunError::argument;
         fs::create_dir_all(path)
             .map_err(|e| wrong(format!("cannot make the directory {}: {e}", path.display())))?;
-        let attempt = Lock::take(&path.join("run.lock"))
-            .map_err(|e| wrong(format!("cannot write into {}: run.lock: {e}", path.display())))?;
-        let lock = match attempt {
-            Attempt::Taken(lock, None) => lock,
-            Attempt::Taken(lock, Some(pid)) => {
-                eprintln!("note: process {pid} ended without giving {} back: taking over", path.display());
-                lock
-            }
-            Attempt::Held(holder) => {
-                let message = format!("{holder} is writing into {}: give another --out", path.display());
-                return Err(RunError { message, fault: Fault::Held });
-            }
-        };
+        let lock = lock(path)?;
         for name in FILES {
-            if path.join(name).is_dir() {
-                return Err(wrong(format!(
-                    "{}: it is a directory; expected a file",
-                    path.join(name).display()
-                )));
+            let file = path.join(name);
+            if file.is_dir() {
+                return Err(wrong(format!("{}: it is a directory; expected a file", file.display())));
             }
         }
         let (path, slow_writes) = (path.to_path_buf(), Duration::ZERO);
         let dir = Self { path, seconds: Vec::new(), saved: None, slow_writes, _lock: lock };
         let mut wanted = describe(config, data)?;
-        let file = dir.file("config.json");
-        if file.exists() {
-            let held = read_json(&file)?;
-            let differences = differences("", &held, &wanted);
-            if !differences.is_empty() {
-                return Err(wrong(format!(
-                    "{} holds a run with another config: {}. Give another --out, or remove that directory",
-                    dir.path.display(),
-                    differences.join("; ")
-                )));
-            }
-        }
+        dir.check(&wanted, intent)?;
         wanted["epochs"] = json!(epochs);
         let text = serde_json::to_string_pretty(&wanted).map_err(json_error)? + "\n";
-        write_atomically(&file, text.as_bytes())?;
+        write_atomically(&dir.file("config.json"), text.as_bytes())?;
         Ok(dir)
+    }
+
+    /// Refuses to lose what is in the directory: a run of another config, or, where a new run is wanted, any. A config beside
+    /// which nothing was trained is nothing to lose; a file of that name that is no run's config is.
+    fn check(&self, wanted: &Value, intent: Intent) -> Result<(), RunError> {
+        let wrong = |message: String| Err(RunError::argument(message));
+        let (file, out, trained) = (self.file("config.json"), self.path.display(), self.holds_a_run()?);
+        if file.exists() {
+            let held = read_config(&file)?;
+            let differences = differences("", &held, wanted);
+            if trained && !differences.is_empty() {
+                return wrong(format!(
+                    "{out} holds a run with another config: {}. Give another --out, or remove that directory",
+                    differences.join("; ")
+                ));
+            }
+        }
+        if trained && intent == Intent::New {
+            return wrong(format!(
+                "{out} holds this run already: give --resume to go on with it; to begin it anew, remove that directory or give \
+                 another --out"
+            ));
+        }
+        Ok(())
+    }
+
+    /// Whether anything was trained here: a checkpoint of any kind, or losses.
+    fn holds_a_run(&self) -> Result<bool, RunError> {
+        let failed = |e| hardgrad::Error::io("read", &self.path, e);
+        for entry in fs::read_dir(&self.path).map_err(failed)? {
+            let path = entry.map_err(failed)?.path();
+            if path.extension().is_some_and(|e| e == "bin") || path.ends_with("metrics.jsonl") {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Removes what belongs to a run that is no longer there, so that it is not taken for a part of the new one.
+    pub fn remove_derived(&self) -> Result<(), RunError> {
+        for name in DERIVED {
+            let file = self.file(name);
+            match fs::remove_file(&file) {
+                Err(e) if e.kind() != io::ErrorKind::NotFound => {
+                    return Err(hardgrad::Error::io("remove", &file, e).into());
+                }
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     /// A file in the directory.
@@ -192,10 +163,7 @@ impl RunDir {
         let file = self.file("checkpoint.bin");
         let Some(newest) = Checkpoint::load_newest(&file)? else { return Ok(None) };
         if let Some(e) = newest.instead_of {
-            eprintln!(
-                "warning: {e}; going on from the one before it, {}",
-                Checkpoint::previous(&file).display()
-            );
+            note!("warning: {e}; going on from the one before it, {}", Checkpoint::previous(&file).display());
             let aside = self.file("checkpoint.damaged.bin");
             if !e.is_not_found() {
                 fs::rename(&file, &aside).map_err(|e| hardgrad::Error::io("rename to", &aside, e))?;
@@ -281,12 +249,36 @@ fn describe(config: &TrainConfig, data: &Dataset) -> Result<Value, RunError> {
     Ok(value)
 }
 
-fn read_json(path: &Path) -> Result<Value, RunError> {
+/// The directory's lock. Who died with it is told.
+fn lock(path: &Path) -> Result<Lock, RunError> {
+    let attempt = Lock::take(&path.join("run.lock"))
+        .map_err(|e| RunError::argument(format!("cannot write into {}: run.lock: {e}", path.display())))?;
+    match attempt {
+        Attempt::Taken(lock, None) => Ok(lock),
+        Attempt::Taken(lock, Some(pid)) => {
+            note!("note: process {pid} ended without giving {} back: taking over", path.display());
+            Ok(lock)
+        }
+        Attempt::Held(holder) => {
+            let message = format!("{holder} is writing into {}: give another --out", path.display());
+            Err(RunError { message, fault: Fault::Held })
+        }
+    }
+}
+
+fn read_config(path: &Path) -> Result<Value, RunError> {
     let unreadable = |e: &dyn std::fmt::Display| {
         RunError::argument(format!("{} is there but cannot be read as a run's config: {e}", path.display()))
     };
     let text = read_text(path, LONGEST_CONFIG).map_err(|e| unreadable(&e))?;
-    serde_json::from_str(&text).map_err(|e| unreadable(&e))
+    let value: Value = serde_json::from_str(&text).map_err(|e| unreadable(&e))?;
+    match ["vae", "estimator", "dataset"]
+        .into_iter()
+        .find(|key| !value[key].is_object() && !value[key].is_string())
+    {
+        None => Ok(value),
+        Some(key) => Err(unreadable(&format!("it has no \"{key}\""))),
+    }
 }
 
 /// The beginning of a file, no more than `longest` bytes.
@@ -297,7 +289,7 @@ fn read_text(path: &Path, longest: u64) -> io::Result<String> {
 }
 
 /// Each leaf of `wanted` that `held` has with another value, or lacks: "lr: 0.001 there, 0.0005 here". What only `held`
-/// has (the number of epochs) does not matter.
+/// has (the number of epochs) does not matter, nor what the data are called, nor a checksum that was not recorded then.
 fn differences(name: &str, held: &Value, wanted: &Value) -> Vec<String> {
     match wanted {
         Value::Object(fields) => fields
@@ -307,7 +299,8 @@ fn differences(name: &str, held: &Value, wanted: &Value) -> Vec<String> {
                 differences(&name, held.get(key).unwrap_or(&Value::Null), value)
             })
             .collect(),
-        _ if held == wanted => Vec::new(),
+        _ if held == wanted || name == "dataset.name" => Vec::new(),
+        _ if held.is_null() && name == "dataset.test_crc32" => Vec::new(),
         _ => vec![format!("{name}: {held} there, {wanted} here")],
     }
 }

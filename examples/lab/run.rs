@@ -1,11 +1,12 @@
 //! The training loop: resuming, saving, stopping.
 
-use crate::curves;
-use crate::progress::Report;
-use crate::run_dir::{RunDir, RunError};
-use crate::stop::Stop;
+use super::curves;
+use super::error::RunError;
+use super::progress::Report;
+use super::run_dir::RunDir;
+use super::stop::Stop;
 use hardgrad::data::Dataset;
-use hardgrad::train::{Advance, TrainConfig, Trainer};
+use hardgrad::train::{Advance, Checkpoint, TrainConfig, Trainer};
 use std::time::Instant;
 
 /// How far to train, and when to save.
@@ -28,20 +29,43 @@ pub enum End {
     Stopped(i32),
 }
 
-/// The run that the directory holds, if it holds one.
-pub fn resume<'d>(
+/// The run that the directory holds, or a new one at its beginning; and which of the two it is.
+pub fn begin<'d>(
     dir: &mut RunDir,
     config: &TrainConfig,
     data: &'d Dataset,
-) -> Result<Option<Trainer<'d>>, RunError> {
-    let Some(checkpoint) = dir.checkpoint()? else { return Ok(None) };
+) -> Result<(Trainer<'d>, Begun), RunError> {
+    if let Some(checkpoint) = dir.checkpoint()? {
+        let trainer = resume(checkpoint, config, data).map_err(|e| {
+            RunError::machine(format!("{}: the checkpoint cannot be used: {e}", dir.path().display()))
+        })?;
+        dir.resume(&trainer)?;
+        return Ok((trainer, Begun::Earlier));
+    }
+    let trainer = Trainer::new(config.clone(), data)?;
+    dir.remove_derived()?;
+    Ok((trainer, Begun::Here))
+}
+
+/// When a run was begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Begun {
+    /// In this process.
+    Here,
+    /// Before it.
+    Earlier,
+}
+
+fn resume<'d>(
+    checkpoint: Checkpoint,
+    config: &TrainConfig,
+    data: &'d Dataset,
+) -> hardgrad::Result<Trainer<'d>> {
     let trainer = Trainer::resume(checkpoint, data)?;
     if trainer.config() != config {
-        let message = format!("{}: the checkpoint is of another config", dir.path().display());
-        return Err(RunError::argument(message));
+        return Err(hardgrad::Error::argument("config", "another", "that of config.json"));
     }
-    dir.resume(&trainer)?;
-    Ok(Some(trainer))
+    Ok(trainer)
 }
 
 /// Trains until all epochs are done or a signal comes. Whatever ends it, the directory holds a checkpoint to go on from.

@@ -15,63 +15,38 @@
 //! `forms_cosine.svg` and `forms_relative_sd.svg`, the forms of ReinMax-CV; and `table.md`. The numbers are the same bits for any
 //! `--threads`, wall times aside. What an earlier run left in `--out` is kept, so that one that was stopped goes on.
 //!
-//! Exit status: as `train_vae`.
+//! Exit status: as `train_vae`. What an earlier run left is gone on with, so that no `--resume` is needed.
 
-#[path = "common/curves.rs"]
-mod curves;
-#[path = "common/data.rs"]
-mod data;
-#[path = "common/exit.rs"]
-mod exit;
-#[path = "common/lock.rs"]
-mod lock;
-#[path = "bias_variance/measure.rs"]
+#[path = "../lab/mod.rs"]
+mod lab;
 mod measure;
-#[path = "common/pictures.rs"]
-mod pictures;
-#[path = "bias_variance/plan.rs"]
-mod plan;
-#[path = "common/progress.rs"]
-mod progress;
-#[path = "bias_variance/record.rs"]
-mod record;
-#[path = "bias_variance/report.rs"]
 mod report;
-#[path = "common/reporter.rs"]
-mod reporter;
-#[path = "common/run.rs"]
-mod run;
-#[allow(dead_code)] // `train_vae` has a test that slows writing down
-#[path = "common/run_dir.rs"]
-mod run_dir;
-#[path = "common/stop.rs"]
-mod stop;
-#[path = "common/svg.rs"]
-mod svg;
-#[path = "common/threads.rs"]
-mod threads;
-#[path = "bias_variance/train.rs"]
 mod train;
 
 use clap::Parser;
-use data::DatasetChoice;
 use hardgrad::data::Dataset;
 use hardgrad::estimators::{EstimatorConfig, EstimatorKind};
-use hardgrad::train::{Preset, TrainConfig};
+use hardgrad::stats::Estimates;
+use hardgrad::train::TrainConfig;
 use hardgrad::vae::{LatentShape, VaeConfig};
 use hardgrad::{Error, Mat};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
+use lab::bias_variance::plan;
+use lab::bias_variance::record::{self, Line, What};
+use lab::data::DatasetChoice;
+use lab::error::RunError;
+use lab::output::{note, tell};
+use lab::preset::Preset;
+use lab::progress::{bar, bars_are_drawn};
+use lab::run::End;
+use lab::stop::Stop;
+use lab::threads::with_threads;
 use measure::{Point, Settings};
-use record::{Line, What};
 use report::Report;
-use run::End;
-use run_dir::RunError;
-use signal_hook::consts::{SIGINT, SIGTERM};
-use std::io::IsTerminal;
+use signal_hook::consts::SIGINT;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
-use stop::Stop;
 
 /// Bias and variance of the gradient estimators over the checkpoints of a VAE: figure 1 and table 1 of "Beyond ReinMax".
 #[derive(Clone, Debug, Parser)]
@@ -100,7 +75,7 @@ struct Args {
     /// How many training seeds
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     seeds: u16,
-    /// Estimates of each gradient, a multiple of 64
+    /// Estimates of each gradient: a multiple of 64, at least 128
     #[arg(long, value_name = "N", default_value_t = 1024)]
     draws: usize,
     /// Training images in the fixed batch: the first so many
@@ -144,21 +119,19 @@ impl Schedule {
 fn main() -> ExitCode {
     let mut args = Args::parse();
     if cfg!(debug_assertions) {
-        eprintln!("note: this is a debug build, many times slower; use `cargo run --release --example …`");
+        note!("note: this is a debug build, many times slower; use `cargo run --release --example …`");
     }
     if args.smoke {
         let latent = LatentShape { categories: 3, variables: 2 };
         args = Args { latent, epochs: 2, every: 1, draws: 256, batch: 20, k: 10, ..args };
     }
-    let end = threads::with_threads(args.threads, || run(&args));
-    exit::status(end.unwrap_or_else(|message| Err(RunError::argument(message))))
+    lab::exit::status(with_threads(args.threads, || run(&args)).and_then(|done| done))
 }
 
 fn run(args: &Args) -> Result<End, RunError> {
-    let wrong = RunError::argument;
-    let stop = Stop::on(&[SIGINT, SIGTERM]).map_err(|e| wrong(format!("cannot watch for signals: {e}")))?;
-    let data = data::load(args.dataset, args.data.as_deref()).map_err(wrong)?;
-    let base = config(args, &data).map_err(|e| wrong(e.to_string()))?;
+    let stop = Stop::watch()?;
+    let data = lab::data::load(args.dataset, args.data.as_deref())?;
+    let base = config(args, &data)?;
     let schedule = Schedule { epochs: args.epochs, every: args.every, quiet: args.quiet };
     let mut lines = Vec::new();
     for seed in (0..u64::from(args.seeds)).map(|k| args.seed.wrapping_add(k)) {
@@ -187,7 +160,7 @@ fn run(args: &Args) -> Result<End, RunError> {
     if args.smoke {
         check(&lines)?;
     }
-    println!("in {}: bias_variance.jsonl, {}", args.out.display(), report::FILES.join(", "));
+    tell!("in {}: bias_variance.jsonl, {}", args.out.display(), report::FILES.join(", "));
     Ok(End::Done)
 }
 
@@ -202,9 +175,17 @@ fn config(args: &Args, data: &Dataset) -> hardgrad::Result<TrainConfig> {
     at_least_one("epochs", args.epochs)?;
     at_least_one("every", args.every)?;
     at_least_one("batch", args.batch)?;
-    if args.draws == 0 || !args.draws.is_multiple_of(64) {
-        let expected = "a multiple of 64: 16 equal groups, and leave-one-out takes 4 samples to an estimate";
-        return Err(Error::argument("draws", args.draws, expected));
+    // Of each estimator there are so many estimates as the standard errors need, of those with several samples to an estimate too.
+    let samples = plan::all(args.k).iter().map(measure::samples_of).max().unwrap_or(1);
+    let step = Estimates::GROUPS * samples;
+    if args.draws < 2 * step || !args.draws.is_multiple_of(step) {
+        let expected = format!(
+            "a multiple of {step} from {} on: at least two estimates in each of {} equal groups, and leave-one-out takes {samples} \
+             samples to an estimate",
+            2 * step,
+            Estimates::GROUPS
+        );
+        return Err(Error::argument("--draws", args.draws, expected));
     }
     if args.batch > data.train.len() {
         let expected = format!("at most {}, the training images", data.train.len());
@@ -255,7 +236,12 @@ fn checkpoint(
     let point = Point::new(&config.vae, &train::params(dir, epoch, config, data)?, images);
     let exact = point.exact();
     let settings = Settings { draws: args.draws, seed: config.seed, epoch };
-    let bar = bar(args.quiet, &format!("seed {}, epoch {epoch}", config.seed));
+    let bar = if !args.quiet && bars_are_drawn() {
+        let template = "{msg}: measuring {bar:32} {pos} %  {eta} left";
+        bar(100, template).with_message(format!("seed {}, epoch {epoch}", config.seed))
+    } else {
+        ProgressBar::hidden()
+    };
     let mut tick = |part: f64| {
         bar.set_position((100.0 * part) as u64);
         stop.signal().is_none()
@@ -274,7 +260,7 @@ fn checkpoint(
         .collect();
     record::save(&lines, &file)?;
     if !args.quiet {
-        eprintln!(
+        note!(
             "seed {}, epoch {epoch}: {} estimators measured, {:.1} s",
             config.seed,
             lines.len(),
@@ -282,16 +268,6 @@ fn checkpoint(
         );
     }
     Ok(Ok(lines))
-}
-
-/// Of the draws at one checkpoint; hidden where there is no terminal.
-fn bar(quiet: bool, message: &str) -> ProgressBar {
-    if quiet || !std::io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let style = ProgressStyle::with_template("{msg}: measuring {bar:32} {pos} %  {eta} left");
-    let bar = ProgressBar::new(100).with_message(message.to_string());
-    bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
 /// The exact gradient lies on itself; before training, where gradients are large, so do the estimators without bias, within five

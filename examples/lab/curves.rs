@@ -1,7 +1,7 @@
 //! A run's losses as a picture.
 
-use crate::run_dir::RunError;
-use crate::svg::{Chart, Mark, Series};
+use super::error::RunError;
+use super::svg::{Chart, Mark, Series};
 use hardgrad::train::{Trainer, write_atomically};
 use std::path::Path;
 

@@ -3,7 +3,7 @@
 use super::stats::Mean;
 use hardgrad::estimators::EstimatorKind;
 
-const TABLE: &str = include_str!("../../../data/published/published.tsv");
+const TABLE: &str = include_str!("../../data/published/published.tsv");
 
 /// A training loss or a test loss.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

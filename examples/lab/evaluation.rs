@@ -1,12 +1,14 @@
 //! Measuring a finished run: `evaluation.json`, and lines for the reader.
 
-use crate::run::End;
-use crate::run_dir::{RunDir, RunError};
-use crate::stop::Stop;
+use super::error::RunError;
+use super::output::{note, tell};
+use super::progress::{bar, bars_are_drawn};
+use super::run::End;
+use super::run_dir::RunDir;
+use super::stop::Stop;
 use hardgrad::train::{Evaluation, EvaluationProgress, Trainer, write_atomically};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use serde::Serialize;
-use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 /// What stands in `evaluation.json`.
@@ -37,7 +39,7 @@ pub fn run(
     })?;
     progress.finish();
     let Some(evaluation) = measured else {
-        eprintln!("the evaluation was stopped by a signal: begin it again with --resume --evaluate");
+        note!("the evaluation was stopped by a signal: begin it again with --resume --evaluate");
         return Ok(signal.map_or(End::Done, End::Stopped));
     };
     let text = serde_json::to_string(&File { epoch, evaluation });
@@ -48,19 +50,21 @@ pub fn run(
 }
 
 fn print(epoch: usize, evaluation: &Evaluation, seconds: f64) {
-    println!("evaluation after epoch {epoch}, parameters fixed, nats an image ({seconds:.1} s):");
+    tell!("evaluation after epoch {epoch}, parameters fixed, nats an image ({seconds:.1} s):");
     for (name, l) in [("training", evaluation.train), ("test", evaluation.test)] {
-        println!("  {name} images: loss {:.2} = bce {:.2} + kl {:.2}, one sample each", l.loss, l.bce, l.kl);
+        tell!("  {name} images: loss {:.2} = bce {:.2} + kl {:.2}, one sample each", l.loss, l.bce, l.kl);
     }
     if let Some(i) = evaluation.importance {
-        println!(
+        tell!(
             "  test images: importance-weighted bound {:.2} ± {:.2} with {} samples",
-            i.bound, i.standard_error, i.samples
+            i.bound,
+            i.standard_error,
+            i.samples
         );
     }
     match evaluation.exact {
-        Some(exact) => println!("  test images: exact -log p(x) {exact:.2}"),
-        None => println!("  no exact -log p(x): the codes are too many to enumerate"),
+        Some(exact) => tell!("  test images: exact -log p(x) {exact:.2}"),
+        None => tell!("  no exact -log p(x): the codes are too many to enumerate"),
     }
 }
 
@@ -76,10 +80,7 @@ const LINE_EVERY: Duration = Duration::from_secs(30);
 
 impl Progress {
     fn new(quiet: bool) -> Self {
-        let bar = (!quiet && std::io::stderr().is_terminal()).then(|| {
-            let style = ProgressStyle::with_template("evaluation {bar:32} {percent}%  {eta} left");
-            ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
-        });
+        let bar = (!quiet && bars_are_drawn()).then(|| bar(0, "evaluation {bar:32} {percent}%  {eta} left"));
         Self { bar, quiet, next: (Instant::now() + LINE_EVERY).into() }
     }
 
@@ -88,7 +89,7 @@ impl Progress {
             bar.set_length(p.of as u64);
             bar.set_position(p.done as u64);
         } else if !self.quiet && Instant::now() >= self.next.get() {
-            eprintln!("evaluation: {} of {} passes", p.done, p.of);
+            note!("evaluation: {} of {} passes", p.done, p.of);
             self.next.set(Instant::now() + LINE_EVERY);
         }
     }

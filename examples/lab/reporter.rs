@@ -1,9 +1,9 @@
 //! One run's progress: a bar on a terminal, plain lines elsewhere.
 
-use crate::progress::{Report, clock};
+use super::output::note;
+use super::progress::{Report, bar, bars_are_drawn, clock};
 use hardgrad::train::{EpochRecord, Progress, Trainer};
-use indicatif::{ProgressBar, ProgressStyle};
-use std::io::IsTerminal;
+use indicatif::ProgressBar;
 use std::time::Instant;
 
 /// Reports one run on standard error.
@@ -21,14 +21,7 @@ impl Reporter {
     pub fn new(quiet: bool, epochs: usize, trainer: &Trainer<'_>) -> Self {
         let (step, steps) = trainer.step();
         let before = trainer.history().len() as f64 + step as f64 / steps as f64;
-        let bar = (!quiet && std::io::stderr().is_terminal()).then(|| {
-            let bar = ProgressBar::new(0);
-            let template = "epoch {prefix} {bar:32} {pos}/{len}  {msg}";
-            bar.set_style(
-                ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()),
-            );
-            bar
-        });
+        let bar = (!quiet && bars_are_drawn()).then(|| bar(0, "epoch {prefix} {bar:32} {pos}/{len}  {msg}"));
         Self { bar, quiet, epochs, before, start: Instant::now() }
     }
 }
@@ -73,7 +66,7 @@ impl Report for Reporter {
         );
         match &self.bar {
             Some(bar) => bar.println(line),
-            None => eprintln!("{line}"),
+            None => note!("{line}"),
         }
     }
 

@@ -8,17 +8,19 @@
 //! Writes one file that needs no network and prints its path. The page computes everything itself; its sources lie in
 //! `examples/explorer/`. With `--answer FILE` this program gives the library's own numbers for settings of the page instead, which
 //! `tests/browser/` compares with what the page shows.
+//!
+//! Exit status: 0 done; 1 a file that cannot be read or written, or settings that are none; 2 wrong arguments; 141 nobody reads the
+//! answers any more.
 
-#[path = "explorer/losses.rs"]
+#[path = "../lab/mod.rs"]
+mod lab;
 mod losses;
-#[path = "explorer/page.rs"]
 mod page;
-#[path = "explorer/reference.rs"]
 mod reference;
 
 use clap::Parser;
 use hardgrad::train::write_atomically;
-use std::io::Write;
+use lab::output::{answer, tell};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -39,18 +41,12 @@ fn main() -> ExitCode {
         Some(path) => answer(path),
         None => write_page(&args.out),
     };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(message) => {
-            eprintln!("error: {message}");
-            ExitCode::FAILURE
-        }
-    }
+    lab::exit::of(done.map_err(Into::into))
 }
 
 fn write_page(path: &Path) -> Result<(), String> {
     write_atomically(path, page::assemble().as_bytes()).map_err(|e| e.to_string())?;
-    println!("{}", path.display());
+    tell!("{}", path.display());
     Ok(())
 }
 
@@ -59,7 +55,6 @@ fn answer(path: &Path) -> Result<(), String> {
     let text = std::fs::read_to_string(path).map_err(|e| at(&e))?;
     let settings: Vec<reference::Setting> = serde_json::from_str(&text).map_err(|e| at(&e))?;
     let numbers = reference::answer(&settings).map_err(|e| at(&e))?;
-    let mut out = std::io::stdout().lock();
-    serde_json::to_writer(&mut out, &numbers).map_err(|e| at(&e))?;
-    writeln!(out).map_err(|e| at(&e))
+    answer!("{}", serde_json::to_string(&numbers).map_err(|e| at(&e))?);
+    Ok(())
 }

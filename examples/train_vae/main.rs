@@ -9,57 +9,34 @@
 //! `reconstructions.png` and `samples.png` in `--out`, and with `--evaluate` also `evaluation.json`. The defaults
 //! (ReinMax, 8×4, 20 epochs) take about a minute on two cores with MNIST and reach about 133 nats.
 //!
+//! A directory that holds a run is never begun anew: `--resume` goes on with it, and only with the same config and the same images.
+//!
 //! Exit status: 0 done; 1 the run failed (a number that is not finite, a full disk, damaged checkpoints); 2 wrong arguments, data
-//! that cannot be used, or an `--out` that cannot be written or that another process writes into; 130 and 143 stopped by SIGINT
-//! or SIGTERM, with all steps so far in the checkpoint.
+//! that cannot be used, or an `--out` that cannot be written, that holds another run or that another process writes into; 128 + N
+//! stopped by signal N with all steps so far in the checkpoint: 130 by SIGINT, 143 by SIGTERM, and likewise by SIGHUP (unless it
+//! was ignored from the start, as by `nohup`), SIGUSR1, SIGUSR2 and SIGXCPU. What is printed does not matter to it: a closed or full
+//! standard output or error changes neither the results nor the status.
 
-#[path = "common/curves.rs"]
-mod curves;
-#[path = "common/data.rs"]
-mod data;
-#[path = "common/estimator.rs"]
-mod estimator;
-#[path = "common/evaluation.rs"]
-mod evaluation;
-#[path = "common/exit.rs"]
-mod exit;
-#[path = "common/lock.rs"]
-mod lock;
-#[path = "common/pictures.rs"]
-mod pictures;
-#[path = "common/preset.rs"]
-mod preset;
-#[path = "common/progress.rs"]
-mod progress;
-#[path = "common/reporter.rs"]
-mod reporter;
-#[path = "common/run.rs"]
-mod run;
-#[path = "common/run_dir.rs"]
-mod run_dir;
-#[path = "common/stop.rs"]
-mod stop;
-#[path = "common/svg.rs"]
-mod svg;
-#[path = "common/threads.rs"]
-mod threads;
+#[path = "../lab/mod.rs"]
+mod lab;
 
 use clap::Parser;
-use data::DatasetChoice;
-use estimator::EstimatorArgs;
 use hardgrad::data::Dataset;
-use hardgrad::train::{OptimizerKind, Preset, TrainConfig, Trainer};
+use hardgrad::train::{OptimizerKind, TrainConfig, Trainer};
 use hardgrad::vae::{LatentShape, VaeConfig};
-use progress::clock;
-use reporter::Reporter;
-use run::{End, Plan};
-use run_dir::{RunDir, RunError};
-use signal_hook::consts::{SIGINT, SIGTERM};
-use std::path::PathBuf;
+use lab::data::DatasetChoice;
+use lab::error::RunError;
+use lab::estimator::EstimatorArgs;
+use lab::output::{note, tell};
+use lab::progress::clock;
+use lab::reporter::Reporter;
+use lab::run::{Begun, End, Plan};
+use lab::run_dir::{Intent, RunDir};
+use lab::stop::Stop;
+use lab::threads::with_threads;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
-use stop::Stop;
-use threads::with_threads;
 
 /// Train the discrete VAE of "Beyond ReinMax" (Wang and Bui, 2026).
 #[derive(Debug, Parser)]
@@ -116,7 +93,7 @@ struct Args {
     /// Sleep so long at every place where a checkpoint is half written: for tests that kill the program there
     #[arg(long, value_name = "MS", hide = true, default_value_t = 0)]
     slow_writes: u64,
-    /// Go on from the checkpoint in --out
+    /// Go on from the checkpoint in --out; without it a directory that holds a run is refused
     #[arg(long)]
     resume: bool,
     /// Print the last summary only
@@ -127,30 +104,34 @@ struct Args {
 fn main() -> ExitCode {
     let args = Args::parse();
     if cfg!(debug_assertions) {
-        eprintln!(
+        note!(
             "note: this is a debug build, many times slower; use `cargo run --release --example train_vae`"
         );
     }
-    let done = with_threads(args.threads, || run(&args)).map_err(RunError::argument);
-    exit::status(done.and_then(|done| done))
+    lab::exit::status(with_threads(args.threads, || run(&args)).and_then(|done| done))
 }
 
 fn run(args: &Args) -> Result<End, RunError> {
-    if args.export_weights.is_some() && cfg!(not(feature = "safetensors")) {
-        return Err(RunError::argument(
-            "--export-weights: this program was built without the feature `safetensors`".into(),
-        ));
+    if let Some(file) = &args.export_weights {
+        can_export(file)?;
     }
-    let stop = Stop::on(&[SIGINT, SIGTERM])
-        .map_err(|e| RunError::argument(format!("cannot watch for signals: {e}")))?;
-    let data = data::load(args.dataset, args.data.as_deref()).map_err(RunError::argument)?;
+    let stop = Stop::watch()?;
+    let data = lab::data::load(args.dataset, args.data.as_deref())?;
     let config = config(args, &data).map_err(|e| RunError::argument(e.to_string()))?;
-    let mut dir = RunDir::open(&args.out, &config, &data, args.epochs)?;
+    let intent = if args.resume { Intent::Resume } else { Intent::New };
+    let mut dir = RunDir::open(&args.out, &config, &data, args.epochs, intent)?;
     dir.slow_writes(Duration::from_millis(args.slow_writes));
-    let mut trainer = begin(args, &mut dir, config, &data)?;
+    let (mut trainer, begun) = lab::run::begin(&mut dir, &config, &data)?;
     let before = trainer.history().len();
+    match begun {
+        Begun::Here if args.resume => {
+            note!("nothing to resume in {}: starting at the beginning", args.out.display());
+        }
+        Begun::Earlier if !args.quiet => note!("resuming after {}", lab::run::place(&trainer)),
+        _ => {}
+    }
     if !args.quiet {
-        eprintln!(
+        note!(
             "{} on {} ({} training images), {} latent, {} parameters, writing to {}",
             args.estimator.estimator,
             data.name,
@@ -164,9 +145,9 @@ fn run(args: &Args) -> Result<End, RunError> {
     let report = Reporter::new(args.quiet, args.epochs, &trainer);
     let plan = Plan { epochs: args.epochs, checkpoint_every, stop: &stop, report: &report };
     let start = Instant::now();
-    let mut end = run::train(&mut dir, &mut trainer, &data, &plan)?;
+    let mut end = lab::run::train(&mut dir, &mut trainer, &data, &plan)?;
     if let End::Stopped(_) = end {
-        eprintln!("stopped by a signal after {}: saved in {}", run::place(&trainer), args.out.display());
+        note!("stopped by a signal after {}: saved in {}", lab::run::place(&trainer), args.out.display());
     } else {
         #[cfg(feature = "safetensors")]
         if let Some(file) = &args.export_weights {
@@ -174,32 +155,32 @@ fn run(args: &Args) -> Result<End, RunError> {
         }
         summary(args, &trainer, &data, before, start.elapsed().as_secs_f64());
         if args.evaluate {
-            end = evaluation::run(&dir, &mut trainer, args.importance_samples as usize, &stop, args.quiet)?;
+            end = lab::evaluation::run(
+                &dir,
+                &mut trainer,
+                args.importance_samples as usize,
+                &stop,
+                args.quiet,
+            )?;
         }
     }
     Ok(end)
 }
 
-/// The run that the directory holds, with `--resume`, or else a new one.
-fn begin<'d>(
-    args: &Args,
-    dir: &mut RunDir,
-    config: TrainConfig,
-    data: &'d Dataset,
-) -> Result<Trainer<'d>, RunError> {
-    if args.resume {
-        if let Some(trainer) = run::resume(dir, &config, data)? {
-            if !args.quiet {
-                eprintln!("resuming after {}", run::place(&trainer));
-            }
-            return Ok(trainer);
-        }
-        eprintln!("nothing to resume in {}: starting at the beginning", args.out.display());
-    } else if dir.file("checkpoint.bin").exists() {
-        let out = args.out.display();
-        eprintln!("note: {out} holds this run already: beginning it again (--resume would go on)");
+/// Whether weights can be written to this file at the end: better known before hours of training than after.
+fn can_export(file: &Path) -> Result<(), RunError> {
+    let wrong = |what: &str| Err(RunError::argument(format!("--export-weights {}: {what}", file.display())));
+    if cfg!(not(feature = "safetensors")) {
+        return wrong("this program was built without the feature `safetensors`");
     }
-    Ok(Trainer::new(config, data)?)
+    if file.is_dir() {
+        return wrong("it is a directory; expected a file");
+    }
+    let directory = file.parent().filter(|parent| !parent.as_os_str().is_empty());
+    if !directory.is_none_or(Path::is_dir) {
+        return wrong("there is no such directory to write it into");
+    }
+    Ok(())
 }
 
 fn config(args: &Args, data: &Dataset) -> hardgrad::Result<TrainConfig> {
@@ -208,7 +189,7 @@ fn config(args: &Args, data: &Dataset) -> hardgrad::Result<TrainConfig> {
     }
     let pixels = data.train.images().pixels_per_image();
     let preset = match args.estimator.preset {
-        Some(choice) => Some(Preset::from(choice).run(args.estimator.estimator, args.latent)?),
+        Some(preset) => Some(preset.run(args.estimator.estimator, args.latent)?),
         None => None,
     };
     TrainConfig {
@@ -227,7 +208,7 @@ fn config(args: &Args, data: &Dataset) -> hardgrad::Result<TrainConfig> {
 fn summary(args: &Args, trainer: &Trainer<'_>, data: &Dataset, before: usize, seconds: f64) {
     let Some(last) = trainer.history().last() else { return };
     let epochs = trainer.history().len() - before.min(trainer.history().len());
-    println!(
+    tell!(
         "{} epochs on {} ({} now, {}, {:.0} images/s)",
         last.epoch,
         data.name,
@@ -236,12 +217,12 @@ fn summary(args: &Args, trainer: &Trainer<'_>, data: &Dataset, before: usize, se
         (epochs * data.train.len()) as f64 / seconds
     );
     for (name, l) in [("train", last.train), ("test ", last.test)] {
-        println!("{name} loss {:.2} nats = bce {:.2} + kl {:.2}", l.loss, l.bce, l.kl);
+        tell!("{name} loss {:.2} nats = bce {:.2} + kl {:.2}", l.loss, l.bce, l.kl);
     }
     if let Some(best) = trainer.best().filter(|best| best.epoch != last.epoch) {
-        println!("lowest test loss {:.2} nats, after epoch {}", best.test.loss, best.epoch);
+        tell!("lowest test loss {:.2} nats, after epoch {}", best.test.loss, best.epoch);
     }
-    println!(
+    tell!(
         "in {}: config.json, metrics.jsonl, curves.svg, checkpoint.bin, reconstructions.png, samples.png",
         args.out.display()
     );

@@ -1,19 +1,18 @@
 //! The hyper-parameters of the paper's table 4, as printed and as the published numbers were really made.
 
-use super::config::OptimizerKind;
-use crate::error::{Error, Result};
-use crate::estimators::{CvForm, EstimatorConfig, EstimatorKind, Gap};
-use crate::vae::LatentShape;
-use serde::{Deserialize, Serialize};
+use clap::ValueEnum;
+use hardgrad::estimators::{CvForm, EstimatorConfig, EstimatorKind, Gap};
+use hardgrad::train::OptimizerKind;
+use hardgrad::vae::LatentShape;
+use hardgrad::{Error, Result};
 
-/// Which hyper-parameters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+/// Hyper-parameters of a published run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Preset {
-    /// Table 4 as printed.
+    /// The paper's table 4 as printed
     Table4,
-    /// What was run for tables 2 and 3, where it differs from table 4: ST 10×30 at ten times the learning rate, Gumbel-Rao 4×24
-    /// at 5e-4, ReinMax-CV 4×24 with Adam and 10×30 with η = 1.
+    // ST 10×30 at ten times the learning rate, Gumbel-Rao 4×24 at 5e-4, ReinMax-CV 4×24 with Adam and 10×30 with η = 1.
+    /// What was run for tables 2 and 3, where it differs from table 4
     AsRun,
 }
 
@@ -99,15 +98,6 @@ const REINMAX_CV: Row = [
 
 impl Preset {
     /// The run of an estimator in a latent space.
-    ///
-    /// ```
-    /// use hardgrad::estimators::EstimatorKind;
-    /// use hardgrad::train::Preset;
-    /// let latent = "10x30".parse()?;
-    /// assert_eq!(Preset::Table4.run(EstimatorKind::StraightThrough, latent)?.lr, 0.0007);
-    /// assert_eq!(Preset::AsRun.run(EstimatorKind::StraightThrough, latent)?.lr, 0.007);
-    /// # Ok::<(), hardgrad::Error>(())
-    /// ```
     ///
     /// # Errors
     /// If the tables have no such estimator or latent space.

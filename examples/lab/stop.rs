@@ -1,0 +1,65 @@
+//! Stopping by a signal: the step is finished and the run saved.
+
+use super::error::RunError;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+/// Whether a signal has asked the run to stop.
+#[derive(Clone, Default)]
+pub struct Stop(Arc<AtomicUsize>);
+
+impl Stop {
+    /// Watches for the signals by which people, terminals and schedulers ask a program to end: SIGINT and SIGTERM, and on Unix
+    /// SIGHUP, SIGUSR1, SIGUSR2 and SIGXCPU. Ctrl-C twice ends the program at once.
+    ///
+    /// SIGHUP is left alone if the program was started with it ignored, as `nohup` does, and where that cannot be found out,
+    /// which is everywhere but on Linux. A file that grows beyond its size limit is an error of the write, not SIGXFSZ.
+    pub fn watch() -> Result<Self, RunError> {
+        Self::register().map_err(|e| RunError::machine(format!("cannot watch for signals: {e}")))
+    }
+
+    fn register() -> io::Result<Self> {
+        let stop = Self::default();
+        // In this order, so that the first one finds the flag down.
+        let twice = Arc::new(AtomicBool::new(false));
+        flag::register_conditional_default(SIGINT, Arc::clone(&twice))?;
+        flag::register(SIGINT, twice)?;
+        for signal in [SIGINT, SIGTERM] {
+            stop.on(signal)?;
+        }
+        #[cfg(unix)]
+        {
+            use signal_hook::consts::{SIGHUP, SIGUSR1, SIGUSR2, SIGXCPU, SIGXFSZ};
+            for signal in [SIGUSR1, SIGUSR2, SIGXCPU] {
+                stop.on(signal)?;
+            }
+            if !is_ignored(SIGHUP) {
+                stop.on(SIGHUP)?;
+            }
+            flag::register(SIGXFSZ, Arc::default())?;
+        }
+        Ok(stop)
+    }
+
+    fn on(&self, signal: i32) -> io::Result<()> {
+        flag::register_usize(signal, Arc::clone(&self.0), signal as usize).map(drop)
+    }
+
+    /// The signal that came last, if any.
+    pub fn signal(&self) -> Option<i32> {
+        // The flag stands for nothing but itself.
+        i32::try_from(self.0.load(Ordering::Relaxed)).ok().filter(|&signal| signal != 0)
+    }
+}
+
+/// Whether the program was started with the signal ignored. Taken for true where it cannot be found out.
+#[cfg(unix)]
+pub fn is_ignored(signal: i32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|digits| u64::from_str_radix(digits.trim(), 16).ok());
+    mask.is_none_or(|mask| mask >> (signal - 1) & 1 == 1)
+}

@@ -1,0 +1,71 @@
+//! Which data a run was trained on.
+
+use super::Dataset;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// What tells one data set from another, so that a run is not taken for a run on other data: the number and the checksum of
+/// the training images and of the test images. The name is for people: it follows the directory, which may be moved.
+///
+/// ```
+/// use hardgrad::data::{DatasetId, digits};
+/// let data = digits(0, 2, 1);
+/// let id = DatasetId::of(&data);
+/// assert_eq!(id.to_string(), "digits (2 training images, CRC-32 3fdfbae7; 1 test image, CRC-32 c2a24d87)");
+/// let moved = hardgrad::data::Dataset { name: "elsewhere".into(), ..data.clone() };
+/// assert!(id.is_of_same_images(&DatasetId::of(&moved)));
+/// let other_test = hardgrad::data::Dataset { test: digits(1, 2, 1).test, ..data };
+/// assert!(!id.is_of_same_images(&DatasetId::of(&other_test)));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DatasetId {
+    /// Name of the data set.
+    pub name: String,
+    /// Number of training images.
+    pub train: usize,
+    /// Number of test images.
+    pub test: usize,
+    /// CRC-32 of the training images' pixels: eight hexadecimal digits.
+    pub crc32: String,
+    /// CRC-32 of the test images' pixels. `None` in files of before it was recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test_crc32: Option<String>,
+}
+
+impl DatasetId {
+    /// Computes the identity of a data set: one pass over its pixels.
+    pub fn of(data: &Dataset) -> Self {
+        let crc32 = |split: &super::Split| format!("{:08x}", split.images().crc32());
+        Self {
+            name: data.name.clone(),
+            train: data.train.len(),
+            test: data.test.len(),
+            crc32: crc32(&data.train),
+            test_crc32: Some(crc32(&data.test)),
+        }
+    }
+
+    /// Whether both are of the same images, whatever their names. A checksum that one of them lacks is not compared.
+    pub fn is_of_same_images(&self, other: &Self) -> bool {
+        let test = |id: &Self| id.test_crc32.clone();
+        (self.train, self.test, &self.crc32) == (other.train, other.test, &other.crc32)
+            && test(self).zip(test(other)).is_none_or(|(a, b)| a == b)
+    }
+}
+
+impl fmt::Display for DatasetId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, train, test, crc32, test_crc32 } = self;
+        let s = |n: usize| if n == 1 { "" } else { "s" };
+        write!(
+            f,
+            "{name} ({train} training image{}, CRC-32 {crc32}; {test} test image{}",
+            s(*train),
+            s(*test)
+        )?;
+        if let Some(crc32) = test_crc32 {
+            write!(f, ", CRC-32 {crc32}")?;
+        }
+        f.write_str(")")
+    }
+}

@@ -60,8 +60,31 @@ impl From<hardgrad::Error> for RunError {
             hardgrad::Error::Argument { .. } => Fault::Argument,
             _ => Fault::Machine,
         };
-        Self { message: e.to_string(), fault }
+        Self { message: on_command_line(e).to_string(), fault }
     }
+}
+
+/// The option that sets an argument or hyper-parameter of the library.
+pub fn option(name: &str) -> String {
+    format!("--{}", name.replace('_', "-"))
+}
+
+/// The library's error with the option in place of the argument: its names of arguments are one word, the options likewise.
+pub fn on_command_line(e: hardgrad::Error) -> hardgrad::Error {
+    match e {
+        hardgrad::Error::Argument { name, value, expected }
+            if name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_') =>
+        {
+            wrong_option(option(name), value, expected)
+        }
+        other => other,
+    }
+}
+
+/// An error that names an option.
+pub fn wrong_option(name: String, value: impl fmt::Display, expected: impl Into<String>) -> hardgrad::Error {
+    // The library's names are static. There are as many of these as options, and the program ends with the first.
+    hardgrad::Error::argument(Box::leak(name.into_boxed_str()), value, expected)
 }
 
 impl From<Box<dyn Error>> for RunError {

@@ -3,7 +3,6 @@
 use crate::lab::error::RunError;
 use crate::lab::lines::{Lines, at, in_a_line};
 use hardgrad::data::DatasetId;
-use hardgrad::estimators::EstimatorConfig;
 use hardgrad::train::{TrainConfig, write_atomically};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -72,25 +71,7 @@ pub fn hex(bytes: &[u8]) -> String {
 /// "8x4 reinmax-cv author-code tau 1 eta 1.5, adam 0.0005, seed 0".
 fn name(config: &TrainConfig) -> String {
     let TrainConfig { vae, estimator, optimizer, lr, seed, .. } = config;
-    format!("{} {}, {optimizer} {lr}, seed {seed}", vae.latent, describe(estimator))
-}
-
-/// An estimator with its hyper-parameters, "gumbel-rao tau 0.5 draws 100".
-pub fn describe(estimator: &EstimatorConfig) -> String {
-    let mut text = estimator.kind().to_string();
-    // The serialised form has every hyper-parameter by its name, whatever the estimator.
-    let fields = serde_json::to_value(estimator).expect("numbers and names are JSON");
-    if let Some(fields) = fields.as_object().and_then(|variant| variant.values().next()?.as_object()) {
-        for (key, value) in fields {
-            // A variant with a number in it, such as a gap, is that number.
-            let value = value.as_object().and_then(|variant| variant.values().next()).unwrap_or(value);
-            match value.as_str() {
-                Some(name) => text.push_str(&format!(" {name}")),
-                None => text.push_str(&format!(" {key} {value}")),
-            }
-        }
-    }
-    text
+    format!("{} {estimator}, {optimizer} {lr}, seed {seed}", vae.latent)
 }
 
 /// All runs, sorted.

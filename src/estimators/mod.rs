@@ -1,20 +1,9 @@
 //! Gradient estimators for discrete latent variables.
 //!
-//! | estimator | ∂/∂θ of one latent variable | equation | bias | decoder passes |
-//! |---|---|---|---|---|
-//! | [`StraightThrough`] | (1/τ) J(π_τ) g | 3 | first order | 1 |
-//! | [`StraightThroughGumbelSoftmax`] | (1/τ) J(softmax((θ+G)/τ)) g | 5 | first order, less at small τ | 1 |
-//! | [`GumbelRao`] | (1/(Kτ)) Σ_k J(softmax(Y_k/τ)) g, Y_k ~ θ+G given D | 6 | as STGS, less variance | 1 |
-//! | [`GappedStraightThrough`] | (1/τ) J(softmax(θ'/τ)) g, θ' = θ with D's logit moved to the top | – | first order | 1 |
-//! | [`ReinMax`] | 2 J((π_τ+D)/2) g − ½ J(π) g | 12 | second order at τ = 1 | 1 |
-//! | [`ReinMaxArgmax`] | the same with onehot(argmax θ) for D | table 1 | large: a probe, not for training | 1 |
-//! | [`ReinMaxRk2`] | 2 (p ⊙ g − ⟨βπ+(1−β)D, g⟩ p) − β J(π) g | 27 | second order at β = ½ | 1 |
-//! | [`ReinMaxRao`] | 2 GR(θ_D; D) − ½ J(π) g | 17 | more than ReinMax, less variance | 1 |
-//! | [`ReinMaxCv`] | 2 (J(p) g − η S + η GR(θ_D; D)) − ½ J(π) g | 18 | by form | 1 |
-//! | [`Blend`] | λ · one + (1 − λ) · another | – | between the two | 1 |
-//! | [`Reinforce`] | (f(D) − b)(D − π) | section 2.5 | none | 1, or one a sample |
-//! | [`Rebar`] | see there | 15 | none | 3 |
-//! | [`GumbelSoftmax`] | the relaxed sample itself and its derivative | – | f sees points inside the simplex | 1 |
+//!
+#![doc = include_str!("table.md")]
+//!
+//! [`GumbelSoftmax`] is the relaxed sample itself with its derivative: f then sees points inside the simplex.
 //!
 //! Notation: θ are the logits of one variable with C categories, π = softmax(θ), π_τ = softmax(θ/τ), D ~ π the one-hot
 //! sample, G the Gumbel noise that drew it, g = ∂f/∂D the cotangent that reaches the sample, and
@@ -34,25 +23,26 @@
 
 mod batch;
 mod choice;
-mod config;
 mod formulas;
 mod latent;
 mod noise;
 mod rao;
+mod registry;
 mod schedule;
 mod score;
+mod value;
 
 pub use batch::{At, Estimator, Scratch};
 pub use choice::Choice;
-pub use config::{BaselineConfig, BuiltEstimator, EstimatorConfig, EstimatorKind};
 pub use formulas::{
     Blend, CvForm, Gap, GappedStraightThrough, GumbelRao, GumbelSoftmax, ReinMax, ReinMaxArgmax, ReinMaxCv,
     ReinMaxRao, ReinMaxRk2, Rk2Form, StraightThrough, StraightThroughGumbelSoftmax,
 };
 pub use latent::{Exponentials, Latent, Work};
 pub use noise::Noise;
+pub use registry::{BuiltEstimator, Entry, EstimatorConfig, EstimatorKind, Parameter};
 pub use schedule::{ScheduleShape, TemperatureSchedule};
-pub use score::{Baseline, LossEstimator, Rebar, Reinforce, RunningMean, score_loss};
+pub use score::{Baseline, BaselineConfig, LossEstimator, Rebar, Reinforce, RunningMean, score_loss};
 
 use crate::categorical;
 use crate::error::{Error, Result};

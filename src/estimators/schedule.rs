@@ -1,6 +1,7 @@
 //! Temperatures that change while training.
 
 use super::temperature;
+use super::value::names;
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +14,11 @@ pub enum ScheduleShape {
     /// By equal ratios.
     Exponential,
 }
+
+names!(
+    ScheduleShape, "schedule", "linear, exponential":
+    Linear "linear", Exponential "exponential",
+);
 
 /// From an estimator's own temperature to `to` within `over` epochs (or steps: whatever the caller counts), then constant.
 ///
@@ -50,5 +56,26 @@ impl TemperatureSchedule {
             ScheduleShape::Linear => from + part * (self.to - from),
             ScheduleShape::Exponential => from * (self.to / from).powf(part),
         }
+    }
+}
+
+/// As it is written on a command line: "exponential:0.3:20".
+impl std::fmt::Display for TemperatureSchedule {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}:{}", self.shape, self.to, self.over)
+    }
+}
+
+impl std::str::FromStr for TemperatureSchedule {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let parse = || {
+            let (shape, rest) = text.split_once(':')?;
+            let (to, over) = rest.split_once(':')?;
+            Some(Self { shape: shape.parse().ok()?, to: to.parse().ok()?, over: over.parse().ok()? })
+        };
+        let expected = "SHAPE:LAST:EPOCHS with the shape linear or exponential, such as exponential:0.3:20";
+        parse().ok_or_else(|| Error::argument("schedule", text, expected))
     }
 }

@@ -90,7 +90,7 @@ impl TrainConfig {
     /// [`Error::Argument`] naming the first thing that is not, and its range.
     pub fn validated(self) -> Result<Self> {
         if self.batch_size == 0 {
-            return Err(Error::argument("batch-size", 0, "at least 1"));
+            return Err(Error::argument("batch_size", 0, "at least 1"));
         }
         if self.lr <= 0.0 {
             return Err(Error::argument("lr", self.lr, "a finite number > 0"));
@@ -98,7 +98,7 @@ impl TrainConfig {
         if let Some(norm) = self.clip_norm
             && !(norm > 0.0 && norm.is_finite())
         {
-            return Err(Error::argument("clip-norm", norm, "a finite number > 0"));
+            return Err(Error::argument("clip_norm", norm, "a finite number > 0"));
         }
         if self.vae.pixels == 0 || self.vae.hidden.contains(&0) {
             return Err(Error::argument("layer size", 0, "at least 1"));

@@ -1,10 +1,11 @@
 //! A line of `bias_variance.jsonl`: one estimator at one checkpoint.
 
 use super::super::error::RunError;
-use hardgrad::estimators::{BaselineConfig, CvForm, EstimatorConfig};
+use hardgrad::estimators::{EstimatorConfig, EstimatorKind, Parameter};
 use hardgrad::stats::Summary;
 use hardgrad::train::write_atomically;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// What was measured, and what was found. A number that does not exist is `None`.
@@ -58,6 +59,9 @@ pub struct What {
     pub rao_tau: Option<f64>,
     /// Estimates.
     pub draws: usize,
+    /// Hyper-parameters that have no field of their own, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub others: BTreeMap<String, String>,
     /// Conditional draws of a Gumbel-Rao term, or samples of leave-one-out.
     pub k: Option<usize>,
     /// Images.
@@ -80,37 +84,27 @@ impl What {
             eta: None,
             lambda: None,
             rao_tau: None,
+            others: BTreeMap::new(),
             draws: 0,
             k: None,
             batch: 0,
             seed: 0,
             precision: String::new(),
         };
-        match config {
-            EstimatorConfig::GumbelRao { draws, .. } | EstimatorConfig::ReinMaxRao { draws, .. } => {
-                what.k = Some(draws);
+        for Parameter { name, value, .. } in config.parameters() {
+            match name {
+                "tau" => {}
+                "form" | "baseline" => what.form = Some(value),
+                "eta" => what.eta = value.parse().ok(),
+                "lambda" => what.lambda = value.parse().ok(),
+                "rao_tau" => what.rao_tau = value.parse().ok(),
+                "draws" => what.k = value.parse().ok(),
+                _ => drop(what.others.insert(name.into(), value)),
             }
-            EstimatorConfig::ReinMaxCv { form, draws, eta, .. } => {
-                let form = match form {
-                    CvForm::Shared => "shared",
-                    CvForm::Printed => "printed",
-                    CvForm::Coupled => "coupled",
-                    CvForm::AuthorCode => "author-code",
-                };
-                (what.form, what.k, what.eta) = (Some(form.into()), Some(draws), Some(eta));
-            }
-            EstimatorConfig::ReinMaxBlend { lambda, rao_tau, draws, .. } => {
-                (what.lambda, what.rao_tau, what.k) = (Some(lambda), Some(rao_tau), Some(draws));
-            }
-            EstimatorConfig::Reinforce { baseline } => match baseline {
-                BaselineConfig::None => what.form = Some("none".into()),
-                BaselineConfig::RunningMean => what.form = Some("running-mean".into()),
-                BaselineConfig::LeaveOneOut { samples } => {
-                    (what.form, what.k) = (Some("leave-one-out".into()), Some(samples));
-                }
-            },
-            EstimatorConfig::Rebar { eta, .. } => what.eta = Some(eta),
-            _ => {}
+        }
+        // Files name leave-one-out and its number of samples apart.
+        if let Some((form, samples)) = what.form.as_deref().and_then(|form| form.split_once(':')) {
+            (what.k, what.form) = (samples.parse().ok(), Some(form.into()));
         }
         what
     }
@@ -119,26 +113,13 @@ impl What {
     pub fn is(&self, config: EstimatorConfig) -> bool {
         let of = Self::of(config);
         (&self.estimator, &self.form, self.tau, self.eta) == (&of.estimator, &of.form, of.tau, of.eta)
-            && (self.lambda, self.rao_tau, self.k) == (of.lambda, of.rao_tau, of.k)
+            && (self.lambda, self.rao_tau, self.k, &self.others) == (of.lambda, of.rao_tau, of.k, &of.others)
     }
 
     /// For legends and tables.
     pub fn label(&self) -> String {
-        let name = match self.estimator.as_str() {
-            "st" => "ST",
-            "stgs" => "STGS",
-            "gumbel-rao" => "Gumbel-Rao",
-            "gst" => "GST-1.0",
-            "reinmax" => "ReinMax",
-            "reinmax-argmax" => "ReinMax-Argmax",
-            "reinmax-rao" => "ReinMax-Rao",
-            "reinmax-cv" => "ReinMax-CV",
-            "reinmax-blend" => "blend",
-            "reinforce" => "REINFORCE",
-            "rebar" => "REBAR",
-            other => other,
-        };
-        let mut label = name.to_string();
+        let kind = self.estimator.parse::<EstimatorKind>();
+        let mut label = kind.map_or_else(|_| self.estimator.clone(), |kind| kind.label().to_owned());
         if let Some(form) = &self.form {
             label += &format!(" {form}");
         }
@@ -147,6 +128,7 @@ impl What {
         {
             label += &value.map_or(String::new(), |value| format!(", {name} {value}"));
         }
+        self.others.iter().for_each(|(name, value)| label += &format!(", {name} {value}"));
         label
     }
 }

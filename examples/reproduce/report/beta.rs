@@ -1,7 +1,7 @@
 //! Figure 2: the loss of ReinMax-RK2 against β.
 
 use super::document::{Block, Cell, NONE, Table, nats};
-use super::groups::{Group, look, rk2_form, training};
+use super::groups::{Group, look, training};
 use super::tables::{Context, plus_minus, show};
 use crate::lab::published::Split;
 use crate::lab::svg::Scale;
@@ -96,7 +96,7 @@ impl Sweep<'_> {
     }
 
     fn trace(&self, form: Rk2Form) -> Trace {
-        let name = rk2_form(form);
+        let name = form.name();
         let own = self.groups.iter().filter(|&&(other, ..)| other == form);
         let points = own.map(|(_, beta, group)| {
             let mean = group.end(Split::Train);
@@ -136,7 +136,7 @@ impl Sweep<'_> {
         });
         let forms = self
             .forms()
-            .flat_map(|form| Split::ALL.map(|split| format!("{}, {}", rk2_form(form), split.name())));
+            .flat_map(|form| Split::ALL.map(|split| format!("{}, {}", form.name(), split.name())));
         let stored = (!published.is_empty()).then(|| "published, train".to_owned());
         Table {
             id,

@@ -1,7 +1,7 @@
 //! Figure 1 and table 1: how far the estimators' mean is from the exact gradient, and how far they scatter.
 
 use super::document::{Block, Cell, NONE, Table, decimals, or_none, signed};
-use super::groups::{TABLE_METHODS, look, method};
+use super::groups::{TABLE_METHODS, look};
 use super::tables::plus_minus;
 use crate::lab::bias_variance::plan;
 use crate::lab::bias_variance::record::{Line, What};
@@ -152,7 +152,7 @@ fn curves(path: &Path) -> Result<Vec<Curve>, String> {
 
 /// Method and setting: equal for the lines of one curve.
 fn name(what: &What, kind: EstimatorKind) -> String {
-    let mut name = method(kind).to_owned();
+    let mut name = kind.label().to_owned();
     if let Some(form) = &what.form {
         name += &format!(" {form}");
     }

@@ -1,7 +1,7 @@
 //! Training curves, and how far the ends are from the published ones.
 
 use super::document::{Block, nats, signed};
-use super::groups::{Group, PAPER_EPOCHS, TABLE_METHODS, cv_form, cv_look, look, method, table_latents};
+use super::groups::{Group, PAPER_EPOCHS, TABLE_METHODS, cv_look, look, table_latents};
 use super::tables::{Context, capital, cells};
 use crate::lab::preset::Preset;
 use crate::lab::published::Split;
@@ -25,7 +25,7 @@ pub fn blocks(context: &Context<'_>) -> Vec<Block> {
             let of = |preset, kind| context.cell(preset, kind, latent, epochs).filter(|g| !g.runs.is_empty());
             let tables = TABLE_METHODS.iter().filter_map(|&kind| {
                 Some((
-                    method(kind).to_owned(),
+                    kind.label().to_owned(),
                     look(kind),
                     of(Preset::AsRun, kind).or_else(|| of(Preset::Table4, kind))?,
                 ))
@@ -54,7 +54,7 @@ fn form<'a>(group: &'a Group<'a>) -> Option<(String, Look, &'a Group<'a>)> {
     config.estimator = EstimatorConfig::ReinMaxCv { form: CvForm::AuthorCode, tau, draws, eta };
     let preset = Preset::AsRun;
     let is = super::groups::is_cell(&config, preset, EstimatorKind::ReinMaxCv, config.vae.latent);
-    is.then(|| (cv_form(form).to_owned(), cv_look(form), group))
+    is.then(|| (form.name().to_owned(), cv_look(form), group))
 }
 
 /// Train and test side by side.
@@ -139,12 +139,12 @@ fn difference(context: &Context<'_>, split: Split) -> Option<Figure> {
             x: column as f64 + 0.11 * (row as f64 - 3.0),
             y: comparison.difference,
             error: comparison.combined.unwrap_or(0.0),
-            note: format!("{}, {latent}: {} nats", method(kind), signed(comparison.difference, 2)),
+            note: format!("{}, {latent}: {} nats", kind.label(), signed(comparison.difference, 2)),
         };
-        match traces.iter_mut().find(|trace| trace.name == method(kind)) {
+        match traces.iter_mut().find(|trace| trace.name == kind.label()) {
             Some(trace) => trace.points.push(point),
             None => traces.push(Trace {
-                name: method(kind).into(),
+                name: kind.label().into(),
                 look: look(kind),
                 points: vec![point],
                 marks: 1,

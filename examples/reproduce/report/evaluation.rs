@@ -1,7 +1,7 @@
 //! What the trained models are worth with their parameters fixed.
 
 use super::document::{Block, Cell, NONE, Table};
-use super::groups::{Group, estimator, training};
+use super::groups::{Group, training};
 use super::tables::{Context, plus_minus};
 use crate::lab::stats::Mean;
 use hardgrad::train::Evaluation;
@@ -50,7 +50,7 @@ fn rows(group: &Group<'_>) -> Vec<Vec<Cell>> {
                 runs.iter().filter_map(|(run, _)| Some(run.history.last()?.train.loss)).collect();
             let labels = [
                 group.latent(),
-                estimator(&group.config.estimator),
+                group.config.estimator.label(),
                 training(group.config),
                 group.epochs.to_string(),
                 runs.len().to_string(),

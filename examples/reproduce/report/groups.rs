@@ -9,9 +9,7 @@ use crate::manifest::Run;
 pub use crate::plan::TABLE_METHODS;
 use crate::result::RunResult;
 use hardgrad::data::DatasetId;
-use hardgrad::estimators::{
-    BaselineConfig, CvForm, EstimatorConfig, EstimatorKind, Gap, Rk2Form, ScheduleShape,
-};
+use hardgrad::estimators::{CvForm, EstimatorKind};
 use hardgrad::train::TrainConfig;
 use hardgrad::vae::{LatentShape, VaeConfig};
 use std::collections::BTreeMap;
@@ -154,43 +152,23 @@ pub fn table_latents() -> impl Iterator<Item = LatentShape> {
     TABLE_LATENTS.iter().filter_map(|name| name.parse().ok())
 }
 
-/// A method's name in tables and legends.
-pub fn method(kind: EstimatorKind) -> &'static str {
-    match kind {
-        EstimatorKind::StraightThrough => "ST",
-        EstimatorKind::StraightThroughGumbelSoftmax => "STGS (Gumbel)",
-        EstimatorKind::GumbelRao => "Gumbel-Rao",
-        EstimatorKind::GappedStraightThrough => "GST-1.0",
-        EstimatorKind::ReinMax => "ReinMax",
-        EstimatorKind::ReinMaxArgmax => "ReinMax-Argmax",
-        EstimatorKind::ReinMaxRk2 => "ReinMax-RK2",
-        EstimatorKind::ReinMaxRao => "ReinMax-Rao",
-        EstimatorKind::ReinMaxCv => "ReinMax-CV",
-        EstimatorKind::ReinMaxBlend => "ReinMax blend",
-        EstimatorKind::Reinforce => "REINFORCE",
-        EstimatorKind::Rebar => "REBAR",
-        EstimatorKind::Exact => "Exact gradient",
-    }
-}
-
-/// A method's look, the same in all figures.
+/// A method's look, the same in all figures: a hue for each method of the tables, and shades of them for the others.
 pub fn look(kind: EstimatorKind) -> Look {
-    let (hue, variant) = match kind {
-        EstimatorKind::ReinMax => (0, 0),
-        EstimatorKind::ReinMaxRao => (1, 0),
-        EstimatorKind::ReinMaxCv => (2, 0),
-        EstimatorKind::GappedStraightThrough => (3, 0),
-        EstimatorKind::StraightThrough => (4, 0),
-        EstimatorKind::StraightThroughGumbelSoftmax => (5, 0),
-        EstimatorKind::GumbelRao => (6, 0),
-        EstimatorKind::ReinMaxArgmax => (0, 1),
-        EstimatorKind::Exact => (0, 2),
-        EstimatorKind::ReinMaxRk2 => (0, 3),
-        EstimatorKind::ReinMaxBlend => (1, 1),
-        EstimatorKind::Reinforce => (4, 1),
-        EstimatorKind::Rebar => (5, 1),
-    };
-    Look { hue, variant }
+    const HUES: [EstimatorKind; 7] = [
+        EstimatorKind::ReinMax,
+        EstimatorKind::ReinMaxRao,
+        EstimatorKind::ReinMaxCv,
+        EstimatorKind::GappedStraightThrough,
+        EstimatorKind::StraightThrough,
+        EstimatorKind::StraightThroughGumbelSoftmax,
+        EstimatorKind::GumbelRao,
+    ];
+    if let Some(hue) = HUES.iter().position(|&held| held == kind) {
+        return Look { hue, variant: 0 };
+    }
+    let mut others = EstimatorKind::ALL.iter().filter(|other| !HUES.contains(other));
+    let place = others.position(|&other| other == kind).unwrap_or(0);
+    Look { hue: place % HUES.len(), variant: 1 + place / HUES.len() }
 }
 
 /// The look of each of the forms of ReinMax-CV: that of the published code is the method's own.
@@ -204,68 +182,12 @@ pub fn cv_look(form: CvForm) -> Look {
     Look { variant, ..look(EstimatorKind::ReinMaxCv) }
 }
 
-/// A form of ReinMax-CV, as on the command line.
-pub fn cv_form(form: CvForm) -> &'static str {
-    match form {
-        CvForm::Shared => "shared",
-        CvForm::Printed => "printed",
-        CvForm::Coupled => "coupled",
-        CvForm::AuthorCode => "author-code",
-    }
-}
-
-/// A form of ReinMax-RK2, as on the command line.
-pub fn rk2_form(form: Rk2Form) -> &'static str {
-    match form {
-        Rk2Form::Eq27 => "eq27",
-        Rk2Form::AuthorCode => "author-code",
-        Rk2Form::Projected => "projected",
-    }
-}
-
-/// A method with its hyper-parameters.
-pub fn estimator(config: &EstimatorConfig) -> String {
-    let name = method(config.kind());
-    match *config {
-        EstimatorConfig::StraightThrough { tau }
-        | EstimatorConfig::StraightThroughGumbelSoftmax { tau }
-        | EstimatorConfig::ReinMax { tau }
-        | EstimatorConfig::ReinMaxArgmax { tau } => format!("{name}, τ {tau}"),
-        EstimatorConfig::GumbelRao { tau, draws } | EstimatorConfig::ReinMaxRao { tau, draws } => {
-            format!("{name}, τ {tau}, K {draws}")
-        }
-        EstimatorConfig::GappedStraightThrough { gap, tau } => match gap {
-            Gap::Fixed(1.0) => format!("{name}, τ {tau}"),
-            Gap::Fixed(gap) => format!("GST, gap {gap}, τ {tau}"),
-            Gap::Probability => format!("GST-p, τ {tau}"),
-        },
-        EstimatorConfig::ReinMaxRk2 { form, beta } => format!("{name} {}, β {beta}", rk2_form(form)),
-        EstimatorConfig::ReinMaxCv { form, tau, draws, eta } => {
-            format!("{name} {}, τ {tau}, η {eta}, K {draws}", cv_form(form))
-        }
-        EstimatorConfig::ReinMaxBlend { lambda, tau, rao_tau, draws } => {
-            format!("{name}, λ {lambda}, τ {tau}, Rao's τ {rao_tau}, K {draws}")
-        }
-        EstimatorConfig::Reinforce { baseline } => match baseline {
-            BaselineConfig::None => format!("{name}, no baseline"),
-            BaselineConfig::RunningMean => format!("{name}, running mean"),
-            BaselineConfig::LeaveOneOut { samples } => format!("{name}, leave-one-out of {samples}"),
-        },
-        EstimatorConfig::Rebar { tau, eta } => format!("{name}, τ {tau}, η {eta}"),
-        EstimatorConfig::Exact => name.to_owned(),
-    }
-}
-
 /// How a config is trained, where it is not as the paper does.
 pub fn training(config: &TrainConfig) -> String {
     let TrainConfig { vae, tau_schedule, optimizer, lr, clip_norm, batch_size, .. } = config;
     let mut parts = vec![format!("{optimizer} {lr}")];
     if let Some(schedule) = tau_schedule {
-        let shape = match schedule.shape {
-            ScheduleShape::Linear => "linearly",
-            ScheduleShape::Exponential => "exponentially",
-        };
-        parts.push(format!("τ {shape} to {} in {} epochs", schedule.to, schedule.over));
+        parts.push(format!("τ to {} in {} epochs, {}", schedule.to, schedule.over, schedule.shape));
     }
     if let Some(norm) = clip_norm {
         parts.push(format!("clipped to {norm}"));

@@ -1,7 +1,6 @@
 //! How far runs are after a few epochs, beside the authors' stored seeds: right and wrong show long before the end.
 
 use super::document::{Block, Cell, Table};
-use super::groups::method;
 use super::tables::{Context, DIFFERENCES, beside, difference_headings};
 use crate::lab::preset::Preset;
 use crate::lab::published::{Published, Split};
@@ -43,7 +42,7 @@ fn row(context: &Context<'_>, published: &Published) -> Option<Vec<Cell>> {
     }
     let losses: Vec<f64> = seeds.into_values().collect();
     let here = if published.median { median(&losses) } else { Mean::of(&losses) }?;
-    let name = method(published.method);
+    let name = published.method.label();
     let name = if published.median { format!("{name}, median") } else { name.to_owned() };
     let labels = [
         name,

@@ -1,7 +1,7 @@
 //! Tables 2 and 3 from these runs, beside the published ones.
 
 use super::document::{Block, Cell, NONE, Rank, Table, decimals, nats, or_none, signed};
-use super::groups::{Group, PAPER_EPOCHS, TABLE_METHODS, method, table_latents};
+use super::groups::{Group, PAPER_EPOCHS, TABLE_METHODS, table_latents};
 use crate::lab::preset::Preset;
 use crate::lab::published::{Published, Split};
 use crate::lab::stats::{Comparison, Mean};
@@ -175,7 +175,7 @@ impl<'a> Context<'a> {
             let (Some(here), Some(theirs)) = (group.end(split), self.published(split, kind, latent)) else {
                 continue;
             };
-            let mut row = vec![method(kind).into(), latent.to_string().into(), group.count().into()];
+            let mut row = vec![kind.label().into(), latent.to_string().into(), group.count().into()];
             row.extend(beside(here, theirs));
             rows.push(row);
         }
@@ -269,7 +269,7 @@ fn headings(first: &[&str]) -> Vec<String> {
 }
 
 fn named(kind: EstimatorKind, of: &str, cells: impl Iterator<Item = Cell>) -> Vec<Cell> {
-    [method(kind).into(), of.into()].into_iter().chain(cells).collect()
+    [kind.label().into(), of.into()].into_iter().chain(cells).collect()
 }
 
 /// A group's loss at its end, with its runs.

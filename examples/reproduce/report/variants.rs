@@ -1,7 +1,7 @@
 //! Runs off the tables: the forms of ReinMax-CV, the grid of appendix B, and whatever else there is.
 
 use super::document::{Block, Cell, NONE, Table};
-use super::groups::{Group, cv_form, estimator, method, training};
+use super::groups::{Group, training};
 use super::tables::{Context, show};
 use crate::lab::preset::Preset;
 use crate::lab::published::Split;
@@ -46,7 +46,7 @@ pub fn forms(context: &Context<'_>) -> Vec<Block> {
     if rows.is_empty() {
         return Vec::new();
     }
-    let names = FORMS.map(|form| cv_form(form).to_owned());
+    let names = FORMS.map(|form| form.name().to_owned());
     vec![Block::Table(Table {
         id: format!("{}cv-forms", context.prefix),
         title: "The four readings of ReinMax-CV, side by side".into(),
@@ -121,7 +121,7 @@ fn grid(context: &Context<'_>, mut groups: Vec<&Group<'_>>) -> Table {
     });
     Table {
         id: format!("{}grid-{}-{latent}-{epochs}-epochs", context.prefix, kind.name()),
-        title: format!("{}, {latent}: settings by train loss after {epochs} epochs", method(kind)),
+        title: format!("{}, {latent}: settings by train loss after {epochs} epochs", kind.label()),
         note: "Nats an image: mean ± standard error (runs); the best setting first. The paper chose its settings by train loss too."
             .into(),
         columns: ["", "Training", "Preset", "τ", "η", "K", "Train", "Test"].map(str::to_owned).to_vec(),
@@ -147,7 +147,7 @@ pub fn others(context: &Context<'_>) -> Vec<Block> {
         .map(|group| {
             let labels = [
                 group.latent(),
-                estimator(&group.config.estimator),
+                group.config.estimator.label(),
                 training(group.config),
                 group.epochs.to_string(),
             ];

@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::estimators::latent::at_sample;
+use crate::estimators::value::Value;
 use crate::estimators::{Formula, Latent, Work, temperature};
 use crate::kernels::softmax::{max, softmax_row, vjp_row};
 use crate::scalar::Real;
@@ -15,6 +16,30 @@ pub enum Gap {
     Fixed(f64),
     /// −log(1 − π_D)/π_D, from 1 (an improbable sample) to +∞ (a certain one).
     Probability,
+}
+
+impl std::fmt::Display for Gap {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Fixed(gap) => write!(f, "{gap}"),
+            Self::Probability => f.write_str("probability"),
+        }
+    }
+}
+
+impl std::str::FromStr for Gap {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "probability" => Ok(Self::Probability),
+            _ => text.parse().map(Self::Fixed).map_err(|_| Error::argument("gap", text, Self::ACCEPTS)),
+        }
+    }
+}
+
+impl Value for Gap {
+    const ACCEPTS: &'static str = "a number >= 0, or probability";
 }
 
 /// GST(gap, τ).

@@ -4,6 +4,7 @@ use super::reinmax::{log_p_row, subtract_half_jacobian};
 use super::straight_through_gumbel_softmax::relaxed_row;
 use crate::error::Result;
 use crate::estimators::rao::{Conditional, Rao, relaxed_row_conditional};
+use crate::estimators::value::names;
 use crate::estimators::{Formula, Latent, Work, draws, finite, temperature};
 use crate::kernels::softmax::{softmax_row, vjp_row};
 use crate::scalar::Real;
@@ -22,6 +23,11 @@ pub enum CvForm {
     /// The published code.
     AuthorCode,
 }
+
+names!(
+    CvForm, "form", "shared, printed, coupled, author-code":
+    Shared "shared", Printed "printed", Coupled "coupled", AuthorCode "author-code",
+);
 
 /// ReinMax-CV(τ, K, η).
 ///

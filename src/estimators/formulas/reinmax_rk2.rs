@@ -2,6 +2,7 @@
 
 use crate::error::Result;
 use crate::estimators::latent::at_sample;
+use crate::estimators::value::names;
 use crate::estimators::{Formula, Latent, Work, finite};
 use crate::kernels::softmax::{softmax_row, vjp_row};
 use crate::scalar::Real;
@@ -18,6 +19,11 @@ pub enum Rk2Form {
     /// Eq. 27 projected so that its mean is eq. 26.
     Projected,
 }
+
+names!(
+    Rk2Form, "form", "eq27, author-code, projected":
+    Eq27 "eq27", AuthorCode "author-code", Projected "projected",
+);
 
 /// ReinMax-RK2(β).
 ///

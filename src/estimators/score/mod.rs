@@ -6,4 +6,4 @@ mod reinforce;
 
 pub use node::{LossEstimator, score_loss};
 pub use rebar::Rebar;
-pub use reinforce::{Baseline, Reinforce, RunningMean};
+pub use reinforce::{Baseline, BaselineConfig, Reinforce, RunningMean};

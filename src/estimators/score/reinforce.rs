@@ -12,6 +12,7 @@
 use super::{LossEstimator, score_loss};
 use crate::error::{Error, Result};
 use crate::estimators::Choice;
+use crate::estimators::value::Value;
 use crate::scalar::Scalar;
 use crate::tape::{Tape, Var};
 use serde::{Deserialize, Serialize};
@@ -35,7 +36,7 @@ impl Baseline {
     /// If there are fewer than 2 or more than 10,000: the decoder runs once for each.
     pub fn leave_one_out(samples: usize) -> Result<Self> {
         if !(2..=10_000).contains(&samples) {
-            return Err(Error::argument("draws", samples, "2 to 10000 samples, of which one is left out"));
+            return Err(Error::argument("samples", samples, "2 to 10000, of which one is left out"));
         }
         Ok(Self::LeaveOneOut { samples })
     }
@@ -111,6 +112,50 @@ impl<T: Scalar> LossEstimator<T> for Reinforce {
             }
         }
     }
+}
+
+/// The baseline of REINFORCE as data; see [`Baseline`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BaselineConfig {
+    /// b = 0.
+    None,
+    /// b = an exponential mean of earlier losses, [`RunningMean`].
+    RunningMean,
+    /// b = the mean loss of the other samples of the same image.
+    LeaveOneOut {
+        /// Samples of each image, at least 2.
+        samples: usize,
+    },
+}
+
+impl std::fmt::Display for BaselineConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::None => f.write_str("none"),
+            Self::RunningMean => f.write_str("running-mean"),
+            Self::LeaveOneOut { samples } => write!(f, "leave-one-out:{samples}"),
+        }
+    }
+}
+
+impl std::str::FromStr for BaselineConfig {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "none" => return Ok(Self::None),
+            "running-mean" => return Ok(Self::RunningMean),
+            _ => {}
+        }
+        let samples = text.strip_prefix("leave-one-out:").and_then(|samples| samples.parse().ok());
+        let samples = samples.ok_or_else(|| Error::argument("baseline", text, Self::ACCEPTS))?;
+        Ok(Self::LeaveOneOut { samples })
+    }
+}
+
+impl Value for BaselineConfig {
+    const ACCEPTS: &'static str = "none, running-mean or leave-one-out:N, such as leave-one-out:4";
 }
 
 /// An exponential mean of losses seen before: a baseline that does not depend on the present sample.

@@ -1,0 +1,393 @@
+//! The list of the estimators: one row each, from which everything that lists or names estimators derives.
+
+use super::value::Value;
+use super::{
+    Baseline, BaselineConfig, Blend, CvForm, Estimator, Gap, GappedStraightThrough, GumbelRao, Rebar,
+    ReinMax, ReinMaxArgmax, ReinMaxCv, ReinMaxRao, ReinMaxRk2, Rk2Form, StraightThrough,
+    StraightThroughGumbelSoftmax,
+};
+use crate::error::{Error, Result};
+use crate::scalar::Scalar;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::sync::Arc;
+
+/// An estimator ready for use.
+#[derive(Debug)]
+pub enum BuiltEstimator<T> {
+    /// The gradient of the sample: for [`Choice::shared`](super::Choice::shared).
+    Sample(Arc<dyn Estimator<T>>),
+    /// [`Reinforce`](super::Reinforce), whose baseline may change from step to step.
+    Reinforce(BaselineConfig),
+    /// [`Rebar`], with three decoder passes.
+    Rebar(Rebar),
+    /// No sample at all: the expectation itself, by enumeration.
+    Exact,
+}
+
+fn sample<T: Scalar>(estimator: impl Estimator<T> + 'static) -> BuiltEstimator<T> {
+    BuiltEstimator::Sample(Arc::new(estimator))
+}
+
+/// What the list says of one estimator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The name in files and on command lines, such as `gumbel-rao`.
+    pub name: &'static str,
+    /// The name in tables and figures, such as `Gumbel-Rao`.
+    pub label: &'static str,
+    /// Its type in [`estimators`](crate::estimators), or what computes it.
+    pub type_name: &'static str,
+    /// ∂f/∂θ of one latent variable.
+    pub formula: &'static str,
+    /// Where the formula stands.
+    pub equation: &'static str,
+    /// How its mean differs from the exact gradient.
+    pub bias: &'static str,
+    /// Evaluations of f for one gradient.
+    pub passes: &'static str,
+}
+
+/// A hyper-parameter of an estimator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parameter {
+    /// The name of the field in [`EstimatorConfig`].
+    pub name: &'static str,
+    /// The symbol in formulas and labels; empty where the value speaks for itself.
+    pub symbol: &'static str,
+    /// What it is.
+    pub about: &'static str,
+    /// What its text may be.
+    pub accepts: &'static str,
+    /// Its value, as text.
+    pub value: String,
+}
+
+/// Declares [`EstimatorKind`], [`EstimatorConfig`] and what is known of each.
+macro_rules! registry {
+    ($(
+        #[doc = $about:literal]
+        $kind:ident, $name:literal, $label:literal, $type_name:literal,
+        $formula:literal, $equation:literal, $bias:literal, $passes:literal,
+        $({ $( #[doc = $parameter_about:literal] $parameter:ident $symbol:literal: $type:ty = $default:expr, )* })?
+        => $build:expr;
+    )*) => {
+        /// Which estimator.
+        ///
+        /// ```
+        /// use hardgrad::estimators::EstimatorKind;
+        /// assert_eq!("stgs".parse::<EstimatorKind>().unwrap(), EstimatorKind::StraightThroughGumbelSoftmax);
+        /// let e = "gumbel".parse::<EstimatorKind>().unwrap_err().to_string();
+        /// assert!(e.starts_with("estimator: got gumbel, expected one of st, stgs, gumbel-rao, gst, reinmax"));
+        /// ```
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum EstimatorKind {
+            $(#[doc = $about] $kind,)*
+        }
+
+        impl EstimatorKind {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$(Self::$kind),*];
+
+            /// What the list says of it.
+            pub fn entry(self) -> &'static Entry {
+                match self {
+                    $(Self::$kind => &Entry {
+                        name: $name, label: $label, type_name: $type_name, formula: $formula,
+                        equation: $equation, bias: $bias, passes: $passes,
+                    },)*
+                }
+            }
+
+            /// The estimator with the default of each hyper-parameter.
+            ///
+            /// ```
+            /// use hardgrad::estimators::{EstimatorConfig, EstimatorKind};
+            /// let config = EstimatorKind::GumbelRao.default_config();
+            /// assert_eq!(config, EstimatorConfig::GumbelRao { tau: 1.3, draws: 100 });
+            /// ```
+            pub fn default_config(self) -> EstimatorConfig {
+                match self {
+                    $(Self::$kind => EstimatorConfig::$kind $({ $($parameter: $default),* })?,)*
+                }
+            }
+        }
+
+        /// An estimator with its hyper-parameters, as data: what a command line parses and a checkpoint holds.
+        ///
+        /// ```
+        /// use hardgrad::estimators::EstimatorConfig;
+        /// assert!(EstimatorConfig::ReinMax { tau: 1.3 }.build::<f32>().is_ok());
+        /// let e = EstimatorConfig::GumbelRao { tau: 0.5, draws: 0 }.build::<f32>().unwrap_err();
+        /// assert_eq!(e.to_string(), "draws: got 0, expected a number from 1 to 1000000");
+        /// ```
+        #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+        pub enum EstimatorConfig {
+            $(
+                #[doc = $about]
+                #[serde(rename = $name)]
+                $kind $({ $(#[doc = $parameter_about] $parameter: $type,)* })?,
+            )*
+        }
+
+        impl EstimatorConfig {
+            /// Which one it is.
+            pub fn kind(&self) -> EstimatorKind {
+                match self {
+                    $(Self::$kind { .. } => EstimatorKind::$kind,)*
+                }
+            }
+
+            /// The estimator.
+            ///
+            /// # Errors
+            /// If a hyper-parameter is outside its range.
+            pub fn build<T: Scalar>(&self) -> Result<BuiltEstimator<T>> {
+                Ok(match *self {
+                    $(Self::$kind $({ $($parameter),* })? => $build,)*
+                })
+            }
+
+            /// Its hyper-parameters, in the order of the fields.
+            pub fn parameters(&self) -> Vec<Parameter> {
+                match self {
+                    $(Self::$kind $({ $($parameter),* })? => vec![$($(Parameter {
+                        name: stringify!($parameter),
+                        symbol: $symbol,
+                        about: $parameter_about.trim_ascii(),
+                        accepts: <$type as Value>::ACCEPTS,
+                        value: $parameter.to_string(),
+                    }),*)?],)*
+                }
+            }
+
+            /// Sets a hyper-parameter by its name, from text.
+            ///
+            /// ```
+            /// use hardgrad::estimators::EstimatorKind;
+            /// let mut config = EstimatorKind::ReinMaxCv.default_config();
+            /// config.set("form", "coupled")?;
+            /// assert_eq!(config.to_string(), "reinmax-cv form coupled tau 1.3 draws 100 eta 1.5");
+            /// let e = config.set("beta", "1").unwrap_err().to_string();
+            /// assert_eq!(e, "beta: got 1, expected one of form, tau, draws, eta: reinmax-cv has no beta");
+            /// # Ok::<(), hardgrad::Error>(())
+            /// ```
+            ///
+            /// # Errors
+            /// If the estimator has no such hyper-parameter, naming those that it has, or the text is no value of its type.
+            pub fn set(&mut self, name: &'static str, text: &str) -> Result<()> {
+                match self {
+                    $(Self::$kind $({ $($parameter),* })? => {
+                        $($(if name == stringify!($parameter) {
+                            *$parameter = Value::parse(name, text)?;
+                            return Ok(());
+                        })*)?
+                    })*
+                }
+                Err(self.has_no(name, text))
+            }
+
+            /// A hyper-parameter that is a real number, for schedules.
+            pub fn number_mut(&mut self, name: &str) -> Option<&mut f64> {
+                match self {
+                    $(Self::$kind $({ $($parameter),* })? => {
+                        $($(if name == stringify!($parameter) {
+                            return Value::number_mut($parameter);
+                        })*)?
+                    })*
+                }
+                None
+            }
+        }
+    };
+}
+
+registry!(
+    /// [`StraightThrough`]
+    StraightThrough, "st", "ST", "StraightThrough",
+    "(1/τ) J(π_τ) g", "3", "first order", "1", {
+        /// Temperature τ, at least 1e-30.
+        tau "τ": f64 = TAU,
+    } => sample(StraightThrough::new(tau)?);
+
+    /// [`StraightThroughGumbelSoftmax`]
+    StraightThroughGumbelSoftmax, "stgs", "STGS", "StraightThroughGumbelSoftmax",
+    "(1/τ) J(softmax((θ+G)/τ)) g", "5", "first order, less at small τ", "1", {
+        /// Temperature τ, at least 1e-30.
+        tau "τ": f64 = TAU,
+    } => sample(StraightThroughGumbelSoftmax::new(tau)?);
+
+    /// [`GumbelRao`]
+    GumbelRao, "gumbel-rao", "Gumbel-Rao", "GumbelRao",
+    "(1/(Kτ)) Σ_k J(softmax(Y_k/τ)) g, Y_k ~ θ+G conditional on D", "6", "as STGS, less variance", "1", {
+        /// Temperature τ, at least 1e-30.
+        tau "τ": f64 = TAU,
+        /// Number K of conditional draws, from 1 to 10⁶.
+        draws "K": usize = DRAWS,
+    } => sample(GumbelRao::new(tau, draws)?);
+
+    /// [`GappedStraightThrough`]
+    GappedStraightThrough, "gst", "GST", "GappedStraightThrough",
+    "(1/τ) J(softmax(θ'/τ)) g, θ' = θ with D's logit moved to the top", "–", "first order", "1", {
+        /// Distance of the other logits below the sample's: a number ≥ 0, or `probability`.
+        gap "gap": Gap = Gap::Fixed(1.0),
+        /// Temperature τ, at least 1e-30.
+        tau "τ": f64 = TAU,
+    } => sample(GappedStraightThrough::new(gap, tau)?);
+
+    /// [`ReinMax`]
+    ReinMax, "reinmax", "ReinMax", "ReinMax",
+    "2 J((π_τ+D)/2) g − ½ J(π) g", "12", "second order at τ = 1", "1", {
+        /// Temperature τ, at least 1e-30.
+        tau "τ": f64 = TAU,
+    } => sample(ReinMax::new(tau)?);
+
+    /// [`ReinMaxArgmax`]
+    ReinMaxArgmax, "reinmax-argmax", "ReinMax-Argmax", "ReinMaxArgmax",
+    "the same with onehot(argmax θ) for D", "table 1", "large: a probe, not for training", "1", {
+        /// Temperature τ, at least 1e-30.
+        tau "τ": f64 = TAU,
+    } => sample(ReinMaxArgmax::new(tau)?);
+
+    /// [`ReinMaxRk2`]
+    ReinMaxRk2, "reinmax-rk2", "ReinMax-RK2", "ReinMaxRk2",
+    "2 (p ⊙ g − ⟨βπ+(1−β)D, g⟩ p) − β J(π) g, in three forms", "27", "second order at β = ½", "1", {
+        /// Reading of eq. 27.
+        form "": Rk2Form = Rk2Form::Eq27,
+        /// Weight β of the far end of the step, from −1e30 to 1e30; ½ is ReinMax.
+        beta "β": f64 = 0.5,
+    } => sample(ReinMaxRk2::new(form, beta)?);
+
+    /// [`ReinMaxRao`]
+    ReinMaxRao, "reinmax-rao", "ReinMax-Rao", "ReinMaxRao",
+    "2 GR(θ_D; D) − ½ J(π) g", "17", "more than ReinMax, less variance", "1", {
+        /// Temperature τ of the Gumbel-Rao term, at least 1e-30.
+        tau "τ": f64 = TAU,
+        /// Number K of conditional draws, from 1 to 10⁶.
+        draws "K": usize = DRAWS,
+    } => sample(ReinMaxRao::new(tau, draws)?);
+
+    /// [`ReinMaxCv`]
+    ReinMaxCv, "reinmax-cv", "ReinMax-CV", "ReinMaxCv",
+    "2 (J(p) g − η S + η GR(θ_D; D)) − ½ J(π) g, in four forms", "18", "by form", "1", {
+        /// Reading of eq. 18.
+        form "": CvForm = CvForm::AuthorCode,
+        /// Temperature τ of the control variate, at least 1e-30.
+        tau "τ": f64 = TAU,
+        /// Number K of conditional draws, from 1 to 10⁶.
+        draws "K": usize = DRAWS,
+        /// Weight η of the control variate, from −1e30 to 1e30.
+        eta "η": f64 = 1.5,
+    } => sample(ReinMaxCv::new(form, tau, draws, eta)?);
+
+    /// [`Blend`] of [`ReinMax`] and [`ReinMaxRao`]
+    ReinMaxBlend, "reinmax-blend", "ReinMax blend", "Blend",
+    "λ ReinMax + (1 − λ) ReinMax-Rao", "–", "between the two", "1", {
+        /// Weight λ of ReinMax, from −1e30 to 1e30; the rest is ReinMax-Rao's.
+        lambda "λ": f64 = 0.5,
+        /// Temperature τ of ReinMax, at least 1e-30.
+        tau "τ": f64 = TAU,
+        /// Temperature of ReinMax-Rao, at least 1e-30.
+        rao_tau "τ of Rao": f64 = 1.0,
+        /// Number K of conditional draws, from 1 to 10⁶.
+        draws "K": usize = DRAWS,
+    } => sample(Blend::new(ReinMax::new(tau)?, ReinMaxRao::new(rao_tau, draws)?, lambda)?);
+
+    /// [`Reinforce`](super::Reinforce)
+    Reinforce, "reinforce", "REINFORCE", "Reinforce",
+    "(f(D) − b)(D − π)", "section 2.5", "none", "1, or one a sample", {
+        /// Baseline b: `none`, `running-mean`, or `leave-one-out:N` over N samples of each example.
+        baseline "": BaselineConfig = BaselineConfig::RunningMean,
+    } => {
+        if let BaselineConfig::LeaveOneOut { samples } = baseline {
+            let expected = "leave-one-out over 2 to 10000 samples";
+            Baseline::leave_one_out(samples).map_err(|_| Error::argument("baseline", baseline, expected))?;
+        }
+        BuiltEstimator::Reinforce(baseline)
+    };
+
+    /// [`Rebar`]
+    Rebar, "rebar", "REBAR", "Rebar",
+    "(f(D) − η f(s(Y)))(D − π) + η ∂(f(s(θ+G)) − f(s(Y)))/∂θ", "15", "none", "3", {
+        /// Temperature τ of the relaxation, at least 1e-30.
+        tau "τ": f64 = TAU,
+        /// Weight η of the control variate, from −1e30 to 1e30.
+        eta "η": f64 = 1.0,
+    } => BuiltEstimator::Rebar(Rebar::new(tau, eta)?);
+
+    /// The exact gradient by enumeration of all codes
+    Exact, "exact", "Exact gradient", "Vae::expected_bce",
+    "Σ_D f(D) ∂π(D)/∂θ", "2", "none", "C^L",
+    => BuiltEstimator::Exact;
+);
+
+/// Default temperature.
+const TAU: f64 = 1.3;
+/// Default number of conditional draws, the paper's.
+const DRAWS: usize = 100;
+
+impl EstimatorKind {
+    /// The name in files and on command lines.
+    pub fn name(self) -> &'static str {
+        self.entry().name
+    }
+
+    /// The name in tables and figures.
+    pub fn label(self) -> &'static str {
+        self.entry().label
+    }
+}
+
+impl fmt::Display for EstimatorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl std::str::FromStr for EstimatorKind {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        Self::ALL.iter().copied().find(|kind| kind.name() == name).ok_or_else(|| {
+            let names: Vec<_> = Self::ALL.iter().map(|kind| kind.name()).collect();
+            Error::argument("estimator", name, format!("one of {}", names.join(", ")))
+        })
+    }
+}
+
+impl EstimatorConfig {
+    /// The temperature, of those that have one.
+    pub fn tau_mut(&mut self) -> Option<&mut f64> {
+        self.number_mut("tau")
+    }
+
+    /// The estimator with its hyper-parameters as in tables and figures: "Gumbel-Rao, τ 0.5, K 100".
+    pub fn label(&self) -> String {
+        let mut text = self.kind().label().to_owned();
+        for Parameter { symbol, value, .. } in self.parameters() {
+            text += &if symbol.is_empty() { format!(" {value}") } else { format!(", {symbol} {value}") };
+        }
+        text
+    }
+
+    fn has_no(&self, name: &'static str, text: &str) -> Error {
+        let kind = self.kind();
+        let names: Vec<_> = self.parameters().iter().map(|parameter| parameter.name).collect();
+        let has = match &names[..] {
+            [] => "no hyper-parameters".to_owned(),
+            names => format!("one of {}", names.join(", ")),
+        };
+        Error::argument(name, text, format!("{has}: {kind} has no {name}"))
+    }
+}
+
+/// The estimator with its hyper-parameters by name: "gumbel-rao tau 0.5 draws 100".
+impl fmt::Display for EstimatorConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.kind())?;
+        self.parameters().iter().try_for_each(|p| write!(f, " {} {}", p.name, p.value))
+    }
+}
+
+#[cfg(test)]
+mod tests;

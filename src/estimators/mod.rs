@@ -34,10 +34,7 @@ mod value;
 
 pub use batch::{At, Estimator, Scratch};
 pub use choice::Choice;
-pub use formulas::{
-    Blend, CvForm, Gap, GappedStraightThrough, GumbelRao, GumbelSoftmax, ReinMax, ReinMaxArgmax, ReinMaxCv,
-    ReinMaxRao, ReinMaxRk2, Rk2Form, StraightThrough, StraightThroughGumbelSoftmax,
-};
+pub use formulas::*;
 pub use latent::{Exponentials, Latent, Work};
 pub use noise::Noise;
 pub use registry::{BuiltEstimator, Entry, EstimatorConfig, EstimatorKind, Parameter};

@@ -1,11 +1,8 @@
 //! The list of the estimators: one row each, from which everything that lists or names estimators derives.
 
 use super::value::Value;
-use super::{
-    Baseline, BaselineConfig, Blend, CvForm, Estimator, Gap, GappedStraightThrough, GumbelRao, Rebar,
-    ReinMax, ReinMaxArgmax, ReinMaxCv, ReinMaxRao, ReinMaxRk2, Rk2Form, StraightThrough,
-    StraightThroughGumbelSoftmax,
-};
+use super::formulas::*;
+use super::{Baseline, BaselineConfig, Estimator, Rebar};
 use crate::error::{Error, Result};
 use crate::scalar::Scalar;
 use serde::{Deserialize, Serialize};

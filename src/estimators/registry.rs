@@ -290,6 +290,11 @@ registry!(
         draws "K": usize = DRAWS,
     } => sample(Blend::new(ReinMax::new(tau)?, ReinMaxRao::new(rao_tau, draws)?, lambda)?);
 
+    /// [`Darn`]
+    Darn, "darn", "DARN", "Darn",
+    "(g_D − ⟨π, g⟩)(D − π)", "Gregor et al. (2014)", "first order, opposite to ST's", "1",
+    => sample(Darn);
+
     /// [`Reinforce`](super::Reinforce)
     Reinforce, "reinforce", "REINFORCE", "Reinforce",
     "(f(D) − b)(D − π)", "section 2.5", "none", "1, or one a sample", {

@@ -2,6 +2,7 @@
 //! as the formula has terms.
 
 mod blend;
+mod darn;
 mod gapped_straight_through;
 mod gumbel_rao;
 mod gumbel_softmax;
@@ -13,6 +14,7 @@ mod straight_through;
 mod straight_through_gumbel_softmax;
 
 pub use blend::Blend;
+pub use darn::Darn;
 pub use gapped_straight_through::{Gap, GappedStraightThrough};
 pub use gumbel_rao::GumbelRao;
 pub use gumbel_softmax::GumbelSoftmax;

@@ -64,6 +64,20 @@ pub fn axpy<T: Scalar>(alpha: T, g: &[T], dx: &mut [T]) {
     }
 }
 
+vectorized! {
+    /// y = max(x, bound), and NaN for NaN
+    pub fn at_least<T: Scalar>(bound: T, x: &[T], y: &mut [T]) {
+        for (y, &x) in y.iter_mut().zip(x) {
+            *y = if x < bound { bound } else { x }; // no comparison with NaN holds
+        }
+    }
+}
+
+/// dx += g but where x < bound
+pub fn at_least_vjp<T: Scalar>(bound: T, x: &[T], g: &[T], dx: &mut [T]) {
+    map_vjp(x, g, dx, |x, g| if x < bound { T::ZERO } else { g });
+}
+
 /// out = a ⊙ b
 ///
 /// ```

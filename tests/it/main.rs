@@ -28,3 +28,4 @@ mod trouble;
 mod unbiased;
 #[cfg(feature = "safetensors")]
 mod weights;
+mod widths;

@@ -17,6 +17,7 @@ mod kill;
 #[cfg(target_os = "linux")]
 mod memory;
 mod new_user;
+mod not_a_number;
 mod optimizers;
 mod report;
 mod reproduce;

@@ -12,7 +12,8 @@ use crate::scalar::{Real, Scalar};
 use crate::simd::lanes::{self, LANES, Lanes};
 use crate::simd::{sum, vectorized};
 
-/// The largest of `x`; −∞ if there is none.
+/// The largest of `x`; −∞ if there is none. NaN is passed over: what is taken off every number before an exponential may be any of them, and
+/// NaN less that is NaN.
 ///
 /// ```
 /// assert_eq!(hardgrad::kernels::softmax::max(&[1.0, 3.0, 2.0]), 3.0);

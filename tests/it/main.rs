@@ -21,6 +21,7 @@ mod masks;
 #[cfg(target_os = "linux")]
 mod memory;
 mod new_user;
+mod not_a_number;
 mod optimizers;
 #[cfg(unix)]
 mod outputs;
@@ -35,3 +36,4 @@ mod trouble;
 mod unbiased;
 #[cfg(feature = "safetensors")]
 mod weights;
+mod widths;

@@ -5,13 +5,11 @@
 //! ```
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use hardgrad::estimators::{
-    CvForm, Estimator, EstimatorConfig, Gap, Noise, Rk2Form, SampleEstimator, SampleNode,
-};
-use hardgrad::kernels::{bernoulli, softmax, sparse::SparseRows};
+use hardgrad::estimators::{At, BuiltEstimator, CvForm, EstimatorConfig, Gap, Noise, Rk2Form, Scratch};
+use hardgrad::nn::Activation;
 use hardgrad::optim::{Adam, AdamConfig, Optimizer, RAdam};
-use hardgrad::rng::{LaneRng, from_key, uniform};
-use hardgrad::{Mat, MatRef, ParamGrads, ParamStore, Workspace};
+use hardgrad::rng::{from_key, uniform};
+use hardgrad::{Mat, ParamGrads, ParamStore, Tape, Var, Workspace};
 use std::hint::black_box;
 
 fn random(rows: usize, cols: usize) -> Mat<f32> {
@@ -21,42 +19,50 @@ fn random(rows: usize, cols: usize) -> Mat<f32> {
     m
 }
 
-fn fused(c: &mut Criterion) {
+/// Forward and backward of one operation on the tape.
+fn op(
+    c: &mut Criterion,
+    name: &str,
+    inputs: [&Mat<f32>; 2],
+    leaf: usize,
+    record: impl Fn(&mut Tape<'_, f32>, [Var; 2]) -> Var,
+) {
+    let (params, mut workspace) = (ParamStore::new(), Workspace::new());
+    let mut grads = ParamGrads::zeros(&params);
     let mut group = c.benchmark_group("kernel");
+    group.throughput(Throughput::Elements(inputs[0].as_slice().len() as u64));
+    for backward in [false, true] {
+        group.bench_function(format!("{name}{}", ["", " and back"][usize::from(backward)]), |b| {
+            b.iter(|| {
+                let mut tape = workspace.tape(&params);
+                let vars = [0, 1].map(|i| match i == leaf {
+                    true => tape.leaf(black_box(inputs[i])),
+                    false => tape.constant(black_box(inputs[i])),
+                });
+                let y = record(&mut tape, vars);
+                if backward {
+                    let loss = tape.sum(y);
+                    tape.backward(loss, &mut grads);
+                }
+            });
+        });
+    }
+    group.finish();
+}
+
+fn fused(c: &mut Criterion) {
     let (n, pixels) = (100, 784);
     let (x, t) = (random(n, pixels), random(n, pixels));
-    let (mut loss, mut dx, ones) = (vec![0.0; n], vec![0.0; n * pixels], vec![1.0; n]);
-    group.throughput(Throughput::Elements((n * pixels) as u64));
-    group.bench_function("bce 100x784", |b| {
-        b.iter(|| bernoulli::bce_with_logits(black_box(x.as_slice()), t.as_slice(), pixels, &mut loss));
-    });
-    group.bench_function("bce vjp 100x784", |b| {
-        b.iter(|| {
-            bernoulli::bce_with_logits_vjp(black_box(x.as_slice()), t.as_slice(), pixels, &ones, &mut dx)
-        });
-    });
+    op(c, "bce 100x784", [&x, &t], 0, |tape, [x, t]| tape.bce_with_logits(x, t));
     let logits = random(n, 512);
-    let (mut kl, mut scratch) = (vec![0.0; n], vec![0.0; softmax::categorical_kl_scratch(n, 512, 64)]);
-    group.throughput(Throughput::Elements(n as u64 * 512));
-    group.bench_function("kl 64x8", |b| {
-        b.iter(|| softmax::categorical_kl(black_box(logits.as_slice()), 512, 64, &mut kl, &mut scratch));
-    });
+    op(c, "kl 64x8", [&logits, &logits], 0, |tape, [x, _]| tape.categorical_kl(x, 64));
     // Images: 19 % of the pixels are not 0.
-    let mut images = random(n, pixels);
+    let (mut images, weight, bias) = (random(n, pixels), random(pixels, 512), Mat::zeros(1, 512));
     images.as_mut_slice().iter_mut().for_each(|x| *x = if *x < 0.31 { 0.0 } else { *x });
-    let (weight, mut y, mut rows) = (random(pixels, 512), Mat::zeros(n, 512), SparseRows::default());
-    group.throughput(Throughput::Elements((n * pixels * 512) as u64));
-    group.bench_function("sparse 100x784x512", |b| {
-        b.iter(|| {
-            rows.assign(black_box(images.view()));
-            rows.multiply(weight.view(), 0.0, y.view_mut());
-        });
+    op(c, "sparse 100x784x512", [&images, &weight], 1, |tape, [x, w]| {
+        let b = tape.constant(&bias);
+        tape.linear(x, w, b, Activation::Identity)
     });
-    let mut e = vec![0.0_f32; 1 << 14];
-    let mut lanes = LaneRng::from_key(0);
-    group.throughput(Throughput::Elements(e.len() as u64));
-    group.bench_function("exponential numbers", |b| b.iter(|| lanes.fill_exponential(black_box(&mut e))));
-    group.finish();
 }
 
 fn optimizers(c: &mut Criterion) {
@@ -88,28 +94,26 @@ fn estimators(draws: usize) -> Vec<(&'static str, EstimatorConfig)> {
     ]
 }
 
-/// Forward and backward of the sample's node, for 800 variables.
-fn nodes(c: &mut Criterion) {
+/// Sample and vjp of 800 variables.
+fn samples(c: &mut Criterion) {
     const VARIABLES: usize = 800;
-    let (params, mut workspace, mut rng) = (ParamStore::<f32>::new(), Workspace::new(), from_key(0));
-    let mut grads = ParamGrads::zeros(&params);
+    let mut rng = from_key(0);
     for (categories, draws) in [(8, 100), (64, 100), (64, 10)] {
         let mut group = c.benchmark_group(format!("estimator C={categories} K={draws}"));
         group.sample_size(20).throughput(Throughput::Elements((VARIABLES * categories) as u64));
         let (logits, g) = (random(100, 8 * categories), random(100, 8 * categories));
-        let mut noise = Noise::new();
+        let (mut noise, mut scratch) = (Noise::new(), Scratch::new());
         noise.draw(&mut rng, VARIABLES * categories);
+        let (mut one_hot, mut dlogits) = (logits.clone(), logits.clone());
         for (name, config) in estimators(draws) {
             let built = config.build::<f32>().expect("valid");
-            let Estimator::Sample(estimator) = built else { continue };
-            let estimator: &dyn SampleEstimator<f32> = &*estimator;
-            let node = SampleNode::new(estimator, &noise, categories);
-            group.bench_with_input(BenchmarkId::from_parameter(name), &node, |b, node| {
+            let BuiltEstimator::Sample(estimator) = built else { continue };
+            group.bench_function(BenchmarkId::from_parameter(name), |b| {
                 b.iter(|| {
-                    let mut tape = workspace.tape(&params);
-                    let theta = tape.leaf(MatRef::new(100, 8 * categories, logits.as_slice()));
-                    let d = tape.custom(node, &[theta]);
-                    tape.backward_from(d, g.as_slice(), &mut grads);
+                    let logits = black_box(logits.as_slice());
+                    estimator.sample(logits, &noise, categories, one_hot.as_mut_slice());
+                    let at = At { logits, one_hot: one_hot.as_slice(), noise: &noise, categories };
+                    estimator.add_vjp(at, g.as_slice(), dlogits.as_mut_slice(), &mut scratch);
                 });
             });
         }
@@ -117,5 +121,5 @@ fn nodes(c: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, fused, optimizers, nodes);
+criterion_group!(benches, fused, optimizers, samples);
 criterion_main!(benches);

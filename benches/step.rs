@@ -5,10 +5,9 @@
 //! ```
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use hardgrad::Mat;
 use hardgrad::data::digits;
-use hardgrad::gemm::gemm;
 use hardgrad::train::{TrainConfig, Trainer};
+use hardgrad::{Mat, ParamGrads, ParamStore, Workspace};
 use std::hint::black_box;
 
 /// `[rows, inner, columns]` of the 8×4 VAE's layers at a batch of 100.
@@ -19,21 +18,28 @@ fn matrix(rows: usize, cols: usize) -> Mat<f32> {
     Mat::from_fn(rows, cols, |i, j| ((i * 31 + j * 17) % 13) as f32 * 0.1 - 0.6)
 }
 
+/// A layer's product forward, and with both products of its vjp.
 fn products(c: &mut Criterion) {
-    let mut group = c.benchmark_group("gemm");
+    let mut group = c.benchmark_group("product");
     for [n, k, m] in LAYERS {
-        let (x, w, g) = (matrix(n, k), matrix(k, m), matrix(n, m));
-        let (mut y, mut dw, mut dx) = (Mat::zeros(n, m), Mat::zeros(k, m), Mat::zeros(n, k));
+        let (x, g) = (matrix(n, k), matrix(n, m));
+        let mut params = ParamStore::new();
+        let w = params.add("w", matrix(k, m));
+        let (mut workspace, mut grads) = (Workspace::new(), ParamGrads::zeros(&params));
         group.throughput(Throughput::Elements(2 * (n * k * m) as u64));
-        group.bench_function(format!("forward {n}x{k}x{m}"), |b| {
-            b.iter(|| gemm(black_box(x.view()), w.view(), 0.0, y.view_mut()));
-        });
-        group.bench_function(format!("dW {k}x{n}x{m}"), |b| {
-            b.iter(|| gemm(black_box(x.view()).t(), g.view(), 0.0, dw.view_mut()));
-        });
-        group.bench_function(format!("dx {n}x{m}x{k}"), |b| {
-            b.iter(|| gemm(black_box(g.view()), w.view().t(), 0.0, dx.view_mut()));
-        });
+        for backward in [false, true] {
+            let name = if backward { "forward and back" } else { "forward" };
+            group.bench_function(format!("{name} {n}x{k}x{m}"), |b| {
+                b.iter(|| {
+                    let mut tape = workspace.tape(&params);
+                    let (x, w) = (tape.leaf(black_box(&x)), tape.param(w));
+                    let y = tape.matmul(x, w);
+                    if backward {
+                        tape.backward_from(y, g.as_slice(), &mut grads);
+                    }
+                });
+            });
+        }
     }
 }
 

@@ -24,7 +24,7 @@
 mod lab;
 
 use hardgrad::certify::certify;
-use hardgrad::estimators::{Noise, ReinMax, SampleEstimator, SampleNode, StraightThrough};
+use hardgrad::estimators::{Choice, Estimator, Noise, ReinMax, StraightThrough};
 use hardgrad::{Error, Mat, ParamGrads, ParamStore, Workspace, exact::Problem, rng};
 use lab::output::answer as println; // std's panics where nobody reads
 
@@ -39,12 +39,10 @@ fn score(code: &[f64]) -> f64 {
 /// The gradient that plain autodiff gives: through a sample that is just a value.
 fn plain_autodiff() -> Option<Mat<f64>> {
     let (params, mut workspace) = (ParamStore::new(), Workspace::new());
-    let (st, noise) = (StraightThrough::new(1.0).ok()?, Noise::given(vec![0.0; 3]));
-    let node = SampleNode::new(&st, &noise, 3);
+    let choice = Choice::without_gradient(3).with_noise(Noise::from_gumbel(vec![0.0; 3]));
     let mut tape = workspace.tape(&params);
     let logits = tape.leaf(Mat::from_rows(&[LOGITS]).view());
-    let sample = tape.custom(&node, &[logits]);
-    let sample = tape.detach(sample); // argmax has derivative 0 wherever it has one
+    let sample = tape.sample(&choice, logits); // argmax has derivative 0 wherever it has one
     let kl = tape.categorical_kl(logits, 3); // something else that depends on the logits, so that there is a gradient at all
     let nothing = tape.affine(kl, 0.0, 0.0);
     let prices = tape.constant(Mat::from_rows(&[A]).view());
@@ -68,7 +66,7 @@ fn main() -> Result<(), Error> {
     say(format!("autodiff alone, any p{}   no error, no warning, no learning", text(&silent)));
     assert_eq!(silent, [0.0; 3]);
 
-    let estimators: [(&str, &dyn SampleEstimator<f64>); 2] =
+    let estimators: [(&str, &dyn Estimator<f64>); 2] =
         [("ST", &StraightThrough::new(1.0)?), ("ReinMax", &ReinMax::new(1.0)?)];
     for p in [1, 2, 3] {
         let value = |code: &[f64]| score(code).powi(p);

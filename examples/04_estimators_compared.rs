@@ -19,7 +19,7 @@
 mod lab;
 
 use hardgrad::certify::certify;
-use hardgrad::estimators::{CvForm, Estimator, EstimatorConfig, Gap, Noise, SampleNode};
+use hardgrad::estimators::{At, BuiltEstimator, CvForm, EstimatorConfig, Gap, Noise, Scratch};
 use hardgrad::exact::Problem;
 use hardgrad::train::write_atomically;
 use hardgrad::{Error, Mat, MatRef, ParamGrads, ParamStore, Workspace, nn::Mlp, rng, vae::LatentShape};
@@ -51,18 +51,17 @@ fn decoder(width: usize) -> impl Fn(&[f64], Option<&mut [f64]>) -> f64 {
 /// Microseconds of one row's backward, in f32 and batches of 100 rows.
 fn cost(config: EstimatorConfig, latent: LatentShape) -> Result<f64, Error> {
     const ROWS: usize = 100;
-    let Estimator::Sample(estimator) = config.build::<f32>()? else { return Ok(f64::NAN) };
-    let (params, mut workspace, mut noise) = (ParamStore::new(), Workspace::new(), Noise::new());
-    noise.draw(&mut rng::from_key(0), ROWS * latent.width());
-    let node = SampleNode::new(&*estimator, &noise, latent.categories);
+    let BuiltEstimator::Sample(estimator) = config.build::<f32>()? else { return Ok(f64::NAN) };
+    let (mut noise, mut scratch, c) = (Noise::new(), Scratch::new(), latent.categories);
     let logits = Mat::from_fn(ROWS, latent.width(), |i, j| ((i + 3 * j) % 5) as f32);
-    let mut tape = workspace.tape(&params);
-    let leaf = tape.leaf(logits.view());
-    let d = tape.custom(&node, &[leaf]);
+    let (mut one_hot, mut dlogits) = (logits.clone(), logits.clone());
+    noise.draw(&mut rng::from_key(0), ROWS * latent.width());
+    estimator.sample(logits.as_slice(), &noise, c, one_hot.as_mut_slice());
+    let at = At { logits: logits.as_slice(), one_hot: one_hot.as_slice(), noise: &noise, categories: c };
     let mut best = f64::INFINITY;
     for _ in 0..20 {
         let start = Instant::now();
-        tape.backward_from(d, logits.as_slice(), &mut ParamGrads::zeros(&params));
+        estimator.add_vjp(at, logits.as_slice(), dlogits.as_mut_slice(), &mut scratch);
         best = best.min(start.elapsed().as_secs_f64());
     }
     Ok(1e6 * best / ROWS as f64)
@@ -104,7 +103,7 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
     let second = problem.codes().map(|code| code.probability * weight(&code.one_hot)).sum::<f64>();
     let mut rows = vec![("REINFORCE, b = E f", 0.0, (second / norm.powi(2) - 1.0).sqrt(), "–".to_string())];
     for (name, config) in configs {
-        let Estimator::Sample(estimator) = config.build::<f64>()? else { continue };
+        let BuiltEstimator::Sample(estimator) = config.build::<f64>()? else { continue };
         let found = certify(&*estimator, &problem, 4, &mut rng::from_key(1))?;
         let (bias, sd) = (found.bias_norm() / norm, found.covariance_trace.sqrt() / norm);
         assert!(name != "ReinMax, τ 1" || bias < rows[1].1, "ReinMax should be less biased than ST");

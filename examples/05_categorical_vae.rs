@@ -17,7 +17,7 @@
 mod lab;
 
 use hardgrad::data::Batches;
-use hardgrad::estimators::{Noise, ReinMax, SampleNode};
+use hardgrad::estimators::{Choice, ReinMax};
 use hardgrad::optim::{Adam, AdamConfig, Optimizer};
 use hardgrad::rng::{Purpose, Streams};
 use hardgrad::train::write_atomically;
@@ -41,7 +41,7 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
     let (streams, mut params) = (Streams::new(0), ParamStore::<f32>::new());
     let config = VaeConfig { pixels: images.pixels_per_image(), ..VaeConfig::paper(latent) };
     let vae = Vae::new(&mut params, &config, &mut streams.rng(Purpose::Init, 0, 0));
-    let (reinmax, mut noise) = (ReinMax::new(1.3)?, Noise::new());
+    let mut choice = Choice::new(ReinMax::new(1.3)?, latent.categories);
     let mut adam = Adam::new(AdamConfig { lr: 5e-4, ..AdamConfig::default() })?;
     let (mut workspace, mut grads) = (Workspace::new(), ParamGrads::zeros(&params));
     let (mut curve, mut lines, mut last, mut step) = (Vec::new(), String::new(), f64::NAN, 0);
@@ -50,12 +50,11 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
         let mut sum = 0.0;
         for batch in batches.iter() {
             step += 1;
-            noise.draw(&mut streams.rng(Purpose::Train, epoch, step), batch.len() * latent.width());
-            let sample = SampleNode::new(&reinmax, &noise, latent.categories);
+            choice.draw(&mut streams.rng(Purpose::Train, epoch, step), batch.len() * latent.variables);
             let mut tape = workspace.tape(&params);
             let x = tape.constant_with(batch.len(), config.pixels, |x| images.fill(batch, x));
             let logits = vae.encode(&mut tape, x);
-            let z = tape.custom(&sample, &[logits]); // one-hot; its backward is ReinMax
+            let z = tape.sample(&choice, logits); // one-hot; its backward is ReinMax
             let loss = vae.loss(&mut tape, x, logits, z);
             sum += f64::from(tape.scalar(loss.total));
             tape.backward(loss.total, &mut grads);

@@ -16,12 +16,9 @@
 #[path = "lab/mod.rs"]
 mod lab;
 
-use hardgrad::estimators::{
-    Baseline, GumbelGivenSample, LossEstimator, LossNode, Noise, Rebar, Reinforce, SampleNode,
-    StraightThrough,
-};
+use hardgrad::estimators::{Baseline, Choice, Rebar, Reinforce};
 use hardgrad::train::write_atomically;
-use hardgrad::{Error, Mat, ParamGrads, ParamStore, Tape, Var, Workspace, exact::Problem, rng};
+use hardgrad::{Mat, ParamGrads, ParamStore, Tape, Var, Workspace, exact::Problem, rng};
 use lab::output::tell as println; // std's panics where nobody reads
 use lab::svg::{Chart, Mark, Series};
 use std::path::Path;
@@ -34,7 +31,10 @@ const N: usize = DRAWS / 4;
 const LOGITS: [f64; 2 * L] =
     [0.0, 0.5, 0.0, -0.3, 0.0, 1.0, 0.0, 0.1, 0.0, -1.2, 0.0, 0.4, 0.0, 0.0, 0.0, -0.6];
 
-type Boxed = Box<dyn LossEstimator<f64>>;
+enum Estimator {
+    Reinforce(Reinforce),
+    Rebar(Rebar),
+}
 
 /// (Σ_l b_l / L − 0.45)², where b_l is category 1's coordinate. Shapes: `[N, 2 L] → [N, 1]`.
 fn f(tape: &mut Tape<'_, f64>, z: Var) -> Var {
@@ -45,28 +45,19 @@ fn f(tape: &mut Tape<'_, f64>, z: Var) -> Var {
 }
 
 /// One gradient for each of `DRAWS` rows.
-fn gradients(estimator: &dyn LossEstimator<f64>, rebar: Option<&Rebar>) -> Result<Mat<f64>, Error> {
-    let (mut noise, st) = (Noise::new(), StraightThrough::new(1.0)?);
-    noise.draw(&mut rng::from_key(1), DRAWS * 2 * L);
-    let sample = SampleNode::new(&st, &noise, 2); // draws; its backward is not used
-    let given = GumbelGivenSample::new(&noise, 2);
-    let node = LossNode::new(estimator, 2);
+fn gradients(estimator: &Estimator) -> Mat<f64> {
+    let mut choice = Choice::without_gradient(2); // the gradient comes from the loss
+    choice.draw(&mut rng::from_key(1), DRAWS * L);
     let (params, mut workspace) = (ParamStore::new(), Workspace::new());
     let mut tape = workspace.tape(&params);
     let logits = tape.leaf(Mat::from_fn(DRAWS, 2 * L, |_, j| LOGITS[j]).view());
-    let detached = tape.detach(logits);
-    let d = tape.custom(&sample, &[detached]);
-    let hard = f(&mut tape, d);
-    let mut inputs = vec![logits, d, hard];
-    if let Some(rebar) = rebar {
-        // Two more passes, at the relaxed sample and at the one relaxed given D.
-        let relaxed = rebar.relaxed(&mut tape, logits, d, &given);
-        inputs.extend(relaxed.map(|z| f(&mut tape, z)));
-    }
-    let loss = tape.custom(&node, &inputs);
+    let loss = match estimator {
+        Estimator::Reinforce(reinforce) => reinforce.loss(&mut tape, logits, &choice, f),
+        Estimator::Rebar(rebar) => rebar.loss(&mut tape, logits, &choice, f),
+    };
     let total = tape.sum(loss);
     tape.backward(total, &mut ParamGrads::zeros(&params));
-    Ok(tape.grad_or_zeros(logits))
+    tape.grad_or_zeros(logits)
 }
 
 fn main() -> ExitCode {
@@ -84,19 +75,18 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
     let (exact, mean_f) = (problem.gradient(), problem.expectation());
 
     let leave_one_out = Baseline::leave_one_out(4)?;
-    let reinforce = |baseline| -> Boxed { Box::new(Reinforce::new(baseline)) };
+    let reinforce = |baseline| Estimator::Reinforce(Reinforce::new(baseline));
     let mut rows = vec![
-        ("REINFORCE".to_string(), reinforce(Baseline::Constant(0.0)), None),
-        ("REINFORCE, b = E f".to_string(), reinforce(Baseline::Constant(mean_f)), None),
-        ("leave-one-out of 4".to_string(), reinforce(leave_one_out), None),
+        ("REINFORCE".to_string(), reinforce(Baseline::Constant(0.0))),
+        ("REINFORCE, b = E f".to_string(), reinforce(Baseline::Constant(mean_f))),
+        ("leave-one-out of 4".to_string(), reinforce(leave_one_out)),
     ];
     for (tau, eta) in [(1.0, 0.5), (1.0, 1.0), (0.5, 1.0), (0.1, 1.0)] {
-        let rebar = Rebar::new(tau, eta)?;
-        rows.push((format!("REBAR, τ {tau}, η {eta}"), Box::new(rebar), Some(rebar)));
+        rows.push((format!("REBAR, τ {tau}, η {eta}"), Estimator::Rebar(Rebar::new(tau, eta)?)));
     }
     let (mut traces, mut series, mut lines) = (Vec::new(), Vec::new(), String::new());
-    for (name, estimator, rebar) in rows {
-        let grads = gradients(&*estimator, rebar.as_ref())?;
+    for (name, estimator) in rows {
+        let grads = gradients(&estimator);
         let (mut trace, mut worst) = (0.0, 0.0_f64);
         for (j, exact) in exact.iter().enumerate() {
             // The mean of four samples: what leave-one-out gives at once, and independent of the next four.

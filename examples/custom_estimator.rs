@@ -9,17 +9,17 @@
 mod lab;
 
 use hardgrad::certify::certify;
-use hardgrad::estimators::{Latent, ReinMax, SampleEstimator, StraightThrough, Work};
-use hardgrad::{Error, exact::Problem, rng};
+use hardgrad::estimators::{Estimator, Formula, Latent, ReinMax, StraightThrough, Work};
+use hardgrad::{Error, Real, exact::Problem, rng};
 use lab::output::answer as println; // std's panics where nobody reads
 
 /// ∂f/∂θ ≈ g
 #[derive(Debug)]
 struct IdentityStraightThrough;
 
-impl SampleEstimator<f64> for IdentityStraightThrough {
-    fn vjp(&self, _: &Latent<'_, f64>, g: &[f64], dlogits: &mut [f64], _: Work<'_, f64>) {
-        dlogits.iter_mut().zip(g).for_each(|(to, g)| *to += g);
+impl Formula for IdentityStraightThrough {
+    fn vjp<T: Real>(&self, _: &Latent<'_, T>, g: &[T], dlogits: &mut [T], _: Work<'_, T>) {
+        dlogits.iter_mut().zip(g).for_each(|(to, &g)| *to += g);
     }
 
     fn work_rows(&self) -> usize {
@@ -36,7 +36,7 @@ fn main() -> Result<(), Error> {
         |code: &[f64], g: &mut [f64]| g.iter_mut().zip(A).for_each(|(g, a)| *g = 2.0 * sum(code) * a);
     let f = (value, gradient);
     let problem = Problem::new(&[0.3, -0.5, 0.1, 0.0, 0.8, -0.2], 3, &f)?;
-    let estimators: [(&str, &dyn SampleEstimator<f64>); 3] = [
+    let estimators: [(&str, &dyn Estimator<f64>); 3] = [
         ("identity", &IdentityStraightThrough),
         ("ST", &StraightThrough::new(1.0)?),
         ("ReinMax", &ReinMax::new(1.0)?),

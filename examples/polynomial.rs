@@ -17,9 +17,8 @@ mod lab;
 
 use clap::Parser;
 use hardgrad::estimators::{
-    Blend, CvForm, Gap, GappedStraightThrough, GumbelRao, GumbelSoftmax, Noise, ReinMax, ReinMaxArgmax,
-    ReinMaxCv, ReinMaxRao, ReinMaxRk2, Rk2Form, SampleEstimator, SampleNode, StraightThrough,
-    StraightThroughGumbelSoftmax,
+    Blend, Choice, CvForm, Estimator, Gap, GappedStraightThrough, GumbelRao, GumbelSoftmax, ReinMax,
+    ReinMaxArgmax, ReinMaxCv, ReinMaxRao, ReinMaxRk2, Rk2Form, StraightThrough, StraightThroughGumbelSoftmax,
 };
 use hardgrad::optim::{Adam, AdamConfig, Optimizer};
 use hardgrad::rng::{Purpose, Streams};
@@ -30,6 +29,7 @@ use lab::output::tell as println; // std's panics where nobody reads
 use lab::svg::{Chart, Mark, Scale, Series};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Instant;
 
 const LATENTS: usize = 128;
@@ -106,26 +106,26 @@ impl CustomOp<f64> for Distance {
     }
 }
 
-type Boxed = Box<dyn SampleEstimator<f64>>;
+type Shared = Arc<dyn Estimator<f64>>;
 
 /// Every estimator that hooks onto the sample, at usual temperatures and 10 conditional draws.
-fn estimators() -> Result<Vec<(&'static str, Boxed)>, Error> {
+fn estimators() -> Result<Vec<(&'static str, Shared)>, Error> {
     let (k, reinmax) = (10, ReinMax::new(1.0)?);
     let rao = ReinMaxRao::new(1.0, k)?;
     Ok(vec![
-        ("ST", Box::new(StraightThrough::new(1.0)?)),
-        ("STGS, τ = 0.5", Box::new(StraightThroughGumbelSoftmax::new(0.5)?)),
-        ("Gumbel-softmax, τ = 0.5", Box::new(GumbelSoftmax::new(0.5)?)),
-        ("Gumbel-Rao, τ = 0.5", Box::new(GumbelRao::new(0.5, k)?)),
-        ("GST-1.0", Box::new(GappedStraightThrough::new(Gap::Fixed(1.0), 1.0)?)),
-        ("GST-p", Box::new(GappedStraightThrough::new(Gap::Probability, 1.0)?)),
-        ("ReinMax", Box::new(reinmax)),
-        ("ReinMax-Argmax", Box::new(ReinMaxArgmax::new(1.0)?)),
-        ("ReinMax-RK2, β = 0.6", Box::new(ReinMaxRk2::new(Rk2Form::Projected, 0.6)?)),
-        ("ReinMax-Rao", Box::new(rao)),
-        ("ReinMax-CV, coupled", Box::new(ReinMaxCv::new(CvForm::Coupled, 1.0, k, 1.0)?)),
-        ("ReinMax-CV, author-code", Box::new(ReinMaxCv::new(CvForm::AuthorCode, 1.0, k, 1.0)?)),
-        ("½ ReinMax + ½ Rao", Box::new(Blend::new(reinmax, rao, 0.5)?)),
+        ("ST", Arc::new(StraightThrough::new(1.0)?)),
+        ("STGS, τ = 0.5", Arc::new(StraightThroughGumbelSoftmax::new(0.5)?)),
+        ("Gumbel-softmax, τ = 0.5", Arc::new(GumbelSoftmax::new(0.5)?)),
+        ("Gumbel-Rao, τ = 0.5", Arc::new(GumbelRao::new(0.5, k)?)),
+        ("GST-1.0", Arc::new(GappedStraightThrough::new(Gap::Fixed(1.0), 1.0)?)),
+        ("GST-p", Arc::new(GappedStraightThrough::new(Gap::Probability, 1.0)?)),
+        ("ReinMax", Arc::new(reinmax)),
+        ("ReinMax-Argmax", Arc::new(ReinMaxArgmax::new(1.0)?)),
+        ("ReinMax-RK2, β = 0.6", Arc::new(ReinMaxRk2::new(Rk2Form::Projected, 0.6)?)),
+        ("ReinMax-Rao", Arc::new(rao)),
+        ("ReinMax-CV, coupled", Arc::new(ReinMaxCv::new(CvForm::Coupled, 1.0, k, 1.0)?)),
+        ("ReinMax-CV, author-code", Arc::new(ReinMaxCv::new(CvForm::AuthorCode, 1.0, k, 1.0)?)),
+        ("½ ReinMax + ½ Rao", Arc::new(Blend::new(reinmax, rao, 0.5)?)),
     ])
 }
 
@@ -142,25 +142,27 @@ fn expected<'t>(tape: &mut Tape<'t, f64>, theta: Var, price: [f64; 2]) -> Var {
 
 /// Trains from equal logits. The expected loss before each update and after the last, with the exact gradient if there is no
 /// estimator.
-fn train(args: &Args, estimator: Option<&dyn SampleEstimator<f64>>) -> Result<Vec<f64>, Error> {
+fn train(args: &Args, estimator: Option<&Shared>) -> Result<Vec<f64>, Error> {
     let price = [args.c.powf(args.p), (1.0 - args.c).powf(args.p)];
     let (f, rows) = (Distance { c: args.c, p: args.p }, usize::from(args.batch));
     let mut params = ParamStore::new();
     let id = params.add("theta", Mat::zeros(1, LATENTS * 2));
     let (mut grads, mut workspace) = (ParamGrads::zeros(&params), Workspace::new());
     let mut adam = Adam::new(AdamConfig { lr: args.lr, ..AdamConfig::default() })?;
-    let (mut noise, streams, mut curve) = (Noise::new(), Streams::new(args.seed), Vec::new());
+    let mut choice = estimator.map(|e| Choice::shared(e.clone(), 2));
+    let (streams, mut curve) = (Streams::new(args.seed), Vec::new());
     for step in 0..=args.steps {
-        noise.draw(&mut streams.rng(Purpose::Check, 0, step.into()), rows * LATENTS * 2);
-        let node = estimator.map(|e| SampleNode::new(e, &noise, 2));
+        if let Some(choice) = &mut choice {
+            choice.draw(&mut streams.rng(Purpose::Check, 0, step.into()), rows * LATENTS);
+        }
         let mut tape = workspace.tape(&params);
         let theta = tape.param(id);
         let exact = expected(&mut tape, theta, price);
         curve.push(tape.scalar(exact));
-        let loss = node.as_ref().map_or(exact, |node| {
+        let loss = choice.as_ref().map_or(exact, |choice| {
             let zeros = tape.constant_with(rows, LATENTS * 2, |out| out.fill(0.0));
             let logits = tape.add_bias(zeros, theta); // the same logits in every row
-            let d = tape.custom(node, &[logits]);
+            let d = tape.sample(choice, logits);
             tape.custom(&f, &[d])
         });
         tape.backward(loss, &mut grads);
@@ -185,7 +187,7 @@ fn run(args: &Args) -> Result<(), Box<dyn std::error::Error>> {
     let (mut series, mut lines) = (Vec::new(), String::new());
     let exact = std::iter::once(("exact gradient", None));
     let estimators = estimators()?;
-    for (name, estimator) in exact.chain(estimators.iter().map(|(name, e)| (*name, Some(&**e)))) {
+    for (name, estimator) in exact.chain(estimators.iter().map(|(name, e)| (*name, Some(e)))) {
         let start = Instant::now();
         let excess: Vec<_> = train(args, estimator)?.iter().map(|x| x - optimum).collect();
         let (first, last) = (excess[0], excess[excess.len() - 1]);

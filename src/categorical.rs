@@ -1,5 +1,29 @@
 //! Categorical variables by the Gumbel-max trick: noise first, then the sample is a function of it.
+//! And functions of their distributions on slices: entropy, divergence, log-probability of a
+//! sample, the mixture with the uniform distribution.
+//!
+//! Matrices are row-major `[N, L·C]`: L variables of C = `group` categories in each of N rows of
+//! `cols` = L·C numbers. Entropy, divergence and log-probability are one number per row, in nats,
+//! summed over the row's variables; their vjps take one cotangent per row, and add.
+//! [`Tape`](crate::Tape) has the same functions as operations.
+//!
+//! # Masks
+//!
+//! A logit of −∞ is a category that cannot be chosen. Its probability is 0, its part of every
+//! gradient exactly 0, and the other categories have the values and gradients that they would have
+//! without it: 0 · ln 0 = 0. Where a value is infinite (see [`kl`] and [`log_prob`]) its gradient
+//! does not exist and is NaN.
+//!
+//! A variable whose logits are all −∞, or one of whose logits is NaN or +∞, gives NaN, as do all
+//! numbers of its gradient; the gradients of other variables are not touched.
 
+pub use crate::kernels::categorical::{
+    entropy, entropy_vjp, kl, kl_vjp_p, kl_vjp_q, log_prob, log_prob_vjp_logits, log_prob_vjp_sample,
+    scratch_len,
+};
+pub use crate::kernels::unimix::{unimix, unimix_vjp};
+
+use crate::mat::Mat;
 use crate::par;
 use crate::rng::{self, Pcg64};
 use crate::scalar::{Real, Scalar};
@@ -29,8 +53,9 @@ pub fn gumbel<T: Scalar>(rng: &mut Pcg64, out: &mut [T]) {
 const BLOCK: usize = 1 << 12;
 
 vectorized! {
+    fused
     /// x ← −ln(−ln x). Between the first and the last midpoint of [`uniform`](rng::uniform)'s cells −ln x is a normal number.
-    fn gumbel_of_uniform<T: Scalar>(x: &mut [T]) {
+    fn gumbel_of_uniform<T: Real>(x: &mut [T]) {
         let minus_ln_2 = T::of(-std::f64::consts::LN_2);
         for x in x {
             let exponential = minus_ln_2 * x.log2_normal();
@@ -70,12 +95,46 @@ pub fn sample<T: Scalar>(logits: &[T], gumbel: &[T], categories: usize, one_hot:
     }
 }
 
-/// [`sample`] of one variable, or of sixteen side by side.
-pub(crate) fn sample_row<T: Real>(logits: &[T], gumbel: &[T], one_hot: &mut [T]) {
-    for ((score, &theta), &g) in one_hot.iter_mut().zip(logits).zip(gumbel) {
-        *score = theta + g;
+vectorized! {
+    /// [`sample`] of one variable.
+    pub(crate) fn sample_row<T: Real>(logits: &[T], gumbel: &[T], one_hot: &mut [T]) {
+        for ((score, &theta), &g) in one_hot.iter_mut().zip(logits).zip(gumbel) {
+            *score = theta + g;
+        }
+        T::one_hot_of_largest(one_hot);
     }
-    T::one_hot_of_largest(one_hot);
+}
+
+/// Mask for variables of different sizes in one row, `[1, L·C]` with C the largest size: of the C
+/// numbers of variable l the first `sizes[l]` are 0 and the others −∞. Added to logits `[N, L·C]`,
+/// by [`Tape::add_bias`](crate::Tape::add_bias), it takes the categories that a variable does not
+/// have out of every sample, divergence and gradient, exactly.
+///
+/// There are masks for this and no offsets, as every function and estimator then serves both alike:
+/// they take sixteen variables at once, which must have one length for that, and a masked category
+/// costs time but changes no result. Let the network give L·C logits; those under the mask get no
+/// gradient.
+///
+/// ```
+/// use hardgrad::{Mat, ParamStore, Workspace, categorical::ragged_mask};
+/// let (params, mut workspace) = (ParamStore::<f64>::new(), Workspace::new());
+/// let mut tape = workspace.tape(&params);
+/// let mask = tape.constant(ragged_mask(&[3, 2]).view());
+/// let logits = tape.constant(Mat::from_rows(&[[5.0, 5.0, 5.0, 1.0, 1.0, 7.0]]).view());
+/// let logits = tape.add_bias(logits, mask);
+/// assert_eq!(tape.value(logits).data, [5.0, 5.0, 5.0, 1.0, 1.0, f64::NEG_INFINITY]);
+/// let entropy = tape.categorical_entropy(logits, 3);
+/// assert!((tape.scalar(entropy) - (3.0_f64.ln() + 2.0_f64.ln())).abs() < 1e-15);
+/// ```
+///
+/// # Panics
+/// If there are no sizes, or one of them is 0.
+#[track_caller]
+pub fn ragged_mask<T: Scalar>(sizes: &[usize]) -> Mat<T> {
+    assert!(!sizes.is_empty() && !sizes.contains(&0), "ragged_mask: sizes {sizes:?}, expected numbers >= 1");
+    let largest = sizes.iter().copied().fold(0, usize::max);
+    let inside = |at: usize| at % largest < sizes[at / largest];
+    Mat::from_fn(1, sizes.len() * largest, |_, at| if inside(at) { T::ZERO } else { T::NEG_INFINITY })
 }
 
 #[cfg(test)]

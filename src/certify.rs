@@ -15,7 +15,7 @@
 //! D has v = 0 to the bit, and mean and variance are then exact.
 
 use crate::error::{Error, Result};
-use crate::estimators::{Conditional, Latent, SampleEstimator, Work};
+use crate::estimators::{At, Estimator, Noise, Scratch};
 use crate::exact::{Code, Problem};
 use crate::kernels::softmax::log_softmax_row;
 use crate::rng::uniform;
@@ -76,7 +76,7 @@ impl Certificate {
 /// # Errors
 /// If `draws` is less than 2, or the estimator's sample is not one-hot, so that there are no codes to enumerate.
 pub fn certify(
-    estimator: &dyn SampleEstimator<f64>,
+    estimator: &dyn Estimator<f64>,
     problem: &Problem<'_>,
     draws: usize,
     rng: &mut impl rand::Rng,
@@ -119,49 +119,36 @@ pub fn gumbel_given(logits: &[f64], hot: usize, exponential: &[f64], gumbel: &mu
     }
 }
 
-/// The moments of `draws` estimates given this code, with g = ∂f/∂D there.
+/// The moments of `draws` estimates conditional on this code, with g = ∂f/∂D there. All draws are one batch, a row for each.
 fn draw_given(
-    estimator: &dyn SampleEstimator<f64>,
+    estimator: &dyn Estimator<f64>,
     problem: &Problem<'_>,
     code: &Code,
     g: &[f64],
     draws: usize,
     rng: &mut impl rand::Rng,
 ) -> Result<Moments> {
-    let c = problem.categories();
-    let mut moments = Moments::new(g.len());
-    let (mut estimate, mut gumbel, mut exponential) = (vec![0.0; g.len()], vec![0.0; c], vec![0.0; c]);
-    let mut memory = vec![0.0; estimator.work_rows() * c];
-    for _ in 0..draws {
-        estimate.fill(0.0);
-        for (l, &hot) in code.categories.iter().enumerate() {
-            let row = l * c..(l + 1) * c;
-            let (logits, one_hot) = (&problem.logits()[row.clone()], &code.one_hot[row.clone()]);
-            exponential.fill_with(|| -uniform::<f64>(rng).ln());
-            gumbel_given(logits, hot, &exponential, &mut gumbel);
-            check_one_hot(estimator, logits, &gumbel, &mut exponential)?;
-            let conditional = Conditional::Key(rng.next_u64());
-            let latent = Latent { logits, one_hot, gumbel: &gumbel, conditional };
-            estimator.vjp(&latent, &g[row.clone()], &mut estimate[row], Work::new(&mut memory, c));
-        }
-        moments.add(1.0, &estimate);
+    let (c, len) = (problem.categories(), g.len());
+    let (mut gumbel, mut exponential) = (vec![0.0; draws * len], vec![0.0; c]);
+    for (i, gumbel) in gumbel.chunks_exact_mut(c).enumerate() {
+        let l = i % code.categories.len();
+        exponential.fill_with(|| -uniform::<f64>(rng).ln());
+        gumbel_given(&problem.logits()[l * c..(l + 1) * c], code.categories[l], &exponential, gumbel);
     }
+    let noise = Noise::from_gumbel(gumbel).with_key(rng.next_u64());
+    let (logits, one_hot) = (problem.logits().repeat(draws), code.one_hot.repeat(draws));
+    let mut estimates = vec![0.0; draws * len];
+    estimator.sample(&logits, &noise, c, &mut estimates);
+    if estimates.iter().any(|&x| x != 0.0 && x != 1.0) {
+        let expected = "one whose sample is one-hot, so that it can be enumerated";
+        return Err(Error::argument("estimator", format!("{estimator:?}"), expected));
+    }
+    estimates.fill(0.0);
+    let at = At { logits: &logits, one_hot: &one_hot, noise: &noise, categories: c };
+    estimator.add_vjp(at, &g.repeat(draws), &mut estimates, &mut Scratch::new());
+    let mut moments = Moments::new(len);
+    estimates.chunks_exact(len).for_each(|estimate| moments.add(1.0, estimate));
     Ok(moments)
-}
-
-/// An error if the estimator's own sample is not one-hot.
-fn check_one_hot(
-    estimator: &dyn SampleEstimator<f64>,
-    logits: &[f64],
-    gumbel: &[f64],
-    sample: &mut [f64],
-) -> Result<()> {
-    estimator.draw(logits, gumbel, sample);
-    if sample.iter().all(|&x| x == 0.0 || x == 1.0) {
-        return Ok(());
-    }
-    let expected = "one whose sample is one-hot, so that it can be enumerated";
-    Err(Error::argument("estimator", format!("{estimator:?}"), expected))
 }
 
 /// Sums over the codes.

@@ -84,15 +84,27 @@ impl<'a> Problem<'a> {
     /// With logits `[L, C]`, row-major, C = `categories`.
     ///
     /// # Errors
-    /// If the logits are not one row or more of `categories` finite numbers, or there are more than [`MAX_CODES`] codes.
+    /// If the logits are not one row or more of `categories` numbers, finite or −∞ (a category that cannot be drawn) and not all of them
+    /// −∞, or there are more than [`MAX_CODES`] codes.
     pub fn new(logits: &'a [f64], categories: usize, objective: &'a dyn Objective) -> Result<Self> {
         if logits.is_empty() || logits.len().checked_rem(categories) != Some(0) {
             let expected =
                 format!("a divisor of the number of logits, which is {} and must not be 0", logits.len());
             return Err(Error::argument("categories", categories, expected));
         }
-        if let Some(bad) = logits.iter().find(|x| !x.is_finite()) {
-            return Err(Error::argument("logits", bad, "finite numbers"));
+        if let Some(bad) = logits.iter().find(|&&x| x.is_nan() || x == f64::INFINITY) {
+            return Err(Error::argument(
+                "logits",
+                bad,
+                "finite numbers, or -inf for a category that cannot be drawn",
+            ));
+        }
+        if logits.chunks(categories).any(|row| row.iter().all(|&x| x == f64::NEG_INFINITY)) {
+            return Err(Error::argument(
+                "logits",
+                "-inf for all categories of a variable",
+                "at least one finite",
+            ));
         }
         let latents = logits.len() / categories;
         let times = |n: usize, _| n.checked_mul(categories).filter(|&n| n <= MAX_CODES);

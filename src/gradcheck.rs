@@ -50,14 +50,28 @@ pub fn gradcheck(
 /// `ops` (one, a tuple, any type that holds them) and `f` gets them back with the tape's lifetime.
 ///
 /// ```
-/// use hardgrad::estimators::{GumbelGivenSample, Noise};
-/// use hardgrad::{Mat, gradcheck::gradcheck_with, rng};
-/// let noise = Noise::given(vec![0.0; 3]);
-/// let y_given_d = GumbelGivenSample::new(&noise, 3); // borrows the noise: not 'static
-/// let log_pi = Mat::from_rows(&[[-1.0, -0.7, -1.9]]);
-/// let worst = gradcheck_with(&mut rng::from_key(1), &y_given_d, &[log_pi], |tape, op, v| {
-///     let sample = tape.constant(Mat::from_rows(&[[0.0, 1.0, 0.0]]).view());
-///     tape.custom(op, &[v[0], sample])
+/// use hardgrad::tape::{CustomOp, InputGrads, Inputs, Recorded};
+/// use hardgrad::{Mat, MatMut, gradcheck::gradcheck_with, rng};
+///
+/// /// y = scale · x, with a scale that the operation borrows.
+/// struct Scaled<'a>(&'a f64);
+/// impl CustomOp<f64> for Scaled<'_> {
+///     fn name(&self) -> &str { "scaled" }
+///     fn shape(&self, inputs: &Inputs<'_, f64>) -> (usize, usize) {
+///         (inputs.get(0).rows, inputs.get(0).cols)
+///     }
+///     fn forward(&self, inputs: &Inputs<'_, f64>, out: MatMut<'_, f64>) {
+///         for (out, x) in out.data.iter_mut().zip(inputs.get(0).data) { *out = self.0 * x; }
+///     }
+///     fn vjp(&self, node: &Recorded<'_, f64>, grads: &mut InputGrads<'_, '_, f64>, _: &mut [f64]) {
+///         let Some(dx) = grads.get(0) else { return };
+///         for (dx, g) in dx.data.iter_mut().zip(node.g.data) { *dx += self.0 * g; }
+///     }
+/// }
+/// let scale = 3.0;
+/// let x = Mat::from_rows(&[[-1.0, -0.7, -1.9]]);
+/// let worst = gradcheck_with(&mut rng::from_key(1), &Scaled(&scale), &[x], |tape, op, v| {
+///     tape.custom(op, &[v[0]])
 /// });
 /// assert!(worst.error < 1e-9);
 /// ```

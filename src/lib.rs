@@ -4,30 +4,52 @@
 //! New to the subject, or to the library? Begin with the [guide]: nine short chapters, from "what is a gradient through a
 //! sample" to an estimator of your own.
 //!
-//! A sample from a categorical distribution has no derivative, so backpropagation stops there. An estimator puts something
-//! useful in its place. Here it is a node of the tape whose backward is not the derivative of its forward:
+//! A sample from a categorical distribution has no derivative, so backpropagation stops there. An estimator puts a gradient in its
+//! place. Whole batches in slices, from any model or framework: noise first, then the sample, then the gradient.
 //!
 //! ```
+//! use hardgrad::estimators::{At, Estimator, Noise, ReinMax, Scratch};
+//! use hardgrad::rng;
+//!
+//! const C: usize = 2; // categories
+//! let logits = [0.0, 3.0_f64.ln()]; // [N, L·C]: one variable, π = (¼, ¾)
+//! let (mut noise, mut scratch) = (Noise::new(), Scratch::new()); // kept from step to step
+//! let reinmax = ReinMax::new(1.0)?;
+//!
+//! noise.draw(&mut rng::from_key(1), logits.len());
+//! let mut one_hot = [0.0; 2];
+//! reinmax.sample(&logits, &noise, C, &mut one_hot);
+//! assert_eq!(one_hot, [0.0, 1.0]);
+//!
+//! let g = [0.0, 4.0]; // ∂f/∂D, from your own backward pass
+//! let mut dlogits = [0.0; 2];
+//! let at = At { logits: &logits, one_hot: &one_hot, noise: &noise, categories: C };
+//! reinmax.add_vjp(at, &g, &mut dlogits, &mut scratch);
+//! assert!((dlogits[1] - 0.5).abs() < 1e-15); // 2 · ⅛ · ⅞ · 4 − ½ · ¼ · ¾ · 4
+//! # Ok::<(), hardgrad::Error>(())
+//! ```
+//!
+//! In a model on this library's own tape, a [`Choice`](estimators::Choice) owns estimator and noise, and [`Tape::sample`] records
+//! the sample with its gradient:
+//!
+//! ```
+//! use hardgrad::estimators::{Choice, ReinMax};
 //! use hardgrad::{Mat, ParamGrads, ParamStore, Workspace, rng};
-//! use hardgrad::estimators::{Noise, ReinMax, SampleNode};
 //!
 //! let mut params = ParamStore::<f64>::new();
-//! let theta = params.add("theta", Mat::from_rows(&[[0.0, 0.0, 0.0]]));
-//! let reinmax = ReinMax::new(1.0)?;
-//! let mut noise = Noise::new();
-//! noise.draw(&mut rng::from_key(7), 3); // noise first, then everything is deterministic
-//! let sample = SampleNode::new(&reinmax, &noise, 3);
+//! let theta = params.add("theta", Mat::from_rows(&[[0.0, 3.0_f64.ln()]]));
+//! let mut choice = Choice::new(ReinMax::new(1.0)?, 2);
+//! let (mut workspace, mut grads) = (Workspace::new(), ParamGrads::zeros(&params));
 //!
-//! let mut workspace = Workspace::new(); // memory, kept from step to step
-//! let mut grads = ParamGrads::zeros(&params);
+//! choice.draw(&mut rng::from_key(1), 1); // the noise of one variable
 //! let mut tape = workspace.tape(&params);
 //! let logits = tape.param(theta);
-//! let d = tape.custom(&sample, &[logits]); // one-hot
-//! let prices = tape.constant(Mat::from_rows(&[[1.0, 2.0, 6.0]]).view());
+//! let d = tape.sample(&choice, logits); // one-hot; its backward is ReinMax
+//! let prices = tape.constant(&Mat::from_rows(&[[0.0, 4.0]]));
 //! let cost = tape.mul(d, prices);
 //! let cost = tape.sum(cost);
 //! tape.backward(cost, &mut grads);
-//! assert!(grads.get(theta).data.iter().sum::<f64>().abs() < 1e-12); // logits matter up to a constant
+//! assert!((grads.get(theta).data[1] - 0.5).abs() < 1e-15);
 //! # Ok::<(), hardgrad::Error>(())
 //! ```
 //!
@@ -36,10 +58,10 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`scalar`], [`error`], [`rng`] | the two number types; the one error; one generator per (seed, purpose, epoch, step) |
-//! | [`mat`], [`gemm`], [`kernels`] | matrices; their product; the numeric loops, each forward above its vjp |
+//! | [`mat`], [`softmax`] | matrices; the softmax of one variable and its vector-Jacobian product |
 //! | [`params`], [`tape`], [`gradcheck`] | parameters; the engine: record, then one reverse sweep; checks for it and for yours |
 //! | [`nn`], [`optim`] | linear layers and MLPs; Adam and RAdam |
-//! | [`categorical`], [`estimators`] | sampling by the Gumbel-max trick; the estimators and the nodes they live in |
+//! | [`categorical`], [`estimators`] | sampling by the Gumbel-max trick; the estimators, on slices and in a model |
 //! | [`exact`], [`certify`], [`stats`] | the oracle by enumeration; bias and variance of any estimator against it; of any stream of estimates |
 //! | [`vae`], [`data`], [`train`] | the paper's discrete VAE; MNIST and built-in digits; a trainer that resumes to the same bits |
 //!
@@ -50,20 +72,20 @@
 //! | equation | type | file | test |
 //! |---|---|---|---|
 //! | 2, exact gradient | [`exact::Problem::gradient`] | `src/exact.rs` | `tests/it/identities.rs` |
-//! | [3](estimators::StraightThrough#method.vjp), ST | [`estimators::StraightThrough`] | `src/estimators/straight_through.rs` | `tests/it/goldens.rs` |
+//! | [3](estimators::StraightThrough#method.vjp), ST | [`estimators::StraightThrough`] | `src/estimators/formulas/straight_through.rs` | `tests/it/goldens.rs` |
 //! | 4, Gumbel-max | [`categorical::sample`] | `src/categorical.rs` | `tests/it/goldens.rs` |
-//! | [5](estimators::StraightThroughGumbelSoftmax#method.vjp), STGS | [`estimators::StraightThroughGumbelSoftmax`] | `src/estimators/straight_through_gumbel_softmax.rs` | `tests/it/goldens.rs` |
-//! | [6, 7](estimators::GumbelRao#method.vjp), Gumbel-Rao | [`estimators::GumbelRao`] | `src/estimators/gumbel_rao.rs` | `tests/it/goldens.rs` |
-//! | [Fan et al. (2022)](estimators::GappedStraightThrough#method.vjp), GST | [`estimators::GappedStraightThrough`] | `src/estimators/gapped_straight_through.rs` | `tests/it/goldens.rs` |
+//! | [5](estimators::StraightThroughGumbelSoftmax#method.vjp), STGS | [`estimators::StraightThroughGumbelSoftmax`] | `src/estimators/formulas/straight_through_gumbel_softmax.rs` | `tests/it/goldens.rs` |
+//! | [6, 7](estimators::GumbelRao#method.vjp), Gumbel-Rao | [`estimators::GumbelRao`] | `src/estimators/formulas/gumbel_rao.rs` | `tests/it/goldens.rs` |
+//! | [Fan et al. (2022)](estimators::GappedStraightThrough#method.vjp), GST | [`estimators::GappedStraightThrough`] | `src/estimators/formulas/gapped_straight_through.rs` | `tests/it/goldens.rs` |
 //! | 7, noise given D | [`certify::gumbel_given`] | `src/certify.rs` | `tests/it/identities/sampling.rs` |
 //! | 9, 11, first and second order | [`exact::Problem::first_order`], [`exact::Problem::second_order`] | `src/exact.rs` | `tests/it/identities.rs` |
-//! | [12](estimators::ReinMax#method.vjp), ReinMax | [`estimators::ReinMax`] | `src/estimators/reinmax.rs` | `tests/it/goldens.rs` |
-//! | [table 1](estimators::ReinMaxArgmax#method.vjp), ReinMax-Argmax | [`estimators::ReinMaxArgmax`] | `src/estimators/reinmax.rs` | `tests/it/goldens.rs` |
-//! | section 2.5, REINFORCE | [`estimators::Reinforce`] | `src/estimators/reinforce.rs` | `tests/it/unbiased.rs` |
-//! | 15, REBAR | [`estimators::Rebar`] | `src/estimators/rebar.rs` | `tests/it/unbiased.rs` |
-//! | [17](estimators::ReinMaxRao#method.vjp), ReinMax-Rao | [`estimators::ReinMaxRao`] | `src/estimators/reinmax_rao.rs` | `tests/it/goldens.rs` |
-//! | [18](estimators::ReinMaxCv#method.vjp), ReinMax-CV | [`estimators::ReinMaxCv`] | `src/estimators/reinmax_cv.rs` | `tests/it/goldens.rs` |
-//! | [27](estimators::ReinMaxRk2#method.vjp), ReinMax-RK2 | [`estimators::ReinMaxRk2`] | `src/estimators/reinmax_rk2.rs` | `tests/it/goldens.rs` |
+//! | [12](estimators::ReinMax#method.vjp), ReinMax | [`estimators::ReinMax`] | `src/estimators/formulas/reinmax.rs` | `tests/it/goldens.rs` |
+//! | [table 1](estimators::ReinMaxArgmax#method.vjp), ReinMax-Argmax | [`estimators::ReinMaxArgmax`] | `src/estimators/formulas/reinmax.rs` | `tests/it/goldens.rs` |
+//! | section 2.5, REINFORCE | [`estimators::Reinforce`] | `src/estimators/score/reinforce.rs` | `tests/it/unbiased.rs` |
+//! | 15, REBAR | [`estimators::Rebar`] | `src/estimators/score/rebar.rs` | `tests/it/unbiased.rs` |
+//! | [17](estimators::ReinMaxRao#method.vjp), ReinMax-Rao | [`estimators::ReinMaxRao`] | `src/estimators/formulas/reinmax_rao.rs` | `tests/it/goldens.rs` |
+//! | [18](estimators::ReinMaxCv#method.vjp), ReinMax-CV | [`estimators::ReinMaxCv`] | `src/estimators/formulas/reinmax_cv.rs` | `tests/it/goldens.rs` |
+//! | [27](estimators::ReinMaxRk2#method.vjp), ReinMax-RK2 | [`estimators::ReinMaxRk2`] | `src/estimators/formulas/reinmax_rk2.rs` | `tests/it/goldens.rs` |
 //! | 2, the VAE's exact gradient | [`vae::Vae::expected_bce`] | `src/vae.rs` | `tests/it/unbiased.rs` |
 //! | 21, the VAE's loss | [`vae::Vae::loss`] | `src/vae.rs` | `tests/it/tiny_vae.rs` |
 //! | 26, Runge–Kutta | [`exact::Problem::rk2`] | `src/exact.rs` | `tests/it/identities.rs` |
@@ -92,21 +114,25 @@ pub mod data;
 pub mod error;
 pub mod estimators;
 pub mod exact;
-pub mod gemm;
+mod gemm;
 pub mod gradcheck;
 pub mod guide;
+#[doc(hidden)]
 pub mod kernels;
 pub mod mat;
 pub mod nn;
 pub mod optim;
+mod owner;
 mod par;
 pub mod params;
 pub mod rng;
 pub mod scalar;
 mod simd;
+pub mod softmax;
 pub mod stats;
 pub mod tape;
 pub mod train;
+pub mod usage;
 pub mod vae;
 #[cfg(feature = "safetensors")]
 pub mod weights;
@@ -115,8 +141,6 @@ pub use error::{Error, Result};
 pub use mat::{Mat, MatMut, MatRef};
 pub use params::{ParamGrads, ParamId, ParamStore};
 pub use scalar::{Real, Scalar};
-pub use simd::aligned::Aligned;
-pub use simd::lanes::Lanes;
 pub use tape::{CustomOp, Tape, Var, Workspace};
 
 /// The README's example is a test.

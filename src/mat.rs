@@ -129,6 +129,12 @@ pub struct MatRef<'a, T> {
     pub data: &'a [T],
 }
 
+impl<'a, T> From<&'a Mat<T>> for MatRef<'a, T> {
+    fn from(m: &'a Mat<T>) -> Self {
+        Self { rows: m.rows, cols: m.cols, data: &m.data }
+    }
+}
+
 /// A mutably borrowed row-major matrix.
 #[derive(Debug)]
 pub struct MatMut<'a, T> {

@@ -1,4 +1,6 @@
-//! Layers: [`Linear`] and [`Mlp`], with PyTorch's default initialisation.
+//! Layers: [`Linear`] and [`Mlp`], with PyTorch's default initialisation, and their [`Activation`].
+
+pub use crate::kernels::activation::Activation;
 
 use crate::mat::Mat;
 use crate::params::{ParamId, ParamStore};
@@ -42,15 +44,42 @@ impl Linear {
         }
     }
 
-    /// x · weight + bias, and max(·, 0) of that where `relu`.
+    /// x · weight + bias. Shape: `[N, K]` → `[N, M]`.
+    ///
+    /// # Panics
+    /// If x has another number of columns than the layer has inputs.
     #[track_caller]
-    pub fn forward<T: Scalar>(&self, tape: &mut Tape<'_, T>, x: Var, relu: bool) -> Var {
+    pub fn forward<T: Scalar>(&self, tape: &mut Tape<'_, T>, x: Var) -> Var {
+        self.forward_with(tape, x, Activation::Identity)
+    }
+
+    /// activation(x · weight + bias), in one node of the tape. Shape: `[N, K] → [N, M]`.
+    ///
+    /// ```
+    /// use hardgrad::{Mat, ParamStore, Workspace, nn::{Activation, Linear}, rng};
+    /// let mut params = ParamStore::<f64>::new();
+    /// let layer = Linear::new(&mut params, "layer", 1, 2, &mut rng::from_key(0));
+    /// params.flat_mut().copy_from_slice(&[3.0, -3.0, 0.5, 0.5]); // weight, bias
+    /// let mut workspace = Workspace::new();
+    /// let mut tape = workspace.tape(&params);
+    /// let x = tape.constant(Mat::from_rows(&[[2.0]]).view());
+    /// let y = layer.forward(&mut tape, x);
+    /// assert_eq!(tape.value(y).data, [6.5, -5.5]);
+    /// let y = layer.forward_with(&mut tape, x, Activation::Relu);
+    /// assert_eq!(tape.value(y).data, [6.5, 0.0]);
+    /// ```
+    ///
+    /// # Panics
+    /// If x has another number of columns than the layer has inputs, or the activation's slope is
+    /// outside its range.
+    #[track_caller]
+    pub fn forward_with<T: Scalar>(&self, tape: &mut Tape<'_, T>, x: Var, activation: Activation) -> Var {
         let (weight, bias) = (tape.param(self.weight), tape.param(self.bias));
-        tape.linear(x, weight, bias, relu)
+        tape.linear(x, weight, bias, activation)
     }
 }
 
-/// Linear layers with ReLU between them and nothing after the last.
+/// Linear layers with an activation between them, ReLU by default, and none after the last.
 ///
 /// ```
 /// use hardgrad::{Mat, ParamStore, Workspace, nn::Mlp, rng};
@@ -63,9 +92,10 @@ impl Linear {
 /// let y = mlp.forward(&mut tape, x);
 /// assert_eq!(tape.shape(y), (3, 2));
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Mlp {
     layers: Vec<Linear>,
+    activation: Activation,
 }
 
 impl Mlp {
@@ -82,7 +112,37 @@ impl Mlp {
     ) -> Self {
         assert!(sizes.len() >= 2, "Mlp::new: needs at least an input and an output size, got {sizes:?}");
         let layer = |(i, s): (usize, &[usize])| Linear::new(params, &format!("{name}.{i}"), s[0], s[1], rng);
-        Self { layers: sizes.windows(2).enumerate().map(layer).collect() }
+        Self { layers: sizes.windows(2).enumerate().map(layer).collect(), activation: Activation::Relu }
+    }
+
+    /// The same layers with another activation between them.
+    ///
+    /// ```
+    /// use hardgrad::{Mat, ParamStore, Workspace, nn::{Activation, Mlp}, rng};
+    /// let mut params = ParamStore::<f64>::new();
+    /// let mlp = Mlp::new(&mut params, "net", &[1, 1, 1], &mut rng::from_key(0))
+    ///     .with_activation(Activation::leaky_relu(0.25)?);
+    /// params.flat_mut().copy_from_slice(&[1.0, -2.0, 3.0, 0.5]); // weight, bias, twice
+    /// let mut workspace = Workspace::new();
+    /// let mut tape = workspace.tape(&params);
+    /// let x = tape.constant(Mat::from_rows(&[[1.0], [-6.0]]).view());
+    /// let y = mlp.forward(&mut tape, x); // hidden: −1 and −8, times ¼
+    /// assert_eq!(tape.value(y).data, [3.0 * -0.25 + 0.5, 3.0 * -2.0 + 0.5]);
+    /// # Ok::<(), hardgrad::Error>(())
+    /// ```
+    ///
+    /// # Panics
+    /// If the activation's slope is outside its range; see [`Activation::validated`].
+    #[must_use]
+    #[track_caller]
+    pub fn with_activation(self, activation: Activation) -> Self {
+        activation.assert_valid("Mlp::with_activation");
+        Self { activation, ..self }
+    }
+
+    /// The activation between the layers.
+    pub fn activation(&self) -> Activation {
+        self.activation
     }
 
     /// The layers, from the input on.
@@ -93,7 +153,8 @@ impl Mlp {
     /// Shape: `[N, first size] → [N, last size]`.
     #[track_caller]
     pub fn forward<T: Scalar>(&self, tape: &mut Tape<'_, T>, x: Var) -> Var {
-        let last = self.layers.len() - 1;
-        self.layers.iter().enumerate().fold(x, |x, (i, layer)| layer.forward(tape, x, i < last))
+        let (last, hidden) = self.layers.split_last().expect("new makes at least one layer");
+        let x = hidden.iter().fold(x, |x, layer| layer.forward_with(tape, x, self.activation));
+        last.forward(tape, x)
     }
 }

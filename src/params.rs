@@ -3,12 +3,15 @@
 //! An optimiser sees two flat slices; a checkpoint is one vector; the order is the order of creation, never a hash map's.
 
 use crate::mat::{Mat, MatMut, MatRef};
+use crate::owner;
 use crate::scalar::Scalar;
 use crate::simd::aligned::Aligned;
 
-/// A parameter's place in its [`ParamStore`].
+/// A parameter's place in its [`ParamStore`], or in a clone of it. Another store refuses it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ParamId {
+    /// The parameter's number, which no other parameter of the process has but its copies in clones of the store.
+    number: u64,
     pub(crate) index: usize,
     offset: usize,
     rows: usize,
@@ -36,10 +39,24 @@ impl ParamId {
 /// assert_eq!(params.flat(), [1.0, 2.0, 3.0]);
 /// assert_eq!(params.get(b).data, [3.0]);
 /// ```
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct ParamStore<T> {
     values: Aligned<T>,
     entries: Vec<(String, ParamId)>,
+}
+
+impl<T: Scalar> Default for ParamStore<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Whether names, shapes and numbers are equal; [`ParamId`]s of the one need not fit the other.
+impl<T: Scalar> PartialEq for ParamStore<T> {
+    fn eq(&self, other: &Self) -> bool {
+        let entry = |(name, id): &(String, ParamId)| (name.clone(), id.shape());
+        self.values == other.values && self.entries.iter().map(entry).eq(other.entries.iter().map(entry))
+    }
 }
 
 impl<T: Scalar> ParamStore<T> {
@@ -57,19 +74,42 @@ impl<T: Scalar> ParamStore<T> {
         let name = name.into();
         assert!(self.entries.iter().all(|(n, _)| *n != name), "a parameter named `{name}` exists already");
         let (rows, cols) = (value.rows(), value.cols());
-        let id = ParamId { index: self.entries.len(), offset: self.values.len(), rows, cols };
+        let id = ParamId {
+            number: owner::next(),
+            index: self.entries.len(),
+            offset: self.values.len(),
+            rows,
+            cols,
+        };
         self.values.extend_from_slice(value.as_slice());
         self.entries.push((name, id));
         id
     }
 
+    /// Panics if `id` is not a parameter of this store.
+    #[track_caller]
+    pub(crate) fn check(&self, id: ParamId) {
+        let here = self.entries.get(id.index).is_some_and(|(_, own)| own.number == id.number);
+        assert!(here, "this ParamId belongs to another ParamStore");
+    }
+
     /// The parameter's value.
+    ///
+    /// # Panics
+    /// If `id` belongs to another store.
+    #[track_caller]
     pub fn get(&self, id: ParamId) -> MatRef<'_, T> {
+        self.check(id);
         MatRef::new(id.rows, id.cols, &self.values[id.range()])
     }
 
     /// The parameter's value.
+    ///
+    /// # Panics
+    /// If `id` belongs to another store.
+    #[track_caller]
     pub fn get_mut(&mut self, id: ParamId) -> MatMut<'_, T> {
+        self.check(id);
         MatMut::new(id.rows, id.cols, &mut self.values[id.range()])
     }
 
@@ -109,19 +149,45 @@ impl<T: Scalar> ParamStore<T> {
 }
 
 /// One gradient for each parameter of a store, in the same layout.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct ParamGrads<T> {
+    /// The parameters' numbers.
+    numbers: Vec<u64>,
     values: Aligned<T>,
+}
+
+/// Whether the gradients are equal.
+impl<T: Scalar> PartialEq for ParamGrads<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.values == other.values
+    }
 }
 
 impl<T: Scalar> ParamGrads<T> {
     /// Zero gradients for all parameters of `params`.
     pub fn zeros(params: &ParamStore<T>) -> Self {
-        Self { values: Aligned::zeros(params.values.len()) }
+        let numbers = params.entries.iter().map(|(_, id)| id.number).collect();
+        Self { numbers, values: Aligned::zeros(params.values.len()) }
+    }
+
+    /// Panics if these are not gradients for all parameters of `params`.
+    #[track_caller]
+    pub(crate) fn check(&self, params: &ParamStore<T>) {
+        let same = self.numbers.iter().eq(params.entries.iter().map(|(_, id)| &id.number));
+        assert!(
+            same,
+            "these ParamGrads belong to another ParamStore, or to this one before a parameter was added"
+        );
     }
 
     /// The gradient of one parameter.
+    ///
+    /// # Panics
+    /// If `id` belongs to another store.
+    #[track_caller]
     pub fn get(&self, id: ParamId) -> MatRef<'_, T> {
+        let here = self.numbers.get(id.index) == Some(&id.number);
+        assert!(here, "this ParamId belongs to another ParamStore");
         MatRef::new(id.rows, id.cols, &self.values[id.range()])
     }
 

@@ -7,7 +7,7 @@
 //!
 //! Raw integers are drawn and converted here, by rules that are part of the library's promise of stable values.
 
-use crate::scalar::Scalar;
+use crate::scalar::{Real, Scalar, sealed::Number};
 use crate::simd::{LANES, vectorized};
 pub use rand_pcg::Pcg64;
 
@@ -111,7 +111,7 @@ pub(crate) fn after(rng: &Pcg64, numbers: usize) -> Pcg64 {
 /// Sixteen xoshiro128++ generators (Blackman and Vigna, 2021) side by side, one a vector lane: for kernels that draw by the hundred. A
 /// number takes a tenth of the time that [`Pcg64`] needs for it.
 #[derive(Clone, Debug)]
-pub struct LaneRng {
+pub(crate) struct LaneRng {
     /// Word w of lane l's state is `state[w][l]`.
     state: [[u32; LANES]; 4],
 }
@@ -119,7 +119,7 @@ pub struct LaneRng {
 impl LaneRng {
     /// Generators from a 64-bit key, seeded by SplitMix64 as the authors advise. Different keys give unrelated generators, which are
     /// unrelated to [`from_key`]'s too.
-    pub fn from_key(key: u64) -> Self {
+    pub(crate) fn from_key(key: u64) -> Self {
         let key = mix(!key);
         let word = |i: usize| mix(key.wrapping_add((i as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)));
         let mut state = [[0; LANES]; 4];
@@ -133,28 +133,32 @@ impl LaneRng {
         Self { state }
     }
 
-    /// Fills `out` with standard exponential numbers, −ln u with u uniform as in [`uniform`], in rows of sixteen: one number of each
-    /// lane a row.
-    ///
-    /// # Panics
-    /// If the length of `out` is not a multiple of sixteen.
-    pub fn fill_exponential<T: Scalar>(&mut self, out: &mut [T]) {
-        assert!(out.len().is_multiple_of(LANES), "{} numbers are no whole rows of {LANES}", out.len());
-        fill_exponential(&mut self.state, out);
+    /// Fills `out` with standard exponential numbers, −ln u with u uniform as in [`uniform`]: all finite and > 0. One number of each lane
+    /// in turn; after a length that is no multiple of sixteen, the rest of the last row is lost.
+    pub(crate) fn fill_exponential<T: Scalar>(&mut self, out: &mut [T]) {
+        let (rows, rest) = out.split_at_mut(out.len() / LANES * LANES);
+        fill_exponential(&mut self.state, rows);
+        if !rest.is_empty() {
+            let mut row = [T::ZERO; LANES];
+            fill_exponential(&mut self.state, &mut row);
+            rest.copy_from_slice(&row[..rest.len()]);
+        }
     }
 }
 
 vectorized! {
-    fn fill_exponential<T: Scalar>(state: &mut [[u32; LANES]; 4], out: &mut [T]) {
+    fused
+    /// For one number a lane, `T` being `f32` or `f64`.
+    fn fill_exponential<T: Real>(state: &mut [[u32; LANES]; 4], out: &mut [T]) {
         let minus_ln_2 = T::of(-std::f64::consts::LN_2);
         for row in out.as_chunks_mut::<LANES>().0 {
             let [a, b, c, d] = state;
             for l in 0..LANES {
                 let mut lane = [a[l], b[l], c[l], d[l]];
                 let high = xoshiro128_next(&mut lane);
-                let u = T::open_unit_of_halves(high, || xoshiro128_next(&mut lane));
+                let u = T::Scalar::open_unit_of_halves(high, || xoshiro128_next(&mut lane));
                 [a[l], b[l], c[l], d[l]] = lane;
-                row[l] = minus_ln_2 * u.log2_normal();
+                row[l] = minus_ln_2 * T::of(u.to_f64()).log2_normal(); // to f64 and back is no conversion
             }
         }
     }
@@ -214,6 +218,7 @@ pub fn shuffle<V>(rng: &mut impl rand::Rng, values: &mut [V]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scalar::sealed::Number;
 
     /// The values every seed's results rest on. A change here is a change of random streams: say so in the CHANGELOG.
     #[test]

@@ -191,29 +191,27 @@ impl VaeConfig {
 ///
 /// ```
 /// use hardgrad::{Mat, ParamGrads, ParamStore, Workspace, rng};
-/// use hardgrad::estimators::{Noise, SampleNode, StraightThrough};
+/// use hardgrad::estimators::{Choice, StraightThrough};
 /// use hardgrad::vae::{Vae, VaeConfig};
 ///
 /// let mut params = ParamStore::<f64>::new();
 /// let config = VaeConfig { pixels: 6, hidden: vec![5], latent: "3x2".parse().unwrap() };
 /// let vae = Vae::new(&mut params, &config, &mut rng::from_key(0));
-/// let mut noise = Noise::new();
-/// noise.draw(&mut rng::from_key(1), 4 * config.latent.width());
-/// let st = StraightThrough::new(1.0).unwrap();
-/// let node = SampleNode::new(&st, &noise, config.latent.categories);
+/// let mut choice = Choice::new(StraightThrough::new(1.0).unwrap(), config.latent.categories);
+/// choice.draw(&mut rng::from_key(1), 4 * config.latent.variables);
 ///
 /// let mut workspace = Workspace::new();
 /// let mut tape = workspace.tape(&params);
 /// let x = tape.constant(Mat::zeros(4, 6).view());
 /// let logits = vae.encode(&mut tape, x);
-/// let z = tape.custom(&node, &[logits]);
+/// let z = tape.sample(&choice, logits);
 /// let loss = vae.loss(&mut tape, x, logits, z);
 /// let mut grads = ParamGrads::zeros(&params);
 /// tape.backward(loss.total, &mut grads);
 /// // An untrained decoder gives each pixel a probability near ½: about ln 2 nats each.
 /// assert!((tape.scalar(loss.total) / 6.0 - 2.0_f64.ln()).abs() < 0.2);
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Vae {
     encoder: Mlp,
     decoder: Mlp,

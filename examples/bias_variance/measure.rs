@@ -6,8 +6,8 @@
 //! two relaxed passes of its own.
 
 use hardgrad::estimators::{
-    Baseline, BaselineConfig, Estimator, EstimatorConfig, GumbelGivenSample, LossNode, Noise, Rebar,
-    Reinforce, RunningMean, SampleNode, StraightThrough,
+    At, Baseline, BaselineConfig, BuiltEstimator, Choice, EstimatorConfig, Rebar, Reinforce, RunningMean,
+    Scratch,
 };
 use hardgrad::rng::{Purpose, Streams};
 use hardgrad::stats::{Estimates, Summary};
@@ -85,14 +85,15 @@ pub struct Settings {
 
 /// One estimator, and what it has given so far.
 struct Measured<T> {
-    estimator: Estimator<T>,
+    estimator: BuiltEstimator<T>,
     estimates: Estimates,
     seconds: f64,
 }
 
 /// What all estimators share of one pass: `TOGETHER` draws of each image, an image's in a row.
 struct Pass<T> {
-    noise: Noise<T>,
+    /// Holds the noise that drew D.
+    choice: Choice<T>,
     logits: Mat<T>,
     /// D
     sample: Mat<T>,
@@ -151,6 +152,7 @@ struct Bench<'a, T> {
     settings: &'a Settings,
     workspace: Workspace<T>,
     grads: ParamGrads<T>,
+    scratch: Scratch<T>,
     mean: RunningMean,
     /// The exact gradient in this precision, once it has been asked for.
     exact: Option<Vec<f64>>,
@@ -159,28 +161,26 @@ struct Bench<'a, T> {
 impl<'a, T: Scalar> Bench<'a, T> {
     fn new(point: &'a Point<T>, settings: &'a Settings) -> Self {
         let grads = ParamGrads::zeros(&point.params);
-        let (workspace, mean) = (Workspace::new(), RunningMean::default());
-        Self { point, settings, workspace, grads, mean, exact: None }
+        let (workspace, scratch, mean) = (Workspace::new(), Scratch::new(), RunningMean::default());
+        Self { point, settings, workspace, grads, scratch, mean, exact: None }
     }
 
     /// The decoder pass that all share.
     fn pass(&mut self, step: usize) -> Pass<T> {
         let (point, settings) = (self.point, self.settings);
         let (rows, width) = (point.logits.rows() * TOGETHER, point.logits.cols());
-        let mut noise = Noise::new();
+        let mut choice = Choice::without_gradient(point.categories);
         let mut rng = Streams::new(settings.seed).rng(Purpose::Check, settings.epoch as u64, step as u64);
-        noise.draw(&mut rng, rows * width);
-        let sampler = StraightThrough::new(1.0).expect("1 is a temperature");
-        let node = SampleNode::new(&sampler, &noise, point.categories);
+        choice.draw(&mut rng, rows * width / point.categories);
         let mut tape = self.workspace.tape(&point.params);
         let (x, logits) = (tape.constant(point.images.view()), tape.leaf(point.logits.view()));
         let (x, logits) = (tape.repeat_rows(x, TOGETHER), tape.repeat_rows(logits, TOGETHER));
-        let z = tape.custom(&node, &[logits]);
+        let z = tape.sample(&choice, logits);
         let losses = point.vae.bce(&mut tape, x, z);
         tape.backward_from(losses, &vec![T::ONE; rows], &mut self.grads);
         let [logits, sample, losses] = [logits, z, losses].map(|v| tape.value(v).to_mat());
         let g = tape.grad_or_zeros(z);
-        Pass { noise, logits, sample, losses, g }
+        Pass { choice, logits, sample, losses, g }
     }
 
     /// Takes the losses into the running mean, draw by draw.
@@ -195,24 +195,24 @@ impl<'a, T: Scalar> Bench<'a, T> {
     /// One estimator's estimates on this pass.
     fn estimate(&mut self, pass: &Pass<T>, measured: &mut Measured<T>) {
         let (samples, grad) = match &measured.estimator {
-            Estimator::Sample(estimator) => {
-                let node = SampleNode::new(&**estimator, &pass.noise, self.point.categories);
-                let mut tape = self.workspace.tape(&self.point.params);
-                let logits = tape.leaf(pass.logits.view());
-                let z = tape.custom(&node, &[logits]);
-                tape.backward_from(z, pass.g.as_slice(), &mut self.grads);
-                (1, tape.grad_or_zeros(logits))
+            BuiltEstimator::Sample(estimator) => {
+                let (logits, one_hot) = (pass.logits.as_slice(), pass.sample.as_slice());
+                let (noise, categories) = (pass.choice.noise(), self.point.categories);
+                let mut grad = Mat::zeros(pass.logits.rows(), pass.logits.cols());
+                let at = At { logits, one_hot, noise, categories };
+                estimator.add_vjp(at, pass.g.as_slice(), grad.as_mut_slice(), &mut self.scratch);
+                (1, grad)
             }
-            Estimator::Reinforce(BaselineConfig::LeaveOneOut { samples }) => {
+            BuiltEstimator::Reinforce(BaselineConfig::LeaveOneOut { samples }) => {
                 let baseline = Baseline::LeaveOneOut { samples: *samples };
                 (*samples, self.score(pass, Reinforce::new(baseline)))
             }
-            Estimator::Reinforce(baseline) => {
+            BuiltEstimator::Reinforce(baseline) => {
                 let b = if *baseline == BaselineConfig::None { 0.0 } else { self.mean.get() };
                 (1, self.score(pass, Reinforce::new(Baseline::Constant(b))))
             }
-            Estimator::Rebar(rebar) => (1, self.rebar(pass, rebar)),
-            Estimator::Exact => {
+            BuiltEstimator::Rebar(rebar) => (1, self.rebar(pass, rebar)),
+            BuiltEstimator::Exact => {
                 let exact = self.exact.get_or_insert_with(|| self.point.exact());
                 (0..TOGETHER).for_each(|_| measured.estimates.add(exact));
                 return;
@@ -234,27 +234,21 @@ impl<'a, T: Scalar> Bench<'a, T> {
 
     /// REINFORCE, row by row.
     fn score(&mut self, pass: &Pass<T>, reinforce: Reinforce) -> Mat<T> {
-        let node = LossNode::new(&reinforce, self.point.categories);
         let mut tape = self.workspace.tape(&self.point.params);
-        let logits = tape.leaf(pass.logits.view());
-        let (sample, losses) = (tape.constant(pass.sample.view()), tape.constant(pass.losses.view()));
-        let loss = tape.custom(&node, &[logits, sample, losses]);
+        let logits = tape.leaf(&pass.logits);
+        let loss = reinforce.loss(&mut tape, logits, &pass.choice, |tape, _| tape.constant(&pass.losses));
         tape.backward_from(loss, &vec![T::ONE; pass.logits.rows()], &mut self.grads);
         tape.grad_or_zeros(logits)
     }
 
     /// REBAR, row by row.
     fn rebar(&mut self, pass: &Pass<T>, rebar: &Rebar) -> Mat<T> {
-        let node = LossNode::new(rebar, self.point.categories);
-        let given = GumbelGivenSample::new(&pass.noise, self.point.categories);
         let vae = &self.point.vae;
         let mut tape = self.workspace.tape(&self.point.params);
         let logits = tape.leaf(pass.logits.view());
-        let (sample, hard) = (tape.constant(pass.sample.view()), tape.constant(pass.losses.view()));
         let x = tape.constant(self.point.images.view());
         let x = tape.repeat_rows(x, TOGETHER);
-        let [free, tied] = rebar.relaxed(&mut tape, logits, sample, &given).map(|z| vae.bce(&mut tape, x, z));
-        let loss = tape.custom(&node, &[logits, sample, hard, free, tied]);
+        let loss = rebar.loss(&mut tape, logits, &pass.choice, |tape, z| vae.bce(tape, x, z));
         tape.backward_from(loss, &vec![T::ONE; pass.logits.rows()], &mut self.grads);
         tape.grad_or_zeros(logits)
     }

@@ -1,5 +1,6 @@
 //! The page's losses on the tape, and their constants. The page gets the constants as JSON and has the functions in `losses.js`.
 
+use hardgrad::nn::Activation;
 use hardgrad::{Mat, Tape, Var};
 use serde::{Deserialize, Serialize};
 
@@ -79,9 +80,9 @@ fn decoder(tape: &mut Tape<'_, f64>, x: Var) -> Var {
     let first_bias = tape.constant(Mat::from_rows(&[FIRST_BIAS]).view());
     let second = tape.constant(Mat::from_rows(&SECOND).view());
     let second_bias = tape.constant(Mat::from_rows(&[SECOND_BIAS]).view());
-    let hidden = tape.linear(x, first, first_bias, false);
+    let hidden = tape.linear(x, first, first_bias, Activation::Identity);
     let hidden = tape.sigmoid(hidden);
-    let logits = tape.linear(hidden, second, second_bias, false);
+    let logits = tape.linear(hidden, second, second_bias, Activation::Identity);
     let targets = tape.constant_with(rows, TARGET.len(), |out| {
         out.chunks_mut(TARGET.len()).for_each(|row| row.copy_from_slice(&TARGET));
     });

@@ -4,14 +4,14 @@
 use super::losses::Loss;
 use hardgrad::certify::{certify, gumbel_given};
 use hardgrad::estimators::{
-    Baseline, BaselineConfig, Estimator, EstimatorConfig, GumbelGivenSample, LossEstimator, LossNode, Noise,
-    Rebar, Reinforce, SampleEstimator, SampleNode, StraightThrough,
+    Baseline, BaselineConfig, BuiltEstimator, Choice, Estimator, EstimatorConfig, Noise, Rebar, Reinforce,
 };
 use hardgrad::exact::{Objective, Problem};
-use hardgrad::{Error, Mat, ParamGrads, ParamStore, Result, Workspace, rng};
+use hardgrad::{Error, Mat, ParamGrads, ParamStore, Result, Tape, Var, Workspace, rng};
 use rand::rngs::Xoshiro128PlusPlus;
 use rand::{Rng, SeedableRng};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// The state that the page's xoshiro128++ starts with: the first bits of e.
 pub const SEED: [u32; 4] = [0xb7e1_5162, 0x8aed_2a6a, 0xbf71_5880, 0x9cf4_f3c7];
@@ -75,7 +75,7 @@ fn numbers(setting: &Setting, tables: &[NoiseTable]) -> Result<Numbers> {
     let problem = Problem::new(&setting.theta, c, &at_codes)?;
     let estimates = Estimates::new(setting, table, problem.pi(), problem.expectation())?;
     let certified = match setting.estimator.build::<f64>()? {
-        Estimator::Sample(estimator) if estimates.determined_by_sample() => {
+        BuiltEstimator::Sample(estimator) if estimates.determined_by_sample() => {
             let certificate = certify(&*estimator, &problem, 2, &mut rng::from_key(0))?;
             Some((certificate.mean, certificate.covariance_trace))
         }
@@ -122,7 +122,7 @@ impl NoiseTable {
         }
         let given = (1..=given).flat_map(|k| draws().flat_map(move |(hot, i)| self.row(hot, i, k)));
         let given = given.copied().collect();
-        Noise::given(gumbel).with_sample(one_hot).with_exponentials(given)
+        Noise::from_gumbel(gumbel).with_sample(one_hot).with_exponentials(given)
     }
 }
 
@@ -191,21 +191,23 @@ impl Estimates {
         );
         let samples = if drawn { samples } else { 1 };
         let noise = || table.noise(&setting.theta, samples, draws + 1);
-        let constant = |b| reinforce(setting, &Reinforce::new(Baseline::Constant(b)), c, |row| row);
+        let constant = |b| reinforce(setting, Baseline::Constant(b), c, |row| row);
         let even = vec![1.0 / samples as f64; samples];
         let (rows, weights) = match setting.estimator.build::<f64>()? {
-            Estimator::Sample(estimator) => (through_sample(setting, &*estimator, &noise()), even),
-            Estimator::Rebar(estimator) => (rebar(setting, &estimator, &noise())?, even),
-            Estimator::Reinforce(BaselineConfig::None) => (constant(0.0), even),
+            BuiltEstimator::Sample(estimator) => (through_sample(setting, estimator, noise()), even),
+            BuiltEstimator::Rebar(estimator) => (rebar(setting, estimator, noise()), even),
+            BuiltEstimator::Reinforce(BaselineConfig::None) => (constant(0.0), even),
             // The mean of the losses so far, at logits that stay: their expectation.
-            Estimator::Reinforce(BaselineConfig::RunningMean) => (constant(expectation), even),
-            Estimator::Reinforce(BaselineConfig::LeaveOneOut { samples: 2 }) => {
+            BuiltEstimator::Reinforce(BaselineConfig::RunningMean) => (constant(expectation), even),
+            BuiltEstimator::Reinforce(BaselineConfig::LeaveOneOut { samples: 2 }) => {
                 (pairs(setting)?, pi.to_vec())
             }
-            Estimator::Reinforce(BaselineConfig::LeaveOneOut { samples }) => {
+            BuiltEstimator::Reinforce(BaselineConfig::LeaveOneOut { samples }) => {
                 return Err(Error::argument("samples of leave-one-out", samples, "2"));
             }
-            Estimator::Exact => return Err(Error::argument("estimator", "exact", "one that draws a sample")),
+            BuiltEstimator::Exact => {
+                return Err(Error::argument("estimator", "exact", "one that draws a sample"));
+            }
         };
         Ok(Self { rows, weights, drawn })
     }
@@ -269,52 +271,49 @@ fn repeated(theta: &[f64], rows: usize) -> Mat<f64> {
 }
 
 /// The gradients of θ through an estimator at the sample, one row a draw.
-fn through_sample(setting: &Setting, estimator: &dyn SampleEstimator<f64>, noise: &Noise<f64>) -> Mat<f64> {
-    let c = setting.categories;
-    let node = SampleNode::new(estimator, noise, c);
+fn through_sample(setting: &Setting, estimator: Arc<dyn Estimator<f64>>, noise: Noise<f64>) -> Mat<f64> {
+    let (c, rows) = (setting.categories, noise.gumbel().len() / setting.categories);
+    let choice = Choice::shared(estimator, c).with_noise(noise);
     let (params, mut workspace) = (ParamStore::new(), Workspace::new());
     let mut tape = workspace.tape(&params);
-    let logits = tape.leaf(repeated(&setting.theta, noise.gumbel().len() / c).view());
-    let d = tape.custom(&node, &[logits]);
+    let logits = tape.leaf(&repeated(&setting.theta, rows));
+    let d = tape.sample(&choice, logits);
     let f = setting.loss.record(&mut tape, d);
     let total = tape.sum(f);
     tape.backward(total, &mut ParamGrads::zeros(&params));
     tape.grad_or_zeros(logits)
 }
 
-fn rebar(setting: &Setting, rebar: &Rebar, noise: &Noise<f64>) -> Result<Mat<f64>> {
-    let c = setting.categories;
-    let given = GumbelGivenSample::new(noise, c);
-    let plain = StraightThrough::new(1.0)?; // its sample is the given one; nothing flows back through it
-    let (sample, node) = (SampleNode::new(&plain, noise, c), LossNode::new(rebar, c));
-    let (params, mut workspace) = (ParamStore::new(), Workspace::new());
-    let mut tape = workspace.tape(&params);
-    let logits = tape.leaf(repeated(&setting.theta, noise.gumbel().len() / c).view());
-    let detached = tape.detach(logits);
-    let d = tape.custom(&sample, &[detached]);
-    let [free, tied] = rebar.relaxed(&mut tape, logits, d, &given);
-    let [at_d, at_free, at_tied] = [d, free, tied].map(|x| setting.loss.record(&mut tape, x));
-    let loss = tape.custom(&node, &[logits, d, at_d, at_free, at_tied]);
-    let total = tape.sum(loss);
-    tape.backward(total, &mut ParamGrads::zeros(&params));
-    Ok(tape.grad_or_zeros(logits))
+/// The gradients through REBAR, one row a draw.
+fn rebar(setting: &Setting, rebar: Rebar, noise: Noise<f64>) -> Mat<f64> {
+    let (c, rows) = (setting.categories, noise.gumbel().len() / setting.categories);
+    let choice = Choice::without_gradient(c).with_noise(noise);
+    at_loss(setting, rows, |tape, logits| {
+        rebar.loss(tape, logits, &choice, |tape, x| setting.loss.record(tape, x))
+    })
 }
 
-/// The gradients through an estimator at the loss, with D = `hot(row)` in each of `rows` rows.
-fn reinforce(
-    setting: &Setting,
-    estimator: &dyn LossEstimator<f64>,
-    rows: usize,
-    hot: impl Fn(usize) -> usize,
-) -> Mat<f64> {
+/// The gradients through REINFORCE, with D = `hot(row)` in each of `rows` rows.
+fn reinforce(setting: &Setting, baseline: Baseline, rows: usize, hot: impl Fn(usize) -> usize) -> Mat<f64> {
     let c = setting.categories;
-    let node = LossNode::new(estimator, c);
+    let sample = Mat::from_fn(rows, c, |row, j| f64::from(hot(row) == j));
+    let noise = Noise::from_gumbel(vec![0.0; rows * c]).with_sample(sample.as_slice().to_vec());
+    let choice = Choice::without_gradient(c).with_noise(noise);
+    at_loss(setting, rows, |tape, logits| {
+        Reinforce::new(baseline).loss(tape, logits, &choice, |tape, x| setting.loss.record(tape, x))
+    })
+}
+
+/// The gradients of θ, one row a draw, through what `record` records.
+fn at_loss(
+    setting: &Setting,
+    rows: usize,
+    record: impl for<'t> FnOnce(&mut Tape<'t, f64>, Var) -> Var,
+) -> Mat<f64> {
     let (params, mut workspace) = (ParamStore::new(), Workspace::new());
     let mut tape = workspace.tape(&params);
-    let logits = tape.leaf(repeated(&setting.theta, rows).view());
-    let d = tape.constant(Mat::from_fn(rows, c, |row, j| f64::from(hot(row) == j)).view());
-    let f = setting.loss.record(&mut tape, d);
-    let loss = tape.custom(&node, &[logits, d, f]);
+    let logits = tape.leaf(&repeated(&setting.theta, rows));
+    let loss = record(&mut tape, logits);
     let total = tape.sum(loss);
     tape.backward(total, &mut ParamGrads::zeros(&params));
     tape.grad_or_zeros(logits)
@@ -323,8 +322,8 @@ fn reinforce(
 /// Leave-one-out with two samples: for each D and each second sample the mean of both gradients.
 fn pairs(setting: &Setting) -> Result<Mat<f64>> {
     let c = setting.categories;
-    let estimator = Reinforce::new(Baseline::leave_one_out(2)?);
+    let baseline = Baseline::leave_one_out(2)?;
     let hot = |row: usize| if row.is_multiple_of(2) { row / 2 / c } else { row / 2 % c };
-    let each = reinforce(setting, &estimator, 2 * c * c, hot);
+    let each = reinforce(setting, baseline, 2 * c * c, hot);
     Ok(Mat::from_fn(c * c, c, |pair, j| 0.5 * (each.row(2 * pair)[j] + each.row(2 * pair + 1)[j])))
 }

@@ -1,12 +1,13 @@
 //! An estimator and its hyper-parameters as data: what a command line parses and a checkpoint holds.
 
 use super::{
-    Blend, CvForm, Gap, GappedStraightThrough, GumbelRao, Rebar, ReinMax, ReinMaxArgmax, ReinMaxCv,
-    ReinMaxRao, ReinMaxRk2, Rk2Form, SampleEstimator, StraightThrough, StraightThroughGumbelSoftmax,
+    Blend, CvForm, Estimator, Gap, GappedStraightThrough, GumbelRao, Rebar, ReinMax, ReinMaxArgmax,
+    ReinMaxCv, ReinMaxRao, ReinMaxRk2, Rk2Form, StraightThrough, StraightThroughGumbelSoftmax,
 };
 use crate::error::{Error, Result};
 use crate::scalar::Scalar;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// Declares [`EstimatorKind`] with the names of its values.
 macro_rules! kinds {
@@ -195,9 +196,9 @@ pub enum EstimatorConfig {
 
 /// An estimator ready for use.
 #[derive(Debug)]
-pub enum Estimator<T> {
-    /// It hooks onto the sample.
-    Sample(Box<dyn SampleEstimator<T>>),
+pub enum BuiltEstimator<T> {
+    /// The gradient of the sample: for [`Choice::shared`](super::Choice::shared).
+    Sample(Arc<dyn Estimator<T>>),
     /// [`Reinforce`](super::Reinforce), whose baseline may change from step to step.
     Reinforce(BaselineConfig),
     /// [`Rebar`], with three decoder passes.
@@ -206,9 +207,9 @@ pub enum Estimator<T> {
     Exact,
 }
 
-impl<T: Scalar> Estimator<T> {
-    fn sample(estimator: impl SampleEstimator<T> + 'static) -> Self {
-        Self::Sample(Box::new(estimator))
+impl<T: Scalar> BuiltEstimator<T> {
+    fn sample(estimator: impl Estimator<T> + 'static) -> Self {
+        Self::Sample(Arc::new(estimator))
     }
 }
 
@@ -217,34 +218,36 @@ impl EstimatorConfig {
     ///
     /// # Errors
     /// If a hyper-parameter is outside its range.
-    pub fn build<T: Scalar>(&self) -> Result<Estimator<T>> {
+    pub fn build<T: Scalar>(&self) -> Result<BuiltEstimator<T>> {
         Ok(match *self {
-            Self::StraightThrough { tau } => Estimator::sample(StraightThrough::new(tau)?),
+            Self::StraightThrough { tau } => BuiltEstimator::sample(StraightThrough::new(tau)?),
             Self::StraightThroughGumbelSoftmax { tau } => {
-                Estimator::sample(StraightThroughGumbelSoftmax::new(tau)?)
+                BuiltEstimator::sample(StraightThroughGumbelSoftmax::new(tau)?)
             }
-            Self::GumbelRao { tau, draws } => Estimator::sample(GumbelRao::new(tau, draws)?),
+            Self::GumbelRao { tau, draws } => BuiltEstimator::sample(GumbelRao::new(tau, draws)?),
             Self::GappedStraightThrough { gap, tau } => {
-                Estimator::sample(GappedStraightThrough::new(gap, tau)?)
+                BuiltEstimator::sample(GappedStraightThrough::new(gap, tau)?)
             }
-            Self::ReinMax { tau } => Estimator::sample(ReinMax::new(tau)?),
-            Self::ReinMaxArgmax { tau } => Estimator::sample(ReinMaxArgmax::new(tau)?),
-            Self::ReinMaxRk2 { form, beta } => Estimator::sample(ReinMaxRk2::new(form, beta)?),
-            Self::ReinMaxRao { tau, draws } => Estimator::sample(ReinMaxRao::new(tau, draws)?),
+            Self::ReinMax { tau } => BuiltEstimator::sample(ReinMax::new(tau)?),
+            Self::ReinMaxArgmax { tau } => BuiltEstimator::sample(ReinMaxArgmax::new(tau)?),
+            Self::ReinMaxRk2 { form, beta } => BuiltEstimator::sample(ReinMaxRk2::new(form, beta)?),
+            Self::ReinMaxRao { tau, draws } => BuiltEstimator::sample(ReinMaxRao::new(tau, draws)?),
             Self::ReinMaxCv { form, tau, draws, eta } => {
-                Estimator::sample(ReinMaxCv::new(form, tau, draws, eta)?)
+                BuiltEstimator::sample(ReinMaxCv::new(form, tau, draws, eta)?)
             }
-            Self::ReinMaxBlend { lambda, tau, rao_tau, draws } => {
-                Estimator::sample(Blend::new(ReinMax::new(tau)?, ReinMaxRao::new(rao_tau, draws)?, lambda)?)
-            }
+            Self::ReinMaxBlend { lambda, tau, rao_tau, draws } => BuiltEstimator::sample(Blend::new(
+                ReinMax::new(tau)?,
+                ReinMaxRao::new(rao_tau, draws)?,
+                lambda,
+            )?),
             Self::Reinforce { baseline } => {
                 if let BaselineConfig::LeaveOneOut { samples } = baseline {
                     super::Baseline::leave_one_out(samples)?;
                 }
-                Estimator::Reinforce(baseline)
+                BuiltEstimator::Reinforce(baseline)
             }
-            Self::Rebar { tau, eta } => Estimator::Rebar(Rebar::new(tau, eta)?),
-            Self::Exact => Estimator::Exact,
+            Self::Rebar { tau, eta } => BuiltEstimator::Rebar(Rebar::new(tau, eta)?),
+            Self::Exact => BuiltEstimator::Exact,
         })
     }
 

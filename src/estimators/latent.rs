@@ -1,133 +1,85 @@
-//! What an estimator's vjp is given.
+//! What a formula is given: one latent variable, its noise, and temporary memory.
 
 use crate::rng::LaneRng;
-use crate::scalar::{Real, Scalar};
+use crate::scalar::Real;
 
-/// One latent variable, or sixteen [side by side](crate::Lanes), as an estimator's vjp sees it. All slices have C numbers.
-///
-/// ```
-/// use hardgrad::estimators::{Conditional, Latent};
-/// let conditional = Conditional::Given { values: &[0.5, 0.25, 2.0, 1.0], first: 0, stride: 2 };
-/// let latent = Latent { logits: &[0.0, 1.0], one_hot: &[0.0, 1.0], gumbel: &[0.0, 0.0], conditional };
-/// assert_eq!(latent.hot(), 1);
-/// let (mut exponentials, mut row) = (latent.exponentials(), [0.0; 2]);
-/// exponentials.next(&mut row);
-/// exponentials.next(&mut row); // the second of two draws given D
-/// assert_eq!(row, [2.0, 1.0]);
-/// ```
+/// One latent variable as a [`Formula`](super::Formula) sees it. All slices have C numbers.
 #[derive(Clone, Copy, Debug)]
 pub struct Latent<'a, T: Real> {
-    /// θ
+    /// The logits θ. A logit of −∞ is a category that cannot be drawn.
     pub logits: &'a [T],
-    /// D
+    /// The sample D.
     pub one_hot: &'a [T],
-    /// G, the noise that drew D
+    /// The Gumbel noise G that drew D.
     pub gumbel: &'a [T],
-    /// Noise for draws given D; the first one's, if there are sixteen.
-    pub conditional: Conditional<'a, T>,
+    pub(super) conditional: Conditional<'a, T>,
 }
 
 /// Where the exponential numbers E of eq. 7 come from.
 #[derive(Clone, Copy, Debug)]
-pub enum Conditional<'a, T: Real> {
+pub(super) enum Conditional<'a, T> {
     /// A generator with this key, so that draws are streamed and never stored.
     Key(u64),
-    /// The caller's numbers, `[K, …, C]`: draw k of this variable begins at `first + k · stride`.
-    Given {
-        /// All of them.
-        values: &'a [T::Scalar],
-        /// Where this variable's first draw begins.
-        first: usize,
-        /// From one draw to the next.
-        stride: usize,
-    },
-}
-
-impl<T: Scalar> Latent<'_, T> {
-    /// Index of the category drawn.
-    pub fn hot(&self) -> usize {
-        crate::categorical::argmax(self.one_hot.iter().copied())
-    }
+    /// The caller's numbers, `[K, C]`.
+    Stored(&'a [T]),
 }
 
 impl<'a, T: Real> Latent<'a, T> {
-    /// That of `values` at the category drawn, Σ_j D_j v_j.
+    /// The entry of `values` at the category drawn. It is selected, not multiplied by D: an infinity elsewhere does no harm.
     #[inline(always)]
-    pub fn at_hot(&self, values: &[T]) -> T {
-        at_hot(self.one_hot, values)
+    pub fn at_sample(&self, values: &[T]) -> T {
+        at_sample(self.one_hot, values)
     }
 
-    /// The stream of exponential numbers, at its start.
+    /// The stream of standard exponential numbers for draws conditional on D, eq. 7, at its start.
     pub fn exponentials(&self) -> Exponentials<'a, T> {
-        match self.conditional {
-            Conditional::Key(key) => Exponentials::Rng(LaneRng::from_key(key)),
-            Conditional::Given { values, first, stride } => {
-                Exponentials::Given { values, at: first, end: first.max(stride), stride }
-            }
-        }
+        Exponentials(match self.conditional {
+            Conditional::Key(key) => Source::Generator(LaneRng::from_key(key)),
+            Conditional::Stored(values) => Source::Stored(values),
+        })
     }
 }
 
-/// The one of `values` at the category drawn, chosen and not multiplied: an infinity elsewhere does no harm.
+/// See [`Latent::at_sample`].
 #[inline(always)]
-pub(super) fn at_hot<T: Real>(one_hot: &[T], values: &[T]) -> T {
-    one_hot.iter().zip(values).fold(T::ZERO, |at, (d, &value)| d.if_above(T::ZERO, value, at))
+pub(super) fn at_sample<T: Real>(one_hot: &[T], values: &[T]) -> T {
+    one_hot.iter().zip(values).fold(T::ZERO, |at, (d, &value)| d.select(value, at))
 }
 
-/// Standard exponential numbers, −ln u with u uniform in (0, 1): always finite and > 0.
+/// Standard exponential numbers, −ln u with u uniform in (0, 1): finite and > 0. From [`Latent::exponentials`].
+#[derive(Debug)]
+pub struct Exponentials<'a, T: Real>(Source<'a, T>);
+
 #[derive(Debug)]
 #[allow(clippy::large_enum_variant)] // one at a time, on the stack: a box would allocate for every variable
-pub enum Exponentials<'a, T: Real> {
+enum Source<'a, T> {
     /// Drawn on demand.
-    Rng(LaneRng),
-    /// Read from the caller's.
-    Given {
-        /// All of them.
-        values: &'a [T::Scalar],
-        /// Where the next draw begins.
-        at: usize,
-        /// Where that of the last variable ends.
-        end: usize,
-        /// From one draw to the next.
-        stride: usize,
-    },
+    Generator(LaneRng),
+    /// What is left of the caller's numbers.
+    Stored(&'a [T]),
 }
 
 impl<T: Real> Exponentials<'_, T> {
-    /// Writes the next draw, `[C]`.
+    /// Writes the next numbers: those of one draw, `[C]`, or of several, `[draws, C]`.
     ///
     /// # Panics
-    /// If the caller gave fewer draws than the estimator wants.
-    pub fn next(&mut self, row: &mut [T]) {
-        self.next_draws(1, row);
-    }
-
-    /// Writes the next `draws` draws, `[draws, C]`.
-    ///
-    /// # Panics
-    /// If `draws` is 0, or the caller gave fewer draws than the estimator wants.
-    pub fn next_draws(&mut self, draws: usize, rows: &mut [T]) {
-        match self {
-            Self::Rng(rng) => T::fill_exponential(rng, rows),
-            Self::Given { values, at, end, stride } => {
-                for row in rows.chunks_exact_mut((rows.len() / draws).max(1)) {
-                    let draw = values.get(*at..(*at + T::WIDTH * row.len()).min(*end));
-                    T::load(draw.expect("the estimator wants more conditional draws than were given"), row);
-                    (*at, *end) = (*at + *stride, *end + *stride);
-                }
+    /// If the noise holds numbers of the caller's (see [`Noise::with_exponentials`](super::Noise::with_exponentials)), and they are fewer
+    /// than the formula takes.
+    pub fn next(&mut self, rows: &mut [T]) {
+        match &mut self.0 {
+            Source::Generator(rng) => rng.fill_exponential(T::numbers(rows)),
+            Source::Stored(left) => {
+                let Some((next, rest)) = left.split_at_checked(rows.len()) else {
+                    panic!("exponentials: the noise holds too few conditional draws for this estimator");
+                };
+                rows.copy_from_slice(next);
+                *left = rest;
             }
         }
     }
 }
 
 /// Temporary memory: rows of C numbers, of unspecified value, taken from the front.
-///
-/// ```
-/// use hardgrad::estimators::Work;
-/// let mut memory = [0.0; 6];
-/// let ([a, b], _) = Work::new(&mut memory, 3).take(); // two rows of three
-/// assert_eq!((a.len(), b.len()), (3, 3));
-/// ```
 #[derive(Debug)]
 pub struct Work<'a, T> {
     memory: &'a mut [T],
@@ -135,36 +87,38 @@ pub struct Work<'a, T> {
 }
 
 impl<'a, T: Real> Work<'a, T> {
-    /// Rows of `categories` numbers from `memory`.
-    pub fn new(memory: &'a mut [T], categories: usize) -> Self {
+    pub(super) fn new(memory: &'a mut [T], categories: usize) -> Self {
         Self { memory, categories }
     }
 
-    /// Takes N rows; the rest is for an estimator inside this one.
+    /// Takes N rows; the rest is for a formula inside this one.
     ///
     /// # Panics
-    /// If fewer are left: [`work_rows`](super::SampleEstimator::work_rows) asked for too few.
+    /// If fewer are left: [`work_rows`](super::Formula::work_rows) returns too small a number.
     pub fn take<const N: usize>(self) -> ([&'a mut [T]; N], Self) {
-        let c = self.categories;
-        let mut memory = self.memory;
+        let (taken, rest) = self.take_together(N);
+        let c = rest.categories;
+        let mut taken = taken;
         let rows = std::array::from_fn(|_| {
-            let (row, rest) = std::mem::take(&mut memory).split_at_mut(c);
-            memory = rest;
+            let (row, later) = std::mem::take(&mut taken).split_at_mut(c);
+            taken = later;
             row
         });
-        (rows, Self { memory, categories: c })
+        (rows, rest)
     }
 
     /// Takes `rows` rows as one slice; the rest as above.
     ///
     /// # Panics
-    /// If fewer are left.
+    /// As [`take`](Self::take).
     pub fn take_together(self, rows: usize) -> (&'a mut [T], Self) {
-        let (taken, memory) = self.memory.split_at_mut(rows * self.categories);
+        let Some((taken, memory)) = self.memory.split_at_mut_checked(rows * self.categories) else {
+            panic!("work: the formula takes more rows than its work_rows() returns");
+        };
         (taken, Self { memory, ..self })
     }
 
-    /// The same rows for a part of the work that ends before the next begins.
+    /// The same rows, for a part of the computation that ends before the next part begins.
     pub fn reborrow(&mut self) -> Work<'_, T> {
         Work { memory: &mut *self.memory, categories: self.categories }
     }

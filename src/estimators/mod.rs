@@ -18,91 +18,91 @@
 //!
 //! Notation: θ are the logits of one variable with C categories, π = softmax(θ), π_τ = softmax(θ/τ), D ~ π the one-hot
 //! sample, G the Gumbel noise that drew it, g = ∂f/∂D the cotangent that reaches the sample, and
-//! J(q) g = q ⊙ (g − ⟨q, g⟩) the softmax's vjp at a point q of the simplex ([`softmax::vjp_row`]), p = (π + D)/2 and θ_D = log p. Equation numbers are those
+//! J(q) g = q ⊙ (g − ⟨q, g⟩) the softmax's vjp at a point q of the simplex ([`vjp_row`](crate::softmax::vjp_row)), p = (π + D)/2 and θ_D = log p. Equation numbers are those
 //! of Wang and Bui, "Beyond ReinMax" (2026).
 //!
-//! Noise comes first, then everything is deterministic: [`Noise`] is drawn before the step, the sample is a function of
-//! logits and noise, and an estimator's [`vjp`](SampleEstimator::vjp) a function of logits, sample, noise and g. So any
-//! estimator can be given a sample or noise from outside, and at one seed all estimators see the same D.
+//! # Whole batches
 //!
-//! [`softmax::vjp_row`]: crate::kernels::softmax::vjp_row
+//! [`Estimator`] is what everybody calls: logits, noise and cotangents `[N, L·C]` in slices, threads and SIMD vectors inside. [`Choice`]
+//! puts an estimator into a model on the [tape](crate::tape). [`Formula`] is what the author of an estimator writes, for one latent
+//! variable; every formula is an estimator. [`Reinforce`] and [`Rebar`] need the loss itself and record their passes with
+//! [`Reinforce::loss`] and [`Rebar::loss`].
+//!
+//! Noise comes first, then everything is deterministic: [`Noise`] is drawn before the step, the sample is a function of logits and
+//! noise, and the gradient a function of logits, sample, noise and g. So an estimator can be given a sample or noise of the caller's,
+//! and at one seed all estimators see the same D.
 
+mod batch;
+mod choice;
 mod config;
+mod formulas;
 mod latent;
-mod loss_node;
-mod node;
+mod noise;
+mod rao;
 mod schedule;
+mod score;
 
-pub mod blend;
-pub mod gapped_straight_through;
-pub mod gumbel_rao;
-pub mod gumbel_softmax;
-pub mod rebar;
-pub mod reinforce;
-pub mod reinmax;
-pub mod reinmax_cv;
-pub mod reinmax_rao;
-pub mod reinmax_rk2;
-pub mod straight_through;
-pub mod straight_through_gumbel_softmax;
-
-pub use blend::Blend;
-pub use config::{BaselineConfig, Estimator, EstimatorConfig, EstimatorKind};
-pub use gapped_straight_through::{Gap, GappedStraightThrough};
-pub use gumbel_rao::GumbelRao;
-pub use gumbel_softmax::GumbelSoftmax;
-pub use latent::{Conditional, Exponentials, Latent, Work};
-pub use loss_node::LossNode;
-pub use node::{Noise, SampleNode};
-pub use rebar::{GumbelGivenSample, Rebar};
-pub use reinforce::{Baseline, Reinforce, RunningMean};
-pub use reinmax::{ReinMax, ReinMaxArgmax};
-pub use reinmax_cv::{CvForm, ReinMaxCv};
-pub use reinmax_rao::ReinMaxRao;
-pub use reinmax_rk2::{ReinMaxRk2, Rk2Form};
+pub use batch::{At, Estimator, Scratch};
+pub use choice::Choice;
+pub use config::{BaselineConfig, BuiltEstimator, EstimatorConfig, EstimatorKind};
+pub use formulas::{
+    Blend, CvForm, Gap, GappedStraightThrough, GumbelRao, GumbelSoftmax, ReinMax, ReinMaxArgmax, ReinMaxCv,
+    ReinMaxRao, ReinMaxRk2, Rk2Form, StraightThrough, StraightThroughGumbelSoftmax,
+};
+pub use latent::{Exponentials, Latent, Work};
+pub use noise::Noise;
 pub use schedule::{ScheduleShape, TemperatureSchedule};
-pub use straight_through::StraightThrough;
-pub use straight_through_gumbel_softmax::StraightThroughGumbelSoftmax;
+pub use score::{Baseline, LossEstimator, Rebar, Reinforce, RunningMean, score_loss};
 
 use crate::categorical;
 use crate::error::{Error, Result};
-use crate::scalar::{Real, Scalar};
-use crate::simd::lanes::Lanes;
+use crate::scalar::Real;
 
-/// An estimator that hooks onto the sample: linear in the cotangent g, one decoder pass.
+/// An estimator as its author writes it: for one latent variable, linear in the cotangent g = ∂f/∂D.
 ///
-/// Put it into a model with [`SampleNode`].
+/// Written once, generic in [`Real`], it is an [`Estimator`] of whole batches in `f32` and `f64`, on threads and SIMD vectors: the
+/// library computes one latent variable in each lane, and the formula cannot tell.
 ///
-/// `T` is a [`Scalar`], or [`Real`] for an estimator that never asks *which* category was drawn: then its
-/// [`side_by_side`](Self::side_by_side) takes sixteen latent variables at once, by the same formula.
-pub trait SampleEstimator<T: Real>: std::fmt::Debug + Send + Sync {
-    /// Adds the estimate of ∂f/∂θ, given g = ∂f/∂D, to `dlogits`, for one latent variable. Shapes: g and dlogits `[C]`.
-    fn vjp(&self, latent: &Latent<'_, T>, g: &[T], dlogits: &mut [T], work: Work<'_, T>);
-
-    /// How many rows of C numbers `vjp` takes from its `work`.
+/// ```
+/// use hardgrad::estimators::{At, Estimator, Formula, Latent, Noise, Scratch, Work};
+/// use hardgrad::{Real, softmax};
+///
+/// /// DARN: (g_D − ⟨π, g⟩)(D − π), REINFORCE with the loss replaced by its first-order part.
+/// #[derive(Debug)]
+/// struct Darn;
+///
+/// impl Formula for Darn {
+///     fn work_rows(&self) -> usize { 1 }
+///
+///     fn vjp<T: Real>(&self, at: &Latent<'_, T>, g: &[T], dlogits: &mut [T], work: Work<'_, T>) {
+///         let ([pi], _) = work.take();
+///         softmax::softmax_row(at.logits, T::ONE, pi);
+///         let mean = pi.iter().zip(g).fold(T::ZERO, |sum, (&pi, &g)| sum + pi * g);
+///         let score = at.at_sample(g) - mean; // g_D − ⟨π, g⟩
+///         for ((to, &d), &pi) in dlogits.iter_mut().zip(at.one_hot).zip(&*pi) {
+///             *to += score * (d - pi);
+///         }
+///     }
+/// }
+///
+/// let (logits, noise) = ([0.0, 3.0_f64.ln()], Noise::from_gumbel(vec![0.0; 2])); // π = (¼, ¾)
+/// let at = At { logits: &logits, one_hot: &[0.0, 1.0], noise: &noise, categories: 2 };
+/// let mut dlogits = [0.0; 2];
+/// Darn.add_vjp(at, &[0.0, 4.0], &mut dlogits, &mut Scratch::new());
+/// assert!((dlogits[1] - 0.25).abs() < 1e-15); // (4 − 3) (1 − ¾)
+/// ```
+pub trait Formula: std::fmt::Debug + Send + Sync {
+    /// Number of rows of C numbers that `vjp` takes from its `work`.
     fn work_rows(&self) -> usize;
 
-    /// The sample of one latent variable, `[C]`: onehot(argmax(θ + G)) unless an estimator says otherwise, so that all
-    /// estimators draw the same D from the same noise.
-    fn draw(&self, logits: &[T], gumbel: &[T], sample: &mut [T]) {
+    /// Adds the estimate of ∂f/∂θ, given g = ∂f/∂D, to `dlogits`, for one latent variable. Shapes: g and dlogits `[C]`.
+    fn vjp<T: Real>(&self, at: &Latent<'_, T>, g: &[T], dlogits: &mut [T], work: Work<'_, T>);
+
+    /// The sample of one latent variable, `[C]`: onehot(argmax(θ + G)) unless a formula says otherwise, so that all estimators draw the
+    /// same D from the same noise.
+    fn draw<T: Real>(&self, logits: &[T], gumbel: &[T], sample: &mut [T]) {
         categorical::sample_row(logits, gumbel, sample);
     }
-
-    /// This estimator for sixteen variables side by side: `Some(self)` where it is implemented for every [`Real`].
-    fn side_by_side(&self) -> Option<&dyn SampleEstimator<Lanes<T::Scalar>>> {
-        None
-    }
-}
-
-/// An estimator that needs the loss itself: a score times D − π for the logits, and pathwise gradients of the losses.
-///
-/// Put it into a model with [`LossNode`].
-pub trait LossEstimator<T: Scalar>: std::fmt::Debug + Send + Sync {
-    /// The weight of each loss's own gradient: first f(D)'s, then those of the further losses the estimator asks for.
-    fn weights(&self) -> &[f64];
-
-    /// What multiplies D − π in row `row`. `losses(k)` are all rows of loss k, in the order of the weights.
-    fn score<'f>(&self, losses: &dyn Fn(usize) -> &'f [T], row: usize) -> T;
 }
 
 /// The temperature, if it is one whose reciprocal is a number in `f32` too.

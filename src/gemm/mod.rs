@@ -1,18 +1,20 @@
 //! Matrix products: the only caller of the kernels. Slices are checked here, and threads decided here.
 //!
-//! With AVX2 or AVX-512, `f32` products are this crate's own (`gemm/tiles.rs`). All others are the GEMM library's.
+//! `f32` products are this crate's own (`gemm/tiles.rs`), `f64` products the GEMM library's.
 #![allow(unsafe_code)]
 
+#[cfg(test)]
+mod tests;
 mod tiles;
 
 use crate::mat::{MatMut, MatRef};
 use crate::par;
-use crate::scalar::{Kind, Scalar};
+use crate::scalar::{Scalar, sealed::Kind};
 use std::ops::Range;
 
 /// A matrix as it stands, or transposed. The GEMM library takes any strides, so a transposed operand costs nothing.
 #[derive(Clone, Copy, Debug)]
-pub struct Operand<'a, T> {
+pub(crate) struct Operand<'a, T> {
     rows: usize,
     cols: usize,
     row_stride: usize,
@@ -28,7 +30,7 @@ impl<'a, T> From<MatRef<'a, T>> for Operand<'a, T> {
 
 impl<'a, T> MatRef<'a, T> {
     /// The transpose, as an operand of [`gemm`].
-    pub fn t(self) -> Operand<'a, T> {
+    pub(crate) fn t(self) -> Operand<'a, T> {
         Operand { rows: self.cols, cols: self.rows, row_stride: 1, col_stride: self.cols, data: self.data }
     }
 }
@@ -42,19 +44,10 @@ const TILE: usize = 32;
 
 /// `c = a · b + beta · c`, with `a: [N, K]`, `b: [K, M]`, `c: [N, M]`, `beta` 0 or 1. With `beta` 0 what `c` held does not matter.
 ///
-/// ```
-/// use hardgrad::{Mat, gemm::gemm};
-/// let a = Mat::from_rows(&[[1.0, 2.0]]);
-/// let b = Mat::from_rows(&[[3.0], [4.0]]);
-/// let mut c = Mat::zeros(1, 1);
-/// gemm(a.view(), b.view(), 0.0, c.view_mut());
-/// assert_eq!(c.row(0), [11.0]);
-/// ```
-///
 /// # Panics
 /// If the shapes do not fit.
 #[track_caller]
-pub fn gemm<'a, T: Scalar>(
+pub(crate) fn gemm<'a, T: Scalar>(
     a: impl Into<Operand<'a, T>>,
     b: impl Into<Operand<'a, T>>,
     beta: T,
@@ -156,10 +149,7 @@ unsafe fn piece<T: Scalar>(a: Operand<'_, T>, b: Operand<'_, T>, beta: T, c: Tar
         // SAFETY: `Scalar` is sealed and KIND says which type T is, so the casts change nothing; the operands' reach was
         // checked above and `c` is the caller's promise.
         Kind::F32 => unsafe {
-            let (a, b, c) = (a.cast(), b.cast(), c.cast());
-            if !tiles::product(a, b, beta != T::ZERO, c) {
-                product_f32(a, b, beta.to_f64() as f32, c);
-            }
+            tiles::product(a.cast(), b.cast(), beta != T::ZERO, c.cast());
         },
         // SAFETY: as above.
         Kind::F64 => unsafe { product_f64(a.cast(), b.cast(), beta.to_f64(), c.cast()) },
@@ -233,5 +223,4 @@ macro_rules! product {
     };
 }
 
-product!(product_f32, f32, matrixmultiply::sgemm);
 product!(product_f64, f64, matrixmultiply::dgemm);

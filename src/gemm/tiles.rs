@@ -1,5 +1,5 @@
-//! The product of `f32` matrices on a CPU with fused multiply-adds: the few hundred products of a training step are too small to pay
-//! for what a general library does beside multiplying.
+//! The product of `f32` matrices: the few hundred products of a training step are too small to pay for what a general library does beside
+//! multiplying.
 //!
 //! A *tile* of the output, R rows of W numbers, stays in registers while it is summed. For each k it takes one row of `b`, W numbers,
 //! and R single numbers of `a`:
@@ -14,9 +14,9 @@
 //! `a` is read where it stands, in either orientation. `b` is read once by each R rows of tiles, so W columns of it are copied to a
 //! *panel* first, which has them one after the other, aligned, and in the first-level cache.
 //!
-//! Each number of `c` is summed in the order of k, with one rounding a term: `c ← fma(a[i, k], b[k, j], c)`. So the bits are those of
-//! three plain loops, whatever R and W are, and wherever the product is cut.
-#![cfg_attr(not(target_arch = "x86_64"), allow(dead_code, unreachable_code))]
+//! Each number of `c` is summed in the order of k, with one rounding a term, `c ← fma(a[i, k], b[k, j], c)`, or, on a CPU without the
+//! instruction, with two, `c ← a[i, k] · b[k, j] + c`. So the bits are those of three plain loops, whatever R and W are, and
+//! wherever the product is cut.
 
 use super::{Raw, Target};
 use crate::simd::{self, Width};
@@ -29,12 +29,12 @@ const DEPTH: usize = 256;
 #[repr(align(64))]
 struct Line<const W: usize>([f32; W]);
 
-/// `c = a · b`, or `c += a · b` to `keep` what it holds. Returns false, and does nothing, on a CPU for which there is no kernel here.
+/// `c = a · b`, or `c += a · b` to `keep` what it holds.
 ///
 /// # Safety
 /// The operands lie inside memory that is not written meanwhile, `c` inside memory that nothing else reads or writes meanwhile, and their
 /// sizes fit.
-pub(super) unsafe fn product(a: Raw<f32>, b: Raw<f32>, keep: bool, c: Target<f32>) -> bool {
+pub(super) unsafe fn product(a: Raw<f32>, b: Raw<f32>, keep: bool, c: Target<f32>) {
     match simd::width() {
         // SAFETY: `width` has asked the CPU for these features; the rest is the caller's promise.
         #[cfg(target_arch = "x86_64")]
@@ -42,9 +42,9 @@ pub(super) unsafe fn product(a: Raw<f32>, b: Raw<f32>, keep: bool, c: Target<f32
         // SAFETY: as above.
         #[cfg(target_arch = "x86_64")]
         Width::Avx2 => unsafe { avx2(a, b, keep, c) },
-        Width::Plain => return false,
+        // SAFETY: the caller's promise.
+        Width::Plain => unsafe { plain(a, b, keep, c) },
     }
-    true
 }
 
 /// # Safety
@@ -54,7 +54,7 @@ pub(super) unsafe fn product(a: Raw<f32>, b: Raw<f32>, keep: bool, c: Target<f32
 unsafe fn avx512(a: Raw<f32>, b: Raw<f32>, keep: bool, c: Target<f32>) {
     // 26 of 32 registers hold the tile. A batch of 100 rows is 4 tiles of 13 and 4 of 12.
     // SAFETY: the caller's promise.
-    unsafe { product_by_tiles::<13, 32>(a, b, keep, c, copy_transposed) }
+    unsafe { product_by_tiles::<13, 32, true>(a, b, keep, c, transposed_by_512) }
 }
 
 /// # Safety
@@ -64,7 +64,22 @@ unsafe fn avx512(a: Raw<f32>, b: Raw<f32>, keep: bool, c: Target<f32>) {
 unsafe fn avx2(a: Raw<f32>, b: Raw<f32>, keep: bool, c: Target<f32>) {
     // 12 of 16 registers hold the tile.
     // SAFETY: the caller's promise.
-    unsafe { product_by_tiles::<6, 16>(a, b, keep, c, copy::<16>) }
+    unsafe { product_by_tiles::<6, 16, true>(a, b, keep, c, transposed_by_256) }
+}
+
+/// # Safety
+/// As [`product`].
+unsafe fn plain(a: Raw<f32>, b: Raw<f32>, keep: bool, c: Target<f32>) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        if simd::PLAIN_IS_FUSED {
+            // 24 of 32 registers of 128 bits hold the tile.
+            product_by_tiles::<6, 16, true>(a, b, keep, c, copy);
+        } else {
+            // 8 of 16 registers of 128 bits hold the tile.
+            product_by_tiles::<4, 8, false>(a, b, keep, c, copy);
+        }
+    }
 }
 
 /// Goes through panels, and for each through the tiles of its columns. `copy_columns` fills a panel from W
@@ -73,7 +88,7 @@ unsafe fn avx2(a: Raw<f32>, b: Raw<f32>, keep: bool, c: Target<f32>) {
 /// # Safety
 /// As [`product`].
 #[inline(always)]
-unsafe fn product_by_tiles<const R: usize, const W: usize>(
+unsafe fn product_by_tiles<const R: usize, const W: usize, const FUSED: bool>(
     a: Raw<f32>,
     b: Raw<f32>,
     keep: bool,
@@ -96,7 +111,7 @@ unsafe fn product_by_tiles<const R: usize, const W: usize>(
                 let (i, end) = (tile * a.rows / tiles, (tile + 1) * a.rows / tiles);
                 let (a, c) = (a.part(i..end, k..k + panel.len()), c.rows(i, end).columns(j, j + cols));
                 // SAFETY: the caller's promise.
-                unsafe { any_tile(a, panel, keep || k > 0, c, &mut beside) }
+                unsafe { any_tile::<W, FUSED>(a, panel, keep || k > 0, c, &mut beside) }
             }
         }
     }
@@ -107,7 +122,7 @@ unsafe fn product_by_tiles<const R: usize, const W: usize>(
 /// # Safety
 /// `a` has as many rows as `c` and as many columns as `panel` is long; as [`product`].
 #[inline(always)]
-unsafe fn any_tile<const W: usize>(
+unsafe fn any_tile<const W: usize, const FUSED: bool>(
     a: Raw<f32>,
     panel: &[Line<W>],
     keep: bool,
@@ -125,7 +140,7 @@ unsafe fn any_tile<const W: usize>(
         ($($rows:literal)*) => {
             match c.rows {
                 // SAFETY: the caller's promise, and W columns.
-                $($rows => unsafe { tile::<$rows, W>(a, panel, keep, whole) },)*
+                $($rows => unsafe { tile::<$rows, W, FUSED>(a, panel, keep, whole) },)*
                 rows => unreachable!("a tile of {rows} rows"),
             }
         };
@@ -155,7 +170,12 @@ unsafe fn copy_rows(from: Target<f32>, to: Target<f32>, cols: usize) {
 /// `c` has R rows of W columns, `a` has R rows and as many columns as `panel` is long; as [`product`].
 #[inline(always)]
 #[allow(clippy::needless_range_loop)] // with iterators the sums are kept in memory
-unsafe fn tile<const R: usize, const W: usize>(a: Raw<f32>, panel: &[Line<W>], keep: bool, c: Target<f32>) {
+unsafe fn tile<const R: usize, const W: usize, const FUSED: bool>(
+    a: Raw<f32>,
+    panel: &[Line<W>],
+    keep: bool,
+    c: Target<f32>,
+) {
     // Loops over constants, which the compiler unrolls, so that the sums are registers.
     let row = |i: usize| c.at.wrapping_add(i * c.row_stride).cast::<[f32; W]>();
     let mut sums = [[0.0; W]; R];
@@ -171,7 +191,7 @@ unsafe fn tile<const R: usize, const W: usize>(a: Raw<f32>, panel: &[Line<W>], k
             // SAFETY: `a` has R rows and a column for each line of the panel.
             let x = unsafe { *column.offset(i as isize * a.row_stride) };
             for j in 0..W {
-                sums[i][j] = x.mul_add(b.0[j], sums[i][j]);
+                sums[i][j] = if FUSED { x.mul_add(b.0[j], sums[i][j]) } else { x * b.0[j] + sums[i][j] };
             }
         }
         column = column.wrapping_offset(a.col_stride);
@@ -209,7 +229,7 @@ unsafe fn copy<const W: usize>(b: Raw<f32>, panel: &mut [Line<W>]) {
 /// As [`copy`]; `b` has 32 columns, each contiguous.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512vl,avx512dq")]
-unsafe fn copy_transposed(b: Raw<f32>, panel: &mut [Line<32>]) {
+unsafe fn transposed_by_512(b: Raw<f32>, panel: &mut [Line<32>]) {
     use std::arch::x86_64::*;
     let whole = panel.len() / 4 * 4;
     let (fours, rest) = panel.split_at_mut(whole);
@@ -245,21 +265,59 @@ unsafe fn copy_transposed(b: Raw<f32>, panel: &mut [Line<32>]) {
     unsafe { copy(b.part(whole..b.rows, 0..32), rest) }
 }
 
+/// The same for 16 columns and vectors of 256 bits.
+///
+/// # Safety
+/// As [`copy`]; `b` has 16 columns, each contiguous.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn transposed_by_256(b: Raw<f32>, panel: &mut [Line<16>]) {
+    use std::arch::x86_64::*;
+    let whole = panel.len() / 4 * 4;
+    let (fours, rest) = panel.split_at_mut(whole);
+    for (k, lines) in fours.chunks_exact_mut(4).enumerate() {
+        for half in 0..2 {
+            // Vector i has 4 numbers each of columns i and 4 + i of this half.
+            let [v0, v1, v2, v3] = std::array::from_fn(|i| {
+                let first = b.part(4 * k..4 * k + 4, 8 * half + i..8 * half + i + 1).at;
+                // SAFETY: 4 numbers of a column that is as long as the panel.
+                let four = |q: isize| unsafe { _mm_loadu_ps(first.offset(4 * q * b.col_stride)) };
+                _mm256_insertf128_ps::<1>(_mm256_castps128_ps256(four(0)), four(1))
+            });
+            let pairs = |v| _mm256_castps_pd(v);
+            let (low01, high01) = (pairs(_mm256_unpacklo_ps(v0, v1)), pairs(_mm256_unpackhi_ps(v0, v1)));
+            let (low23, high23) = (pairs(_mm256_unpacklo_ps(v2, v3)), pairs(_mm256_unpackhi_ps(v2, v3)));
+            let rows = [
+                _mm256_unpacklo_pd(low01, low23),
+                _mm256_unpackhi_pd(low01, low23),
+                _mm256_unpacklo_pd(high01, high23),
+                _mm256_unpackhi_pd(high01, high23),
+            ];
+            for (line, row) in lines.iter_mut().zip(rows) {
+                let to = &mut line.0[8 * half..][..8];
+                // SAFETY: 8 numbers.
+                unsafe { _mm256_storeu_ps(to.as_mut_ptr(), _mm256_castpd_ps(row)) }
+            }
+        }
+    }
+    // SAFETY: the caller's promise.
+    unsafe { copy(b.part(whole..b.rows, 0..16), rest) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     type Product = unsafe fn(Raw<f32>, Raw<f32>, bool, Target<f32>);
 
-    /// The kernels that this CPU can run.
-    fn kernels() -> Vec<Product> {
-        match simd::width() {
+    /// The kernels that may run here, and whether they fuse multiply and add.
+    fn kernels() -> Vec<(Product, bool)> {
+        vec![
+            (plain, simd::PLAIN_IS_FUSED),
             #[cfg(target_arch = "x86_64")]
-            Width::Avx512 => vec![avx512, avx2],
-            #[cfg(target_arch = "x86_64")]
-            Width::Avx2 => vec![avx2],
-            Width::Plain => vec![],
-        }
+            (if simd::width() >= Width::Avx2 { avx2 } else { product }, simd::width() >= Width::Avx2),
+            (product, simd::width() > Width::Plain || simd::PLAIN_IS_FUSED),
+        ]
     }
 
     /// A matrix of numbers in (−½, ½), with one that is not finite here and there: row-major, or with contiguous columns.
@@ -318,15 +376,23 @@ mod tests {
                             }
                         })
                         .collect();
-                    let mut want = before.clone();
-                    for i in 0..n {
-                        for j in 0..m {
-                            let start = if keep { before[i * stride + j] } else { 0.0 };
-                            let term = |sum: f32, l| at(&a, &x, i, l).mul_add(at(&b, &y, l, j), sum);
-                            want[i * stride + j] = (0..k).fold(start, term);
+                    let loops = |fused: bool| {
+                        let mut want = before.clone();
+                        for i in 0..n {
+                            for j in 0..m {
+                                let start = if keep { before[i * stride + j] } else { 0.0 };
+                                let term = |sum: f32, l| {
+                                    let (a, b) = (at(&a, &x, i, l), at(&b, &y, l, j));
+                                    if fused { a.mul_add(b, sum) } else { a * b + sum }
+                                };
+                                want[i * stride + j] = (0..k).fold(start, term);
+                            }
                         }
-                    }
-                    for kernel in kernels() {
+                        want
+                    };
+                    let (together, apart) = (loops(true), loops(false));
+                    for (kernel, fused) in kernels() {
+                        let want = if fused { &together } else { &apart };
                         let mut got = before.clone();
                         let c = Target { at: got.as_mut_ptr(), row_stride: stride, rows: n, cols: m };
                         // SAFETY: the operands are views of `x` and `y`, the output of `got`, and `kernels` asked the CPU.
@@ -334,7 +400,7 @@ mod tests {
                         let same =
                             |(x, y): (&f32, &f32)| x.to_bits() == y.to_bits() || x.is_nan() && y.is_nan();
                         assert!(
-                            got.iter().zip(&want).all(same),
+                            got.iter().zip(want).all(same),
                             "[{n}, {k}] · [{k}, {m}], orientation {orientation}, keep {keep}"
                         );
                     }

@@ -1,12 +1,11 @@
 //! Element by element.
 
-use crate::par;
 use crate::scalar::Scalar;
 use crate::simd::vectorized;
 
 /// dx += f(saved, g) for every element.
 #[inline(always)]
-fn map_vjp<T: Scalar>(saved: &[T], g: &[T], dx: &mut [T], f: impl Fn(T, T) -> T) {
+pub(super) fn map_vjp<T: Scalar>(saved: &[T], g: &[T], dx: &mut [T], f: impl Fn(T, T) -> T) {
     debug_assert!(saved.len() == dx.len() && g.len() == dx.len());
     for ((dx, &s), &g) in dx.iter_mut().zip(saved).zip(g) {
         *dx += f(s, g);
@@ -87,48 +86,6 @@ pub fn mul<T: Scalar>(a: &[T], b: &[T], out: &mut [T]) {
 /// ```
 pub fn mul_vjp<T: Scalar>(b: &[T], g: &[T], da: &mut [T]) {
     map_vjp(b, g, da, |b, g| g * b);
-}
-
-vectorized! {
-    /// y = max(x, 0)
-    ///
-    /// ```
-    /// let mut y = [9.0; 2];
-    /// hardgrad::kernels::elementwise::relu(&[-1.0, 2.0], &mut y);
-    /// assert_eq!(y, [0.0, 2.0]);
-    /// ```
-    pub fn relu<T: Scalar>(x: &[T], y: &mut [T]) {
-        for (y, &x) in y.iter_mut().zip(x) {
-            *y = if x > T::ZERO { x } else { T::ZERO };
-        }
-    }
-}
-
-/// dx += g where y > 0; at 0 the derivative is taken as 0, as PyTorch takes it.
-///
-/// ```
-/// let mut dx = [0.5; 2];
-/// hardgrad::kernels::elementwise::relu_vjp(&[0.0, 2.0], &[1.0, 3.0], &mut dx);
-/// assert_eq!(dx, [0.5, 3.5]);
-/// ```
-pub fn relu_vjp<T: Scalar>(y: &[T], g: &[T], dx: &mut [T]) {
-    map_vjp(y, g, dx, |y, g| if y > T::ZERO { g } else { T::ZERO });
-}
-
-/// dy = g where y > 0, else 0: what is left of g before the ReLU.
-pub fn masked_by_relu<T: Scalar>(y: &[T], g: &[T], dy: &mut [T]) {
-    par::for_each_block((y, (g, dy)), BLOCK, |_, (y, (g, dy))| masked_block(y, g, dy));
-}
-
-/// Numbers to a block of parallel work: some microseconds.
-const BLOCK: usize = 1 << 13;
-
-vectorized! {
-    fn masked_block<T: Scalar>(y: &[T], g: &[T], dy: &mut [T]) {
-        for ((dy, &y), &g) in dy.iter_mut().zip(y).zip(g) {
-            *dy = if y > T::ZERO { g } else { T::ZERO };
-        }
-    }
 }
 
 /// ln(1 + eˣ) = max(x, 0) + ln(1 + e^−|x|), finite for every finite x.

@@ -4,9 +4,12 @@
 //! Kernels know no tape. A row-major `[N, L·C]` matrix is also a list of `N·L` groups of `C` numbers, which is how the
 //! softmax kernels see the logits of `L` latent variables.
 
+pub mod activation;
 pub mod bernoulli;
+pub mod categorical;
 pub mod elementwise;
 pub mod log_sum_exp;
 pub mod reduce;
 pub mod softmax;
 pub mod sparse;
+pub mod unimix;

@@ -1,6 +1,5 @@
-//! Sums, and adding a row to every row.
+//! Sums, and rows that are repeated.
 
-use crate::par;
 use crate::scalar::Scalar;
 use crate::simd::{self, vectorized};
 
@@ -52,33 +51,8 @@ pub fn row_sum_vjp<T: Scalar>(g: &[T], cols: usize, dx: &mut [T]) {
     }
 }
 
-/// y `[N, M]` += bias `[M]` in every row; with `relu`, then y = max(y, 0).
-///
-/// ```
-/// let mut y = [1.0, 2.0, 3.0, -40.0];
-/// hardgrad::kernels::reduce::add_bias(&[10.0, 20.0], true, &mut y);
-/// assert_eq!(y, [11.0, 22.0, 13.0, 0.0]);
-/// ```
-pub fn add_bias<T: Scalar>(bias: &[T], relu: bool, y: &mut [T]) {
-    par::for_each_block(y, ROWS * bias.len(), |_, y| add_bias_block(bias, relu, y));
-}
-
-/// Rows to a block of parallel work.
-const ROWS: usize = 25;
-
 vectorized! {
-    fn add_bias_block<T: Scalar>(bias: &[T], relu: bool, y: &mut [T]) {
-        for row in y.chunks_exact_mut(bias.len().max(1)) {
-            for (y, &b) in row.iter_mut().zip(bias) {
-                let sum = *y + b;
-                *y = if relu && sum <= T::ZERO { T::ZERO } else { sum };
-            }
-        }
-    }
-}
-
-vectorized! {
-    /// db `[M]` += the sum of g `[N, M]` over its rows, in row order.
+    /// db `[M]` += the sum of g `[N, M]` over its rows, in row order: the vjp of a bias.
     ///
     /// ```
     /// let mut db = [0.5; 2];

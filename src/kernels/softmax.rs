@@ -1,5 +1,9 @@
 //! Softmax, log-softmax and the KL divergence to the uniform prior, by groups of C numbers.
 //!
+//! A logit of −∞ is a category that cannot be chosen: its probability and its part of every
+//! gradient are exactly 0, and those of the others are what they are without it (with 0 · ln
+//! 0 = 0). A group of −∞ alone, or with a NaN or +∞, gives NaN, in that group only.
+//!
 //! [`vjp_row`] is the one kernel from which ST, STGS, Gumbel-Rao, GST and ReinMax are all built: `J(q) g = q ⊙ (g − ⟨q, g⟩)`, the
 //! softmax's vector-Jacobian product at a point `q` of the simplex.
 
@@ -181,8 +185,10 @@ fn kl_block_scratch(cols: usize, group: usize) -> usize {
     lanes::memory(2 * group) + ROWS * (cols / group)
 }
 
-/// KL divergence from softmax(x) to the uniform distribution, summed over the row's groups, in nats: x `[N, L·C]`, one
-/// result a row: Σ_l Σ_c π ln π + L ln C.
+/// KL divergence from softmax(x) to the uniform distribution over C categories, summed over the
+/// row's groups, in nats: x `[N, L·C]`, one result per row: Σ_l Σ_c π ln π + L ln C. The prior is
+/// uniform over all C categories also where x is −∞ and π is 0 for some: of C categories all but
+/// one of which are masked, the divergence is ln C.
 ///
 /// ```
 /// use hardgrad::kernels::softmax::{categorical_kl, categorical_kl_scratch};
@@ -192,33 +198,76 @@ fn kl_block_scratch(cols: usize, group: usize) -> usize {
 /// assert!((kl[0] - expected).abs() < 1e-15);
 /// ```
 pub fn categorical_kl<T: Scalar>(x: &[T], cols: usize, group: usize, kl: &mut [T], scratch: &mut [T]) {
+    negative_entropy_plus((group as f64).ln(), x, cols, group, kl, scratch);
+}
+
+/// Σ_l (Σ_c π ln π + constant) of each row.
+pub(super) fn negative_entropy_plus<T: Scalar>(
+    constant: f64,
+    x: &[T],
+    cols: usize,
+    group: usize,
+    out: &mut [T],
+    scratch: &mut [T],
+) {
     if cols == 0 {
-        return kl.fill(T::ZERO);
+        return out.fill(T::ZERO);
     }
-    let slice = &mut scratch[..categorical_kl_scratch(kl.len(), cols, group)];
-    let work = (Blocks { slice: kl, size: ROWS }, Wide { slice, times: kl_block_scratch(cols, group) });
-    par::for_each_block(work, 1, |block, (kl, scratch): (Blocks<'_, T>, Wide<'_, T>)| {
-        let x = &x[block * ROWS * cols..][..kl.slice.len() * cols];
-        categorical_kl_block(x, cols, group, kl.slice, scratch.slice);
+    let slice = &mut scratch[..categorical_kl_scratch(out.len(), cols, group)];
+    let work = (Blocks { slice: out, size: ROWS }, Wide { slice, times: kl_block_scratch(cols, group) });
+    par::for_each_block(work, 1, |block, (out, scratch): (Blocks<'_, T>, Wide<'_, T>)| {
+        let x = &x[block * ROWS * cols..][..out.slice.len() * cols];
+        negative_entropy_block(T::of(constant), x, cols, group, out.slice, scratch.slice);
     });
 }
 
 vectorized! {
-    fn categorical_kl_block<T: Scalar>(x: &[T], cols: usize, group: usize, kl: &mut [T], scratch: &mut [T]) {
+    fn negative_entropy_block<T: Scalar>(
+        constant: T,
+        x: &[T],
+        cols: usize,
+        group: usize,
+        out: &mut [T],
+        scratch: &mut [T],
+    ) {
         let (of_groups, scratch) = scratch.split_at_mut(x.len() / group);
         let (s, e) = Lanes::slice_of(scratch).split_at_mut(group);
-        for (x, kl) in x.chunks(LANES * group).zip(of_groups.chunks_mut(LANES)) {
+        for (x, of_groups) in x.chunks(LANES * group).zip(of_groups.chunks_mut(LANES)) {
             lanes::from_rows(x, s, e);
-            kl.copy_from_slice(&kl_row(s, e).as_ref()[..kl.len()]);
+            let sums = Lanes::from_fn(|_| constant) + negative_entropy_row(s, e);
+            of_groups.copy_from_slice(&sums.as_ref()[..of_groups.len()]);
         }
-        for (kl, of_groups) in kl.iter_mut().zip(of_groups.chunks_exact(cols / group)) {
-            *kl = of_groups.iter().copied().sum();
+        for (out, of_groups) in out.iter_mut().zip(of_groups.chunks_exact(cols / group)) {
+            *out = of_groups.iter().copied().sum();
         }
     }
 }
 
-/// dx += g · π ⊙ (ln π − ⟨π, ln π⟩), with one g a row.
+/// dx += g · π ⊙ (ln π − ⟨π, ln π⟩), with one g per row.
+///
+/// ```
+/// use hardgrad::kernels::softmax::{categorical_kl_scratch, categorical_kl_vjp};
+/// let (mut dx, mut scratch) = ([0.0; 3], vec![0.0; categorical_kl_scratch(1, 3, 3)]);
+/// let x = [0.0, f64::NEG_INFINITY, 3.0_f64.ln()]; // π = (¼, 0, ¾)
+/// categorical_kl_vjp(&x, 3, 3, &[2.0], &mut dx, &mut scratch);
+/// let expected = 2.0 * 0.25 * 0.75 * 3.0_f64.ln(); // ln π of the two differs by ln 3
+/// assert!((dx[0] + expected).abs() < 1e-15 && (dx[2] - expected).abs() < 1e-15);
+/// assert_eq!(dx[1], 0.0);
+/// ```
 pub fn categorical_kl_vjp<T: Scalar>(
+    x: &[T],
+    cols: usize,
+    group: usize,
+    g: &[T],
+    dx: &mut [T],
+    scratch: &mut [T],
+) {
+    negative_entropy_vjp(T::ONE, x, cols, group, g, dx, scratch);
+}
+
+/// dx += sign · g · π ⊙ (ln π − ⟨π, ln π⟩), with one g per row.
+pub(super) fn negative_entropy_vjp<T: Scalar>(
+    sign: T,
     x: &[T],
     cols: usize,
     group: usize,
@@ -234,12 +283,13 @@ pub fn categorical_kl_vjp<T: Scalar>(
         (Blocks { slice: dx, size: ROWS * cols }, Wide { slice, times: kl_block_scratch(cols, group) });
     par::for_each_block(work, 1, |block, (dx, scratch): (Blocks<'_, T>, Wide<'_, T>)| {
         let x = &x[block * ROWS * cols..];
-        categorical_kl_vjp_block(x, cols, group, &g[block * ROWS..], dx.slice, scratch.slice);
+        negative_entropy_vjp_block(sign, x, cols, group, &g[block * ROWS..], dx.slice, scratch.slice);
     });
 }
 
 vectorized! {
-    fn categorical_kl_vjp_block<T: Scalar>(
+    fn negative_entropy_vjp_block<T: Scalar>(
+        sign: T,
         x: &[T],
         cols: usize,
         group: usize,
@@ -251,21 +301,33 @@ vectorized! {
         for (k, (x, dx)) in x.chunks(LANES * group).zip(dx.chunks_mut(LANES * group)).enumerate() {
             lanes::from_rows(&x[..dx.len()], s, e);
             let row = |l: usize| ((k * LANES + l) * group / cols).min(g.len() - 1);
-            kl_vjp_row(Lanes::from_fn(|l| g[row(l)]), s, e);
+            negative_entropy_vjp_row(Lanes::from_fn(|l| sign * g[row(l)]), s, e);
             lanes::add_to_rows(s, dx, e);
         }
     }
 }
 
+/// The larger of `x` and −10³⁰; NaN of NaN.
+///
+/// For s = ln π + constant: where π is 0 the product π · s is 0 if s is finite, and NaN if it is
+/// −∞. e to the power −10³⁰ is 0 in either precision, and differences of such numbers and of logits
+/// stay finite.
+#[inline(always)]
+pub(super) fn raised<T: Real>(x: T) -> T {
+    let lowest = T::of(-1e30);
+    lowest.if_above(x, lowest, x)
+}
+
 /// x ← s = x − max x, of one group, and e = eˢ; with Z = Σ e and π = e/Z, gives (Z, ⟨π, s⟩).
 ///
-/// ln π = s − ln Z, so π ln π needs no epsilon: where π underflows to 0, s is finite and the product is 0.
+/// ln π = s − ln Z, so π ln π needs no epsilon: where π underflows to 0, or x is −∞, s is finite
+/// and the product is 0.
 #[inline(always)]
 fn relative_row<T: Real>(x: &mut [T], e: &mut [T]) -> (T, T) {
     let top = max(x);
     let (mut total, mut mean) = (T::ZERO, T::ZERO);
     for (x, e) in x.iter_mut().zip(e) {
-        *x -= top;
+        *x = raised(*x - top);
         *e = x.exp();
         total += *e;
         mean += *e * *x;
@@ -273,16 +335,16 @@ fn relative_row<T: Real>(x: &mut [T], e: &mut [T]) -> (T, T) {
     (total, mean / total)
 }
 
-/// KL divergence from softmax(x) to the uniform distribution, of one group: ln C + ⟨π, s⟩ − ln Z. Overwrites x and e.
+/// Σ π ln π of one group: ⟨π, s⟩ − ln Z. Overwrites x and e.
 #[inline(always)]
-fn kl_row<T: Real>(x: &mut [T], e: &mut [T]) -> T {
+fn negative_entropy_row<T: Real>(x: &mut [T], e: &mut [T]) -> T {
     let (total, mean) = relative_row(x, e);
-    T::of((x.len() as f64).ln()) + (mean - total.ln())
+    mean - total.ln()
 }
 
 /// x ← g · π ⊙ (ln π − ⟨π, ln π⟩) = g · π ⊙ (s − ⟨π, s⟩), of one group. Overwrites e.
 #[inline(always)]
-fn kl_vjp_row<T: Real>(g: T, x: &mut [T], e: &mut [T]) {
+fn negative_entropy_vjp_row<T: Real>(g: T, x: &mut [T], e: &mut [T]) {
     let (total, mean) = relative_row(x, e);
     let weight = g / total;
     for (x, &e) in x.iter_mut().zip(&*e) {
@@ -316,9 +378,9 @@ mod tests {
                 let mut sum = 0.0;
                 for at in (row * cols..(row + 1) * cols).step_by(c) {
                     let mut s = x[at..at + c].to_vec();
-                    sum += kl_row(&mut s, &mut e).to_f64();
+                    sum += (T::of((c as f64).ln()) + negative_entropy_row(&mut s, &mut e)).to_f64();
                     s.copy_from_slice(&x[at..at + c]);
-                    kl_vjp_row(g, &mut s, &mut e);
+                    negative_entropy_vjp_row(g, &mut s, &mut e);
                     want[at..at + c].iter_mut().zip(&s).for_each(|(want, &s)| *want += s);
                 }
                 assert!((kl.to_f64() - sum).abs() <= groups as f64 * tolerance, "row {row}: {kl} for {sum}");

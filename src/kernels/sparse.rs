@@ -1,12 +1,14 @@
 //! Products with a matrix of mostly zeros: grey images (81 % of MNIST's pixels are 0), and one-hot codes, where the product
 //! is a gather of C times fewer rows.
 //!
-//! Zeros in a sum change no bit: where the dense product sums in the order of k too, the numbers are the same.
+//! Zeros in a sum of finite numbers change no bit, and where the other factor is not finite they are not left out (0 · NaN is NaN): in
+//! `f32`, where the dense product sums in the order of k too, the numbers are the same.
 
 use crate::mat::{MatMut, MatRef};
 use crate::par::{self, Wide};
 use crate::scalar::Scalar;
-use crate::simd::{self, vectorized};
+use crate::simd::{self, Width, vectorized};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Rows to a band. Neighbouring rows are alike, neighbouring pixels most of all: a number of `b` that is loaded for one row serves the
 /// others too, so that the product waits for multiply-adds and not for memory.
@@ -28,10 +30,9 @@ pub struct SparseRows<T> {
 }
 
 impl<T: Scalar> SparseRows<T> {
-    /// Whether `x` has so few nonzero numbers that a sparse product pays: at most a third, on a CPU that multiplies and adds in
-    /// one instruction.
+    /// Whether `x` has so few nonzero numbers that a sparse product pays: at most a third.
     pub fn pays(x: &[T]) -> bool {
-        simd::fused_multiply_add() && 3 * count_nonzero(x) <= x.len()
+        3 * count_nonzero(x) <= x.len()
     }
 
     /// Becomes `x`.
@@ -110,31 +111,55 @@ impl<T: Scalar> SparseRows<T> {
         if c.data.is_empty() {
             return;
         }
-        let c = Wide { slice: c.data, times: c.cols };
-        par::for_each_block(c, rows.div_ceil(BLOCKS).next_multiple_of(BAND), |first, c: Wide<'_, T>| {
-            let widest = if simd::registers_are_many() { PANEL } else { NARROW };
-            let mut from = 0;
-            while from < b.cols {
-                let left = b.cols - from;
-                let width = if left >= widest {
-                    widest
-                } else if left >= NARROW {
-                    NARROW
-                } else {
-                    1
-                };
-                for (i, c) in c.slice.chunks_mut(BAND * b.cols).enumerate() {
-                    let band = self.band(first + i * BAND);
-                    match width {
-                        PANEL => wide(band, b, from, beta, c),
-                        NARROW => narrow(band, b, from, beta, c),
-                        _ => single(band, b, from, beta, c),
-                    }
-                }
-                from += width;
-            }
-        });
+        if !all_finite(b.data) {
+            let all: Vec<Entry<T>> = (0..self.filled.len()).flat_map(|at| self.all_columns(at)).collect();
+            return multiply(|first| &all[first / BAND * self.cols..][..self.cols], b, beta, c);
+        }
+        multiply(|first| self.band(first), b, beta, c);
     }
+
+    /// Band number `at` with an entry for every column.
+    fn all_columns(&self, at: usize) -> impl Iterator<Item = Entry<T>> {
+        let mut listed = self.band(at * BAND).iter().peekable();
+        (0..self.cols as u32).map(move |j| *listed.next_if(|(k, _)| *k == j).unwrap_or(&(j, [T::ZERO; BAND])))
+    }
+}
+
+/// The product of the matrix whose band that begins with row `first` is `band(first)`.
+fn multiply<'a, T: Scalar>(
+    band: impl Fn(usize) -> &'a [Entry<T>] + Sync,
+    b: MatRef<'_, T>,
+    beta: T,
+    c: MatMut<'_, T>,
+) {
+    let rows = c.rows;
+    let c = Wide { slice: c.data, times: c.cols };
+    // Two roundings a term where the dense product has two.
+    let apart = simd::width() == Width::Plain && !simd::PLAIN_IS_FUSED;
+    let widths = if simd::registers_are_many() {
+        [PANEL, NARROW, 1]
+    } else if apart {
+        [SHORT, SHORT, 1]
+    } else {
+        [NARROW, NARROW, 1]
+    };
+    par::for_each_block(c, rows.div_ceil(BLOCKS).next_multiple_of(BAND), |first, c: Wide<'_, T>| {
+        let mut from = 0;
+        while from < b.cols {
+            let width = widths.into_iter().find(|&width| width <= b.cols - from).expect("1 is the last");
+            for (i, c) in c.slice.chunks_mut(BAND * b.cols).enumerate() {
+                let band = band(first + i * BAND);
+                match (width, apart) {
+                    (PANEL, _) => wide(band, b, from, beta, c),
+                    (NARROW, _) => narrow(band, b, from, beta, c),
+                    (SHORT, _) => accumulate::<T, SHORT, false>(band, b, from, beta, c),
+                    (_, true) => accumulate::<T, 1, false>(band, b, from, beta, c),
+                    (_, false) => single(band, b, from, beta, c),
+                }
+            }
+            from += width;
+        }
+    });
 }
 
 /// Lists the columns that are not all 0, and returns how many these are.
@@ -158,6 +183,32 @@ const PANEL: usize = 64;
 /// Columns to a panel where registers are fewer.
 const NARROW: usize = 16;
 
+/// Columns to a panel where they are shorter too.
+const SHORT: usize = 8;
+
+/// Numbers to a block of parallel work: some microseconds.
+const BLOCK: usize = 1 << 15;
+
+fn all_finite<T: Scalar>(x: &[T]) -> bool {
+    let all = AtomicBool::new(true);
+    par::for_each_block(x, BLOCK, |_, x: &[T]| {
+        if largest_magnitude(x) >= T::NEG_INFINITY.magnitude() {
+            all.store(false, Ordering::Relaxed);
+        }
+    });
+    all.into_inner()
+}
+
+vectorized! {
+    fn largest_magnitude<T: Scalar>(x: &[T]) -> T::Bits {
+        let mut largest = T::Bits::default();
+        for x in x {
+            largest = largest.max(x.magnitude());
+        }
+        largest
+    }
+}
+
 vectorized! {
     fn count_nonzero<T: Scalar>(x: &[T]) -> usize {
         // Blocks short enough that the counts fit the vectors of the numbers themselves.
@@ -167,27 +218,27 @@ vectorized! {
 
 vectorized! {
     fn wide<T: Scalar>(band: &[Entry<T>], b: MatRef<'_, T>, from: usize, beta: T, c: &mut [T]) {
-        accumulate::<T, PANEL>(band, b, from, beta, c);
+        accumulate::<T, PANEL, true>(band, b, from, beta, c);
     }
 }
 
 vectorized! {
     fn narrow<T: Scalar>(band: &[Entry<T>], b: MatRef<'_, T>, from: usize, beta: T, c: &mut [T]) {
-        accumulate::<T, NARROW>(band, b, from, beta, c);
+        accumulate::<T, NARROW, true>(band, b, from, beta, c);
     }
 }
 
 vectorized! {
     fn single<T: Scalar>(band: &[Entry<T>], b: MatRef<'_, T>, from: usize, beta: T, c: &mut [T]) {
-        accumulate::<T, 1>(band, b, from, beta, c);
+        accumulate::<T, 1, true>(band, b, from, beta, c);
     }
 }
 
 /// c = Σ numbers · b[index, from .. from + W] + beta · c in those columns of the band's rows: the sums in the order of the entries, with
-/// one rounding a term, as in a dense product.
+/// one rounding a term if `FUSED`, else two.
 #[inline(always)]
 #[allow(clippy::needless_range_loop)] // with iterators the sums may be kept in memory
-fn accumulate<T: Scalar, const W: usize>(
+fn accumulate<T: Scalar, const W: usize, const FUSED: bool>(
     band: &[Entry<T>],
     b: MatRef<'_, T>,
     from: usize,
@@ -200,7 +251,8 @@ fn accumulate<T: Scalar, const W: usize>(
         let b: &[T; W] = b.data[k as usize * b.cols + from..].first_chunk().expect("W columns");
         for i in 0..BAND {
             for j in 0..W {
-                sums[i][j] = numbers[i].mul_add(b[j], sums[i][j]);
+                let (x, b) = (numbers[i], b[j]);
+                sums[i][j] = if FUSED { x.mul_add(b, sums[i][j]) } else { x * b + sums[i][j] };
             }
         }
     }
@@ -261,6 +313,42 @@ mod tests {
                     gemm(x.view().t(), g.view(), beta, want.view_mut());
                     approx::assert_abs_diff_eq!(got.as_slice(), want.as_slice(), epsilon = 2e-13);
                 }
+            }
+        }
+    }
+
+    /// In `f32` the dense product sums in the same order: the same bits, and NaN in the same places.
+    #[test]
+    fn what_is_not_finite_is_not_left_out() {
+        let same = |(x, y): (&f32, &f32)| x.to_bits() == y.to_bits() || x.is_nan() && y.is_nan();
+        let narrowed = |m: Mat<f64>| Mat::from_fn(m.rows(), m.cols(), |i, j| m.row(i)[j] as f32);
+        for (seed, (n, k, m)) in [(1, 2, 1), (9, 40, 7), (20, 30, 150)].into_iter().enumerate() {
+            for bad in [1.0, f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+                let mut x = narrowed(random(n, k, 0.2, seed as u64));
+                for i in 0..n {
+                    x.as_mut_slice()[i * k + k / 2] = 0.0; // a column that no row has, and there is a bad number
+                }
+                let mut b = narrowed(random(k, m, 1.0, 9));
+                b.as_mut_slice()[k / 2 * m + m / 2] = bad;
+                let (mut rows, mut columns) = (SparseRows::default(), SparseRows::default());
+                rows.assign(x.view());
+                let (mut got, mut want) = (Mat::zeros(n, m), Mat::zeros(n, m));
+                rows.multiply(b.view(), 0.0, got.view_mut());
+                gemm(x.view(), b.view(), 0.0, want.view_mut());
+                assert!(
+                    got.as_slice().iter().zip(want.as_slice()).all(same),
+                    "[{n}, {k}] · [{k}, {m}], {bad}"
+                );
+                let nan = want.as_slice().iter().filter(|x| x.is_nan()).count();
+                assert_eq!(nan, if bad.is_finite() { 0 } else { n });
+
+                let mut g = narrowed(random(n, m, 1.0, 8));
+                g.as_mut_slice()[n / 2 * m + m / 2] = bad;
+                columns.assign_transposed(x.view());
+                let (mut got, mut want) = (Mat::zeros(k, m), Mat::zeros(k, m));
+                columns.multiply(g.view(), 0.0, got.view_mut());
+                gemm(x.view().t(), g.view(), 0.0, want.view_mut());
+                assert!(got.as_slice().iter().zip(want.as_slice()).all(same), "its transpose, {bad}");
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Adam (Kingma and Ba, 2015).
 
-use super::{AdamConfig, Moments, Optimizer, Update};
+use super::{AdamConfig, Moments, Optimizer};
 use crate::error::Result;
 use crate::params::{ParamGrads, ParamStore};
 use crate::scalar::Scalar;
@@ -44,13 +44,16 @@ impl<T: Scalar> Adam<T> {
 
 impl<T: Scalar> Optimizer<T> for Adam<T> {
     fn step(&mut self, params: &mut ParamStore<T>, grads: &ParamGrads<T>) -> bool {
-        let AdamConfig { lr, beta1, beta2, eps } = self.config;
         let t = self.moments.begin(params.flat().len()) as f64;
-        let correction1 = 1.0 - beta1.powf(t);
-        let correction2 = 1.0 - beta2.powf(t);
-        let update =
-            Update { scale: T::of(lr / correction1), root: Some((T::of(correction2.sqrt()), T::of(eps))) };
-        self.moments.advance(&self.config, update, params, grads)
+        self.moments.advance(&self.config, self.config.adam_update(t, T::ONE), params, grads)
+    }
+
+    fn lr(&self) -> f64 {
+        self.config.lr
+    }
+
+    fn set_lr(&mut self, lr: f64) -> Result<()> {
+        self.config.set_lr(lr)
     }
 
     fn moments(&self) -> &Moments<T> {

@@ -1,13 +1,17 @@
-//! Optimisers over the flat parameter store: [`Adam`] and [`RAdam`], with PyTorch's update formulas; and clipping of the
-//! gradient's norm.
+//! Optimisers over the flat parameter store: [`Adam`], [`AdamW`] and [`RAdam`], with PyTorch's
+//! update formulas; schedules of the learning rate; and clipping of the gradient's norm.
 
 mod adam;
+mod adamw;
 mod norm;
 mod radam;
+mod schedule;
 
 pub use adam::Adam;
+pub use adamw::AdamW;
 pub use norm::{clip_norm, norm};
 pub use radam::RAdam;
+pub use schedule::{LrSchedule, cosine_annealing, linear_warm_up};
 
 use crate::error::{Error, Result};
 use crate::par;
@@ -24,8 +28,18 @@ pub trait Optimizer<T: Scalar>: std::fmt::Debug + Send {
     /// parameters and moments are of no more use.
     ///
     /// # Panics
-    /// If `params` and `grads` are of another size than at the first update.
+    /// If `grads` are not those of `params`, or both are of another size than at the first update.
     fn step(&mut self, params: &mut ParamStore<T>, grads: &ParamGrads<T>) -> bool;
+
+    /// The learning rate of the next update.
+    fn lr(&self) -> f64;
+
+    /// Sets the learning rate of the updates to come; the moments stay as they are. See
+    /// [`LrSchedule`].
+    ///
+    /// # Errors
+    /// If it is not a finite number ≥ 0. The rate is then unchanged.
+    fn set_lr(&mut self, lr: f64) -> Result<()>;
 
     /// The running moments, for a checkpoint.
     fn moments(&self) -> &Moments<T>;
@@ -34,7 +48,7 @@ pub trait Optimizer<T: Scalar>: std::fmt::Debug + Send {
     fn moments_mut(&mut self) -> &mut Moments<T>;
 }
 
-/// Hyper-parameters of [`Adam`] and [`RAdam`].
+/// Hyper-parameters of [`Adam`], [`AdamW`] and [`RAdam`].
 ///
 /// ```
 /// use hardgrad::optim::AdamConfig;
@@ -79,9 +93,23 @@ impl AdamConfig {
         }
         Ok(self)
     }
+
+    fn set_lr(&mut self, lr: f64) -> Result<()> {
+        *self = Self { lr, ..*self }.validated()?;
+        Ok(())
+    }
+
+    /// Update t, from 1, of Adam, after every parameter has been multiplied by `keep`.
+    fn adam_update<T: Scalar>(&self, t: f64, keep: T) -> Update<T> {
+        let correction1 = 1.0 - self.beta1.powf(t);
+        let correction2 = 1.0 - self.beta2.powf(t);
+        let root = Some((T::of(correction2.sqrt()), T::of(self.eps)));
+        Update { keep, scale: T::of(self.lr / correction1), root }
+    }
 }
 
-/// The state of [`Adam`] and [`RAdam`]: exponential means of the gradients and of their squares.
+/// The state of [`Adam`], [`AdamW`] and [`RAdam`]: exponential means of the gradients and of their
+/// squares.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(bound = "T: Scalar")]
 pub struct Moments<T> {
@@ -93,10 +121,12 @@ pub struct Moments<T> {
     pub mean_square: Aligned<T>,
 }
 
-/// What one update does with the moments: p −= scale · m / (√v / divisor + eps) with `root = Some((divisor, eps))`, and
-/// p −= scale · m without.
+/// What one update does with the moments: p ← keep · p − scale · m / (√v / divisor + eps) with
+/// `root = Some((divisor, eps))`, and p ← keep · p − scale · m without. A `keep` of 1 changes no
+/// bit.
 #[derive(Clone, Copy, Debug)]
 struct Update<T> {
+    keep: T,
     scale: T,
     root: Option<(T, T)>,
 }
@@ -115,6 +145,7 @@ impl<T: Scalar> Moments<T> {
         params: &mut ParamStore<T>,
         grads: &ParamGrads<T>,
     ) -> bool {
+        grads.check(params);
         let (p, g) = (params.flat_mut(), grads.flat());
         assert!(
             p.len() == g.len() && p.len() == self.mean.len(),
@@ -165,10 +196,11 @@ vectorized! {
         for (((p, &g), m), v) in p.iter_mut().zip(g).zip(m).zip(v) {
             *m = flushed(*m + gain1 * (g - *m), T::MIN_POSITIVE / T::EPSILON);
             *v = flushed(beta2 * *v + gain2 * g * g, T::MIN_POSITIVE);
-            *p -= match update.root {
+            let step = match update.root {
                 Some((divisor, eps)) => update.scale * *m / (v.sqrt() / divisor + eps),
                 None => update.scale * *m,
             };
+            *p = update.keep * *p - step;
             largest = largest.max(p.magnitude()).max(v.magnitude());
         }
         largest < T::NEG_INFINITY.magnitude()
@@ -188,6 +220,17 @@ mod tests {
         let mut grads = ParamGrads::zeros(&params);
         grads.flat_mut()[at] = gradient;
         Adam::new(AdamConfig::default()).expect("defaults").step(&mut params, &grads)
+    }
+
+    #[test]
+    fn a_rate_outside_its_range_is_refused_and_changes_nothing() {
+        let mut adam = Adam::<f32>::new(AdamConfig::default()).expect("defaults");
+        for bad in [-1.0, f64::NAN, f64::INFINITY] {
+            assert!(adam.set_lr(bad).is_err());
+            assert_eq!(adam.lr(), 1e-3);
+        }
+        adam.set_lr(0.0).expect("a rate of 0 changes no parameter");
+        assert_eq!(adam.lr(), 0.0);
     }
 
     #[test]

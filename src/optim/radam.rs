@@ -54,11 +54,19 @@ impl<T: Scalar> Optimizer<T> for RAdam<T> {
         let update = if rho > 5.0 {
             let variance = (rho - 4.0) * (rho - 2.0) * rho_inf / ((rho_inf - 4.0) * (rho_inf - 2.0) * rho);
             let scale = lr / correction1 * variance.sqrt() * correction2.sqrt();
-            Update { scale: T::of(scale), root: Some((T::ONE, T::of(eps))) }
+            Update { keep: T::ONE, scale: T::of(scale), root: Some((T::ONE, T::of(eps))) }
         } else {
-            Update { scale: T::of(lr / correction1), root: None }
+            Update { keep: T::ONE, scale: T::of(lr / correction1), root: None }
         };
         self.moments.advance(&self.config, update, params, grads)
+    }
+
+    fn lr(&self) -> f64 {
+        self.config.lr
+    }
+
+    fn set_lr(&mut self, lr: f64) -> Result<()> {
+        self.config.set_lr(lr)
     }
 
     fn moments(&self) -> &Moments<T> {

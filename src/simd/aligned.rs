@@ -8,14 +8,6 @@ use std::ops::{Deref, DerefMut};
 
 /// A vector of numbers, the first of which begins a cache line. Vectors of memory's usual alignment, 16 bytes, have every AVX-512 load
 /// and store in two lines: with parameters, gradients, moments and values in such, a training step takes 4 to 7 % longer.
-///
-/// ```
-/// use hardgrad::Aligned;
-/// let mut x = Aligned::from(vec![1.0_f32, 2.0]);
-/// x.resize(3, 7.0);
-/// assert_eq!(x[..], [1.0, 2.0, 7.0]);
-/// assert_eq!(x.as_ptr().addr() % 64, 0);
-/// ```
 #[derive(Clone)]
 pub struct Aligned<T> {
     lanes: Vec<Lanes<T>>,

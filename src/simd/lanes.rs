@@ -1,7 +1,6 @@
-//! Sixteen numbers that are computed with as one.
+//! A portable SIMD vector of sixteen numbers.
 
-use crate::kernels::elementwise;
-use crate::rng::LaneRng;
+use crate::scalar::sealed::Sealed;
 use crate::scalar::{Real, Scalar};
 use crate::simd::vectorized;
 use std::ops::{Add, AddAssign, Div, DivAssign, Mul, MulAssign, Neg, Sub, SubAssign};
@@ -14,16 +13,10 @@ pub(crate) const LANES: usize = 16;
 /// variables at once when it is given these: a variable of ten categories alone would leave most of a vector, and most of the time,
 /// unused.
 ///
-/// ```
-/// use hardgrad::{Lanes, Real};
-/// let x = Lanes::<f64>::of(3.0) * Lanes::of(2.0);
-/// assert_eq!(x, Lanes::of(6.0));
-/// ```
-///
 /// In memory they begin where a cache line does: a vector across two lines would be read and written twice.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[repr(C, align(64))]
-pub struct Lanes<T>([T; LANES]);
+pub struct Lanes<T>(pub(super) [T; LANES]);
 
 impl<T: Scalar> Default for Lanes<T> {
     fn default() -> Self {
@@ -77,7 +70,7 @@ pub(crate) fn from_rows<T: Scalar>(rows: &[T], lanes: &mut [Lanes<T>], spare: &m
 }
 
 /// The plain way, for any number of rows up to sixteen.
-fn from_rows_one_by_one<T: Scalar>(rows: &[T], lanes: &mut [Lanes<T>]) {
+pub(crate) fn from_rows_one_by_one<T: Scalar>(rows: &[T], lanes: &mut [Lanes<T>]) {
     lanes.fill(Lanes::ZERO);
     for (l, row) in rows.chunks_exact(lanes.len().max(1)).enumerate() {
         for (lane, &x) in lanes.iter_mut().zip(row) {
@@ -101,7 +94,16 @@ pub(crate) fn add_to_rows<T: Scalar>(lanes: &mut [Lanes<T>], rows: &mut [T], spa
     separate(spare, lanes);
     separate(lanes, spare);
     separate(spare, lanes);
-    elementwise::axpy(T::ONE, lanes, rows);
+    add(lanes, rows);
+}
+
+vectorized! {
+    /// to += from
+    fn add<T: Scalar>(from: &[T], to: &mut [T]) {
+        for (to, &from) in to.iter_mut().zip(from) {
+            *to += from;
+        }
+    }
 }
 
 vectorized! {
@@ -194,9 +196,15 @@ macro_rules! lane_by_lane {
     )* };
 }
 
+impl<T: Scalar> Sealed for Lanes<T> {
+    type Number = T;
+    fn numbers(row: &mut [Self]) -> &mut [T] {
+        Self::numbers_of(row)
+    }
+}
+
 impl<T: Scalar> Real for Lanes<T> {
     type Scalar = T;
-    const WIDTH: usize = LANES;
     const ZERO: Self = Self([T::ZERO; LANES]);
     const ONE: Self = Self([T::ONE; LANES]);
     const NEG_INFINITY: Self = Self([T::NEG_INFINITY; LANES]);
@@ -257,12 +265,6 @@ impl<T: Scalar> Real for Lanes<T> {
             let at_least = hot.if_above(Self::of(j as f64 - 0.5), Self::ONE, Self::ZERO);
             *x = hot.if_above(Self::of(j as f64 + 0.5), Self::ZERO, at_least);
         }
-    }
-    fn load(rows: &[T], row: &mut [Self]) {
-        from_rows_one_by_one(rows, row);
-    }
-    fn fill_exponential(rng: &mut LaneRng, row: &mut [Self]) {
-        rng.fill_exponential(Self::numbers_of(row));
     }
 }
 

@@ -1,23 +1,42 @@
 //! Run-time dispatch to the widest vectors that the CPU has, and what is computed with them.
 //!
-//! A function declared with [`vectorized!`] is compiled three times, for the build's own target, for AVX2 and for AVX-512, and the CPU's
-//! features choose at run time. No version changes the order of a sum, or fuses a multiply with an add where the source does
-//! not say so, so all three give the same bits.
+//! A function declared with [`vectorized!`] is compiled three times, for the build's own target, for AVX2 and for AVX-512. The CPU's
+//! features, and `HARDGRAD_SIMD`, choose at run time. No version changes the order of a sum, or fuses a multiply with an add
+//! where the source does not say so, so all three give the same bits. Where the source says `mul_add`, a function is declared
+//! `fused`: its plain version then runs with [`Emulated`](emulated::Emulated) numbers, which have the bits of the instruction too.
 #![allow(unsafe_code)]
 
 pub(crate) mod aligned;
+pub(crate) mod emulated;
 pub(crate) mod lanes;
 pub(crate) mod math;
+mod scalars;
+mod width;
 
 use crate::scalar::Scalar;
 pub(crate) use lanes::LANES;
+pub(crate) use width::{Width, width};
 
 /// Declares a function whose body is compiled for the widest vectors that the CPU has.
 ///
 /// A function that takes the loop as an argument would not do: the compiler may leave a closure, or the call of a function
 /// passed as a value, out of line, and then its loop is compiled once, with the build's own vectors.
 macro_rules! vectorized {
-    ($(#[$meta:meta])* $vis:vis fn $name:ident<T: $bound:ident>($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)? $body:block) => {
+    (fused $(#[$meta:meta])* $vis:vis fn $name:ident<T: $bound:ident>($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)? $body:block) => {
+        $crate::simd::vectorized! {
+            @plainly {
+                if $crate::simd::PLAIN_IS_FUSED {
+                    plain::<T>($($arg),*)
+                } else {
+                    use $crate::simd::emulated::{Emulated, IntoInner, IntoEmulated};
+                    IntoInner::into_inner(plain::<Emulated<T>>($(IntoEmulated::into_emulated($arg)),*))
+                }
+            }
+            $(#[$meta])* $vis fn $name<T: $bound>($($arg: $ty),*) $(-> $ret)? $body
+        }
+    };
+    (@plainly $plainly:block
+     $(#[$meta:meta])* $vis:vis fn $name:ident<T: $bound:ident>($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)? $body:block) => {
         $(#[$meta])*
         #[allow(unsafe_code)]
         $vis fn $name<T: $bound>($($arg: $ty),*) $(-> $ret)? {
@@ -46,48 +65,27 @@ macro_rules! vectorized {
                 // SAFETY: as above.
                 #[cfg(target_arch = "x86_64")]
                 $crate::simd::Width::Avx2 => unsafe { avx2($($arg),*) },
-                $crate::simd::Width::Plain => plain($($arg),*),
+                $crate::simd::Width::Plain => $plainly,
             }
+        }
+    };
+    ($(#[$meta:meta])* $vis:vis fn $name:ident<T: $bound:ident>($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)? $body:block) => {
+        $crate::simd::vectorized! {
+            @plainly { plain($($arg),*) }
+            $(#[$meta])* $vis fn $name<T: $bound>($($arg: $ty),*) $(-> $ret)? $body
         }
     };
 }
 pub(crate) use vectorized;
 
-/// The vectors to use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Width {
-    /// Those of the build's target.
-    Plain,
-    /// 256 bits, and fused multiply-adds.
-    #[cfg(target_arch = "x86_64")]
-    Avx2,
-    /// 512 bits.
-    #[cfg(target_arch = "x86_64")]
-    Avx512,
-}
-
-/// The widest vectors that this CPU has.
-#[inline]
-pub(crate) fn width() -> Width {
-    #[cfg(target_arch = "x86_64")]
-    {
-        let wide = is_x86_feature_detected!("avx512f")
-            && is_x86_feature_detected!("avx512vl")
-            && is_x86_feature_detected!("avx512dq");
-        if wide {
-            return Width::Avx512;
-        }
-        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-            return Width::Avx2;
-        }
-    }
-    Width::Plain
-}
-
-/// Whether the CPU multiplies and adds in one instruction, so that `mul_add` is fast.
-pub(crate) fn fused_multiply_add() -> bool {
-    width() != Width::Plain || cfg!(target_arch = "aarch64")
-}
+/// Whether a plain build multiplies and adds with one rounding in one instruction. Where it does not, [`Emulated`](emulated::Emulated) takes its place.
+pub(crate) const PLAIN_IS_FUSED: bool = cfg!(any(
+    target_feature = "fma",
+    target_arch = "aarch64",
+    target_arch = "powerpc64",
+    target_arch = "riscv64",
+    target_arch = "s390x"
+));
 
 /// Whether the CPU has 32 vector registers of 512 bits.
 pub(crate) fn registers_are_many() -> bool {
@@ -193,19 +191,26 @@ fn largest<T: Scalar>(x: &[T]) -> T {
 }
 
 vectorized! {
-    /// x ← onehot(argmax x), the first of several largest ones. Not by going through `x` once: each comparison would wait for the last.
-    pub(crate) fn one_hot_of_largest<T: Scalar>(x: &mut [T]) {
-        let (top, mut hot) = (largest(x), 0);
-        for x in x.iter_mut() {
-            hot += u32::from(*x == top);
-            *x = if *x == top { T::ONE } else { T::ZERO };
-        }
-        // Several largest ones, or nothing but NaN.
-        if hot != 1 && !x.is_empty() {
-            let first = x.iter().position(|&x| x == T::ONE).unwrap_or(0);
-            x.fill(T::ZERO);
-            x[first] = T::ONE;
-        }
+    /// Whether no number is infinite or NaN.
+    pub(crate) fn all_finite<T: Scalar>(x: &[T]) -> bool {
+        let largest = x.iter().fold(T::Bits::default(), |largest, x| largest.max(x.magnitude()));
+        largest < T::NEG_INFINITY.magnitude()
+    }
+}
+
+/// x ← onehot(argmax x), the first of several largest ones. Not in one pass over `x`, where each comparison would wait for the one before.
+#[inline(always)]
+pub(crate) fn one_hot_of_largest<T: Scalar>(x: &mut [T]) {
+    let (top, mut hot) = (largest(x), 0);
+    for x in x.iter_mut() {
+        hot += u32::from(*x == top);
+        *x = if *x == top { T::ONE } else { T::ZERO };
+    }
+    // Several largest ones, or nothing but NaN.
+    if hot != 1 && !x.is_empty() {
+        let first = x.iter().position(|&x| x == T::ONE).unwrap_or(0);
+        x.fill(T::ZERO);
+        x[first] = T::ONE;
     }
 }
 

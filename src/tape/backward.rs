@@ -8,7 +8,8 @@ use super::op::Op;
 use super::workspace::Nonzero;
 use super::{Node, Tape, Values, Var};
 use crate::gemm::gemm;
-use crate::kernels::{bernoulli, elementwise, reduce, softmax};
+use crate::kernels::activation::{self, Activation};
+use crate::kernels::{bernoulli, categorical, elementwise, reduce, softmax, unimix};
 use crate::mat::{MatMut, MatRef};
 use crate::par;
 use crate::params::ParamGrads;
@@ -30,7 +31,7 @@ impl<T: Scalar> Tape<'_, T> {
     /// ```
     ///
     /// # Panics
-    /// If `loss` is not 1×1 or depends on no parameter and no leaf.
+    /// If `loss` is not 1×1 or depends on no parameter and no leaf, or `grads` belong to another store than the tape's.
     #[track_caller]
     pub fn backward(&mut self, loss: Var, grads: &mut ParamGrads<T>) {
         let shape = self.shape(loss);
@@ -52,10 +53,12 @@ impl<T: Scalar> Tape<'_, T> {
     /// ```
     ///
     /// # Panics
-    /// If `g` has another length than the value, or the value depends on no parameter and no leaf.
+    /// If `g` has another length than the value, the value depends on no parameter and no leaf, or `grads` belong to another store
+    /// than the tape's.
     #[track_caller]
     pub fn backward_from(&mut self, from: Var, g: &[T], grads: &mut ParamGrads<T>) {
         let node = *self.node(from);
+        grads.check(self.params);
         assert!(node.needs_grad, "backward: the value depends on no parameter and no leaf");
         assert!(
             g.len() == node.rows * node.cols,
@@ -128,12 +131,12 @@ impl<T: Scalar> Step<'_, T> {
             }
             Op::MatMul(a, b) => self.matmul(a, b, None, g, grads),
             Op::MatMulTransposed(a, b) => self.matmul_transposed(a, b, g, grads),
-            Op::Linear { x, weight, bias, relu, sparse } => {
+            Op::Linear { x, weight, bias, activation, sparse } => {
                 let mut g = g;
-                if relu {
-                    let masked = &mut scratch[..g.len()];
-                    elementwise::masked_by_relu(y, g, masked);
-                    g = masked;
+                if activation != Activation::Identity {
+                    let before = &mut scratch[..g.len()];
+                    activation::cotangent(activation, y, g, before);
+                    g = before;
                 }
                 grads.add(bias, |db| reduce::add_bias_vjp(g, db));
                 let nonzero = sparse.map(|index| &self.values.sparse[index]);
@@ -156,7 +159,9 @@ impl<T: Scalar> Step<'_, T> {
                 grads.add(b, |db| elementwise::mul_vjp(value(a), g, db));
             }
             Op::Affine(x, alpha) => grads.add(x, |dx| elementwise::axpy(alpha, g, dx)),
-            Op::Relu(x) => grads.add(x, |dx| elementwise::relu_vjp(y, g, dx)),
+            Op::Activate(x, activation) => {
+                grads.add(x, |dx| activation::activate_vjp(activation, y, g, dx));
+            }
             Op::Sigmoid(x) => grads.add(x, |dx| elementwise::sigmoid_vjp(y, g, dx)),
             Op::Exp(x) => grads.add(x, |dx| elementwise::exp_vjp(y, g, dx)),
             Op::Ln(x) => grads.add(x, |dx| elementwise::ln_vjp(value(x), g, dx)),
@@ -173,6 +178,25 @@ impl<T: Scalar> Step<'_, T> {
                 let logits = self.values.get(x);
                 grads.add(x, |dx| {
                     softmax::categorical_kl_vjp(logits.data, logits.cols, group, g, dx, scratch);
+                });
+            }
+            Op::CategoricalKlTo { q, p, group } => {
+                let (qv, pv, cols) = (value(q), value(p), self.values.get(q).cols);
+                grads.add(q, |dq| categorical::kl_vjp_q(qv, pv, cols, group, g, dq, scratch));
+                grads.add(p, |dp| categorical::kl_vjp_p(qv, pv, cols, group, g, dp, scratch));
+            }
+            Op::CategoricalEntropy(x, group) => {
+                let cols = self.values.get(x).cols;
+                grads.add(x, |dx| categorical::entropy_vjp(value(x), cols, group, g, dx, scratch));
+            }
+            Op::CategoricalLogProb { logits, sample, group } => {
+                let (x, d, cols) = (value(logits), value(sample), self.values.get(logits).cols);
+                grads.add(logits, |dx| categorical::log_prob_vjp_logits(x, d, cols, group, g, dx, scratch));
+                grads.add(sample, |dd| categorical::log_prob_vjp_sample(x, d, cols, group, g, dd, scratch));
+            }
+            Op::Unimix { x, epsilon, group } => {
+                grads.add(x, |dx| {
+                    unimix::unimix_vjp(epsilon, value(x), self.cols, group, g, dx, scratch);
                 });
             }
             Op::Reshape(x) => grads.add(x, |dx| elementwise::axpy(T::ONE, g, dx)),

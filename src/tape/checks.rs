@@ -3,6 +3,7 @@
 use super::op::{Op, OpKind};
 use super::{CustomOp, InputGrads, Inputs, Recorded, Tape, Var, Workspace};
 use crate::gradcheck::gradcheck;
+use crate::kernels::activation::Activation;
 use crate::mat::{Mat, MatMut};
 use crate::params::{ParamGrads, ParamStore};
 use crate::rng::{self, uniform};
@@ -13,6 +14,9 @@ const TOLERANCE: f64 = 1e-9;
 /// Shapes [N, K, M, groups' size], with 1 and 0 rows; the group divides K.
 const SHAPES: [[usize; 4]; 5] = [[3, 6, 4, 3], [1, 6, 2, 2], [0, 6, 4, 3], [5, 1, 1, 1], [2, 8, 17, 8]];
 
+/// Every activation but the identity, which records no node of its own.
+const BENT: [Activation; 3] = [Activation::Relu, Activation::LEAKY_RELU, Activation::LeakyRelu(0.2)];
+
 fn random(key: u64, rows: usize, cols: usize, low: f64, high: f64) -> Mat<f64> {
     let mut rng = rng::from_key(key);
     let mut m = Mat::zeros(rows, cols);
@@ -20,7 +24,8 @@ fn random(key: u64, rows: usize, cols: usize, low: f64, high: f64) -> Mat<f64> {
     m
 }
 
-/// Numbers at least 0.1 away from 0, so that no difference quotient steps over the kink of the relu.
+/// Numbers at least 0.1 away from 0, so that no difference quotient steps over the kink of an
+/// activation.
 fn away_from_zero(key: u64, rows: usize, cols: usize) -> Mat<f64> {
     let mut m = random(key, rows, cols, -1.0, 1.0);
     m.as_mut_slice().iter_mut().for_each(|x| *x += 0.1 * x.signum());
@@ -95,14 +100,18 @@ fn check(kind: OpKind, [n, k, m, group]: [usize; 4]) {
             run(std::slice::from_ref(&x), &|tape, v| tape.matmul_transposed(v[0], v[0]));
         }
         OpKind::Linear => {
-            run(&[x.clone(), w.clone(), b.clone()], &|tape, v| tape.linear(v[0], v[1], v[2], false));
+            run(&[x.clone(), w.clone(), b.clone()], &|tape, v| {
+                tape.linear(v[0], v[1], v[2], Activation::Identity)
+            });
             // Inputs of one sign and a bias of the other keep the pre-activations away from the kink, on both sides of it.
             let positive = |key, rows, cols| random(key, rows, cols, 0.2, 1.0);
             let bias =
                 |sign: f64| Mat::from_fn(1, m, |_, j| if j % 2 == 0 { sign * (k as f64 + 1.0) } else { 0.5 });
             for sign in [1.0, -1.0] {
                 let inputs = [positive(6, n, k), positive(7, k, m), bias(sign)];
-                run(&inputs, &|tape, v| tape.linear(v[0], v[1], v[2], true));
+                for activation in BENT {
+                    run(&inputs, &|tape, v| tape.linear(v[0], v[1], v[2], activation));
+                }
             }
         }
         OpKind::AddBias => run(&[random(8, n, m, -1.0, 1.0), b], &|tape, v| tape.add_bias(v[0], v[1])),
@@ -113,7 +122,11 @@ fn check(kind: OpKind, [n, k, m, group]: [usize; 4]) {
             run(&[x], &|tape, v| tape.mul(v[0], v[0]));
         }
         OpKind::Affine => run(&[x], &|tape, v| tape.affine(v[0], -1.7, 0.4)),
-        OpKind::Relu => run(&[away_from_zero(10, n, k)], &|tape, v| tape.relu(v[0])),
+        OpKind::Activate => {
+            for activation in BENT {
+                run(&[away_from_zero(10, n, k)], &|tape, v| tape.activate(v[0], activation));
+            }
+        }
         OpKind::Sigmoid => run(&[x], &|tape, v| tape.sigmoid(v[0])),
         OpKind::Exp => run(&[x], &|tape, v| tape.exp(v[0])),
         OpKind::Ln => run(&[random(11, n, k, 0.5, 2.0)], &|tape, v| tape.ln(v[0])),
@@ -127,6 +140,27 @@ fn check(kind: OpKind, [n, k, m, group]: [usize; 4]) {
             run(&[away_from_zero(13, n, k), targets], &|tape, v| tape.bce_with_logits(v[0], v[1]));
         }
         OpKind::CategoricalKl => run(&[x], &|tape, v| tape.categorical_kl(v[0], group)),
+        OpKind::CategoricalKlTo => {
+            run(&[x.clone(), y.clone()], &|tape, v| tape.categorical_kl_to(v[0], v[1], group));
+            run(std::slice::from_ref(&x), &|tape, v| {
+                let p = tape.constant(y.view());
+                tape.categorical_kl_to(v[0], p, group)
+            });
+            run(std::slice::from_ref(&y), &|tape, v| {
+                let q = tape.constant(x.view());
+                tape.categorical_kl_to(q, v[0], group)
+            });
+        }
+        OpKind::CategoricalEntropy => run(&[x], &|tape, v| tape.categorical_entropy(v[0], group)),
+        OpKind::CategoricalLogProb => {
+            let weights = random(14, n, k, 0.0, 1.0);
+            run(&[x, weights], &|tape, v| tape.categorical_log_prob(v[0], v[1], group));
+        }
+        OpKind::Unimix => {
+            for epsilon in [0.0, 1e-3, 0.3, 1.0] {
+                run(std::slice::from_ref(&x), &|tape, v| tape.unimix(v[0], epsilon, group));
+            }
+        }
         OpKind::Reshape => run(&[x], &|tape, v| tape.reshape(v[0], k, n)),
         OpKind::RepeatRows => run(&[x], &|tape, v| tape.repeat_rows(v[0], 3)),
         OpKind::Custom => run(&[x], &|tape, v| tape.custom(&Cube, &[v[0]])),
@@ -228,4 +262,13 @@ fn a_stale_handle_is_refused() {
     let mut tape = workspace.tape(&params);
     let _ = tape.leaf(Mat::zeros(1, 1).view());
     let _ = tape.sum(x);
+}
+
+#[test]
+#[should_panic(expected = "linear: LeakyRelu(-0.5): slope: got -0.5, expected a number in [0, 1]")]
+fn a_slope_outside_its_range_is_refused() {
+    let (params, mut workspace) = (ParamStore::<f64>::new(), Workspace::new());
+    let mut tape = workspace.tape(&params);
+    let x = tape.leaf(Mat::zeros(1, 1).view());
+    let _ = tape.linear(x, x, x, Activation::LeakyRelu(-0.5));
 }

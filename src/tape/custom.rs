@@ -58,6 +58,11 @@ pub trait CustomOp<T: Scalar> {
     /// Writes every number of the output. What `out` holds before is unspecified.
     fn forward(&self, inputs: &Inputs<'_, T>, out: MatMut<'_, T>);
 
+    /// Whether a gradient flows back through this operation. If not, `vjp` is never called.
+    fn has_gradient(&self) -> bool {
+        true
+    }
+
     /// How many numbers of temporary memory `vjp` wants.
     fn scratch_len(&self, _inputs: &Inputs<'_, T>) -> usize {
         0

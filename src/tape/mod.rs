@@ -24,9 +24,12 @@
 //! A shape that does not fit is a bug and panics at the op that noticed it, with both shapes.
 
 mod backward;
+mod categorical;
 #[cfg(test)]
 mod checks;
 mod custom;
+#[cfg(test)]
+mod handles;
 mod op;
 mod ops;
 mod workspace;
@@ -38,6 +41,7 @@ use crate::mat::{Mat, MatRef};
 use crate::params::{ParamId, ParamStore};
 use crate::scalar::Scalar;
 use op::Op;
+use std::sync::Arc;
 use workspace::Nonzero;
 
 /// A value on a tape. It belongs to the tape that made it; another tape refuses it.
@@ -45,7 +49,8 @@ use workspace::Nonzero;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Var {
     pub(crate) index: u32,
-    serial: u32,
+    /// The tape's number.
+    serial: u64,
 }
 
 /// One recorded operation.
@@ -112,7 +117,8 @@ impl<'t, T: Scalar> Tape<'t, T> {
     }
 
     /// A value that needs no gradient.
-    pub fn constant(&mut self, value: MatRef<'_, T>) -> Var {
+    pub fn constant<'m>(&mut self, value: impl Into<MatRef<'m, T>>) -> Var {
+        let value = value.into();
         self.constant_with(value.rows, value.cols, |out| out.copy_from_slice(value.data))
     }
 
@@ -130,12 +136,18 @@ impl<'t, T: Scalar> Tape<'t, T> {
     }
 
     /// A value whose gradient [`grad`](Self::grad) gives after the sweep.
-    pub fn leaf(&mut self, value: MatRef<'_, T>) -> Var {
+    pub fn leaf<'m>(&mut self, value: impl Into<MatRef<'m, T>>) -> Var {
+        let value = value.into();
         self.push(Op::Leaf, (value.rows, value.cols), true, |_, out, _| out.copy_from_slice(value.data))
     }
 
     /// A parameter. Asking again gives the same value.
+    ///
+    /// # Panics
+    /// If `id` belongs to another store than the tape's.
+    #[track_caller]
     pub fn param(&mut self, id: ParamId) -> Var {
+        self.params.check(id);
         if let Some(v) = self.workspace.param_nodes[id.index] {
             return v;
         }
@@ -163,11 +175,23 @@ impl<'t, T: Scalar> Tape<'t, T> {
         self.push(Op::Constant, shape, false, |v, out, _| out.copy_from_slice(v.get(x).data))
     }
 
-    /// A custom operation (see [`CustomOp`]). The operation outlives the tape, so that nothing is allocated for it. A function that
-    /// is given both says so: `fn loss<'t>(tape: &mut Tape<'t, f32>, node: &'t SampleNode<'_, f32>)`.
+    /// A custom operation (see [`CustomOp`]). The operation outlives the tape, so that nothing is allocated for it. A function that takes
+    /// both says so: `fn record<'t>(tape: &mut Tape<'t, f32>, op: &'t MyOp)`; [`custom_shared`](Self::custom_shared) needs no lifetime.
     #[track_caller]
     pub fn custom(&mut self, op: &'t dyn CustomOp<T>, inputs: &[Var]) -> Var {
+        self.push_custom(CustomRef::Borrowed(op), inputs)
+    }
+
+    /// A custom operation that the tape shares with its owner, and keeps until the tape ends.
+    #[track_caller]
+    pub fn custom_shared(&mut self, op: Arc<dyn CustomOp<T>>, inputs: &[Var]) -> Var {
+        self.push_custom(CustomRef::Shared(op), inputs)
+    }
+
+    #[track_caller]
+    fn push_custom(&mut self, held: CustomRef<'t, T>, inputs: &[Var]) -> Var {
         inputs.iter().for_each(|&v| self.check(v));
+        let (op, index) = (held.op(), self.customs.len);
         let first = self.workspace.custom_inputs.len();
         self.workspace.custom_inputs.extend_from_slice(inputs);
         let ws = &*self.workspace;
@@ -177,11 +201,13 @@ impl<'t, T: Scalar> Tape<'t, T> {
             (op.shape(&inputs), op.scratch_len(&inputs))
         };
         self.workspace.need_scratch(scratch_len);
-        let needs_grad = inputs.iter().any(|&v| self.node(v).needs_grad);
-        let node = Op::Custom { index: self.customs.push(op), first, count: inputs.len() };
-        self.push(node, shape, needs_grad, |values, out, _| {
+        let needs_grad = op.has_gradient() && inputs.iter().any(|&v| self.node(v).needs_grad);
+        let node = Op::Custom { index, first, count: inputs.len() };
+        let v = self.push(node, shape, needs_grad, |values, out, _| {
             op.forward(&Inputs { values, vars: inputs }, crate::MatMut::new(shape.0, shape.1, out));
-        })
+        });
+        self.customs.push(held);
+        v
     }
 
     /// The value of `v`.
@@ -210,8 +236,8 @@ impl<'t, T: Scalar> Tape<'t, T> {
         (node.rows, node.cols)
     }
 
-    /// The gradient of `v` after [`backward`](Self::backward): `None` if the sweep did not reach it, or if `v` is a
-    /// parameter (whose gradient is in the [`ParamGrads`](crate::ParamGrads)).
+    /// The gradient of `v` after the last [`backward`](Self::backward): `None` if the sweep did not reach it, or if `v` is a
+    /// parameter (whose gradient is in the [`ParamGrads`](crate::ParamGrads)). Values recorded after the sweep change nothing.
     #[track_caller]
     pub fn grad(&self, v: Var) -> Option<MatRef<'_, T>> {
         let node = self.node(v);
@@ -222,9 +248,14 @@ impl<'t, T: Scalar> Tape<'t, T> {
     }
 
     /// The gradient of `v` as an owned matrix, zeros where the sweep did not reach it.
+    ///
+    /// # Panics
+    /// If `v` is a parameter: its gradient, which is hardly ever zero, is in the [`ParamGrads`](crate::ParamGrads).
     #[track_caller]
     pub fn grad_or_zeros(&self, v: Var) -> Mat<T> {
         let (rows, cols) = self.shape(v);
+        let of_param = matches!(self.node(v).op, Op::Param(_));
+        assert!(!of_param, "grad_or_zeros: the gradient of a parameter is in the ParamGrads");
         self.grad(v).map_or_else(|| Mat::zeros(rows, cols), |g| g.to_mat())
     }
 
@@ -244,7 +275,6 @@ impl<'t, T: Scalar> Tape<'t, T> {
 
     fn record(&mut self, op: Op<T>, (rows, cols): (usize, usize), offset: usize, needs_grad: bool) -> Var {
         let ws = &mut *self.workspace;
-        ws.touched.clear(); // gradients of an earlier sweep no longer belong to this list of nodes
         let index = u32::try_from(ws.nodes.len()).expect("a tape holds fewer than 2³² nodes");
         ws.nodes.push(Node { op, rows, cols, offset, needs_grad });
         Var { index, serial: ws.serial }
@@ -268,33 +298,47 @@ impl<'t, T: Scalar> Tape<'t, T> {
     }
 }
 
+/// A custom operation that outlives the tape, or that the tape keeps.
+enum CustomRef<'t, T> {
+    Borrowed(&'t dyn CustomOp<T>),
+    Shared(Arc<dyn CustomOp<T>>),
+}
+
+impl<T> CustomRef<'_, T> {
+    fn op(&self) -> &dyn CustomOp<T> {
+        match self {
+            Self::Borrowed(op) => *op,
+            Self::Shared(op) => &**op,
+        }
+    }
+}
+
 /// The custom operations of a tape. The first few need no allocation; a model rarely has more.
 struct Customs<'t, T> {
-    first: [Option<&'t dyn CustomOp<T>>; 8],
-    more: Vec<&'t dyn CustomOp<T>>,
+    first: [Option<CustomRef<'t, T>>; 8],
+    more: Vec<CustomRef<'t, T>>,
     len: usize,
 }
 
 impl<T> Default for Customs<'_, T> {
     fn default() -> Self {
-        Self { first: [None; 8], more: Vec::new(), len: 0 }
+        Self { first: [const { None }; 8], more: Vec::new(), len: 0 }
     }
 }
 
 impl<'t, T: Scalar> Customs<'t, T> {
-    fn push(&mut self, op: &'t dyn CustomOp<T>) -> usize {
+    fn push(&mut self, op: CustomRef<'t, T>) {
         match self.first.get_mut(self.len) {
             Some(slot) => *slot = Some(op),
             None => self.more.push(op),
         }
         self.len += 1;
-        self.len - 1
     }
 
-    fn get(&self, index: usize) -> &'t dyn CustomOp<T> {
+    fn get(&self, index: usize) -> &dyn CustomOp<T> {
         match self.first.get(index) {
-            Some(slot) => slot.expect("recorded before the sweep"),
-            None => self.more[index - self.first.len()],
+            Some(slot) => slot.as_ref().expect("recorded before the sweep").op(),
+            None => self.more[index - self.first.len()].op(),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The closed set of operations, plus one open arm for custom ones.
 
 use super::Var;
+use crate::kernels::activation::Activation;
 use crate::params::ParamId;
 
 /// Declares [`OpKind`] and the list of all its values from one list of names.
@@ -29,7 +30,7 @@ op_kinds!(
     Sub,
     Mul,
     Affine,
-    Relu,
+    Activate,
     Sigmoid,
     Exp,
     Ln,
@@ -39,6 +40,10 @@ op_kinds!(
     RowSum,
     BceWithLogits,
     CategoricalKl,
+    CategoricalKlTo,
+    CategoricalEntropy,
+    CategoricalLogProb,
+    Unimix,
     Reshape,
     RepeatRows,
     Custom,
@@ -57,8 +62,8 @@ pub(crate) enum Op<T> {
     MatMul(Var, Var),
     /// a · bᵀ
     MatMulTransposed(Var, Var),
-    /// x · weight + bias, then max(·, 0) where `relu`; `sparse` where the workspace lists the nonzero numbers of x
-    Linear { x: Var, weight: Var, bias: Var, relu: bool, sparse: Option<usize> },
+    /// activation(x · weight + bias); `sparse` where the workspace lists the nonzero numbers of x
+    Linear { x: Var, weight: Var, bias: Var, activation: Activation, sparse: Option<usize> },
     /// x + bias in every row
     AddBias(Var, Var),
     /// a + b
@@ -69,8 +74,8 @@ pub(crate) enum Op<T> {
     Mul(Var, Var),
     /// alpha · x + a number
     Affine(Var, T),
-    /// max(x, 0)
-    Relu(Var),
+    /// activation(x)
+    Activate(Var, Activation),
     /// 1 / (1 + e⁻ˣ)
     Sigmoid(Var),
     /// eˣ
@@ -89,6 +94,14 @@ pub(crate) enum Op<T> {
     BceWithLogits { logits: Var, targets: Var },
     /// KL divergence to the uniform prior of each row
     CategoricalKl(Var, usize),
+    /// KL divergence from q to p of each row, by groups
+    CategoricalKlTo { q: Var, p: Var, group: usize },
+    /// entropy of each row, by groups
+    CategoricalEntropy(Var, usize),
+    /// log-probability of each row's sample, by groups
+    CategoricalLogProb { logits: Var, sample: Var, group: usize },
+    /// ln((1 − epsilon) softmax + epsilon / C) by groups
+    Unimix { x: Var, epsilon: f64, group: usize },
     /// the same numbers in another shape
     Reshape(Var),
     /// each row so many times
@@ -112,7 +125,7 @@ impl<T> Op<T> {
             Op::Sub(..) => OpKind::Sub,
             Op::Mul(..) => OpKind::Mul,
             Op::Affine(..) => OpKind::Affine,
-            Op::Relu(_) => OpKind::Relu,
+            Op::Activate(..) => OpKind::Activate,
             Op::Sigmoid(_) => OpKind::Sigmoid,
             Op::Exp(_) => OpKind::Exp,
             Op::Ln(_) => OpKind::Ln,
@@ -122,6 +135,10 @@ impl<T> Op<T> {
             Op::RowSum(_) => OpKind::RowSum,
             Op::BceWithLogits { .. } => OpKind::BceWithLogits,
             Op::CategoricalKl(..) => OpKind::CategoricalKl,
+            Op::CategoricalKlTo { .. } => OpKind::CategoricalKlTo,
+            Op::CategoricalEntropy(..) => OpKind::CategoricalEntropy,
+            Op::CategoricalLogProb { .. } => OpKind::CategoricalLogProb,
+            Op::Unimix { .. } => OpKind::Unimix,
             Op::Reshape(_) => OpKind::Reshape,
             Op::RepeatRows(..) => OpKind::RepeatRows,
             Op::Custom { .. } => OpKind::Custom,

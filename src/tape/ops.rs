@@ -4,6 +4,7 @@ use super::op::Op;
 use super::workspace::Nonzero;
 use super::{Tape, Values, Var};
 use crate::gemm::gemm;
+use crate::kernels::activation::{self, Activation};
 use crate::kernels::sparse::SparseRows;
 use crate::kernels::{bernoulli, elementwise, reduce, softmax};
 use crate::mat::MatMut;
@@ -56,7 +57,7 @@ impl<T: Scalar> Tape<'_, T> {
         })
     }
 
-    /// x · weight + bias in one node, and max(·, 0) of that where `relu`. Shapes: `[N, K] · [K, M] + [1, M] → [N, M]`.
+    /// activation(x · weight + bias) in one node. Shapes: `[N, K] · [K, M] + [1, M] → [N, M]`.
     ///
     /// ```
     /// # use hardgrad::{Mat, ParamStore, Workspace};
@@ -65,27 +66,29 @@ impl<T: Scalar> Tape<'_, T> {
     /// let x = tape.constant(Mat::from_rows(&[[1.0, 2.0]]).view());
     /// let weight = tape.constant(Mat::from_rows(&[[3.0, -3.0], [4.0, -4.0]]).view());
     /// let bias = tape.constant(Mat::from_rows(&[[0.5, 0.5]]).view());
-    /// let y = tape.linear(x, weight, bias, true);
+    /// # use hardgrad::nn::Activation;
+    /// let y = tape.linear(x, weight, bias, Activation::Relu);
     /// assert_eq!(tape.value(y).data, [11.5, 0.0]);
     /// ```
     ///
     /// # Panics
-    /// If the shapes do not fit.
+    /// If the shapes do not fit, or the activation's slope is outside its range.
     #[track_caller]
-    pub fn linear(&mut self, x: Var, weight: Var, bias: Var, relu: bool) -> Var {
+    pub fn linear(&mut self, x: Var, weight: Var, bias: Var, activation: Activation) -> Var {
+        activation.assert_valid("linear");
         let ((n, k), (k2, m), b) = (self.shape(x), self.shape(weight), self.shape(bias));
         assert!(k == k2, "linear: x [{n}, {k}] · weight [{k2}, {m}]: the inner sizes differ");
         assert!(b == (1, m), "linear: bias [{}, {}], expected [1, {m}]", b.0, b.1);
-        self.workspace.need_scratch(if relu { n * m } else { 0 });
+        self.workspace.need_scratch(if activation == Activation::Identity { 0 } else { n * m });
         let sparse = self.list_nonzero(x);
-        let op = Op::Linear { x, weight, bias, relu, sparse };
+        let op = Op::Linear { x, weight, bias, activation, sparse };
         self.push(op, (n, m), self.any(&[x, weight, bias]), |v, out, _| {
             let y = MatMut::new(n, m, out);
             match sparse {
                 Some(index) => v.sparse[index].rows.multiply(v.get(weight), T::ZERO, y),
                 None => gemm(v.get(x), v.get(weight), T::ZERO, y),
             }
-            reduce::add_bias(v.get(bias).data, relu, out);
+            activation::add_bias(v.get(bias).data, activation, out);
         })
     }
 
@@ -129,7 +132,7 @@ impl<T: Scalar> Tape<'_, T> {
         assert!(b == (1, m), "add_bias: x [{n}, {m}], bias [{}, {}], expected [1, {m}]", b.0, b.1);
         self.push(Op::AddBias(x, bias), (n, m), self.any(&[x, bias]), |v, out, _| {
             out.copy_from_slice(v.get(x).data);
-            reduce::add_bias(v.get(bias).data, false, out);
+            activation::add_bias(v.get(bias).data, Activation::Identity, out);
         })
     }
 
@@ -217,7 +220,30 @@ impl<T: Scalar> Tape<'_, T> {
     /// ```
     #[track_caller]
     pub fn relu(&mut self, x: Var) -> Var {
-        self.unary(Op::Relu(x), x, elementwise::relu)
+        self.activate(x, Activation::Relu)
+    }
+
+    /// activation(x), element by element; x itself for [`Activation::Identity`].
+    ///
+    /// ```
+    /// # use hardgrad::{Mat, ParamStore, Workspace};
+    /// # let (params, mut workspace) = (ParamStore::<f64>::new(), Workspace::new());
+    /// # let mut tape = workspace.tape(&params);
+    /// use hardgrad::nn::Activation;
+    /// let x = tape.constant(Mat::from_rows(&[[-1.0, 2.0]]).view());
+    /// let y = tape.activate(x, Activation::LEAKY_RELU);
+    /// assert_eq!(tape.value(y).data, [-0.01, 2.0]);
+    /// ```
+    ///
+    /// # Panics
+    /// If the activation's slope is outside its range; see [`Activation::validated`].
+    #[track_caller]
+    pub fn activate(&mut self, x: Var, activation: Activation) -> Var {
+        activation.assert_valid("activate");
+        if activation == Activation::Identity {
+            return x;
+        }
+        self.unary(Op::Activate(x, activation), x, |x, out| activation::activate(activation, x, out))
     }
 
     /// 1 / (1 + e⁻ˣ), element by element.
@@ -378,31 +404,6 @@ impl<T: Scalar> Tape<'_, T> {
         })
     }
 
-    /// KL divergence from the categorical distributions softmax(logits) to the uniform one, of each row, in nats:
-    /// Σ_l Σ_c π ln π + L ln C. Shapes: logits `[N, L·group]` → `[N, 1]`.
-    ///
-    /// ```
-    /// # use hardgrad::{Mat, ParamStore, Workspace};
-    /// # let (params, mut workspace) = (ParamStore::<f64>::new(), Workspace::new());
-    /// # let mut tape = workspace.tape(&params);
-    /// let logits = tape.constant(Mat::from_rows(&[[0.0, 0.0, 0.0, 3.0_f64.ln()]]).view());
-    /// let y = tape.categorical_kl(logits, 2); // 0 + ¼ ln ¼ + ¾ ln ¾ + ln 2
-    /// assert!((tape.scalar(y) - (0.75 * 3.0_f64.ln() - 2.0_f64.ln())).abs() < 1e-15);
-    /// ```
-    ///
-    /// # Panics
-    /// If the rows do not divide into groups of `group`.
-    #[track_caller]
-    pub fn categorical_kl(&mut self, logits: Var, group: usize) -> Var {
-        self.check_group("categorical_kl", logits, group);
-        let (n, m) = self.shape(logits);
-        self.workspace.need_scratch(softmax::categorical_kl_scratch(n, m, group));
-        let op = Op::CategoricalKl(logits, group);
-        self.push(op, (n, 1), self.any(&[logits]), |v, out, scratch| {
-            softmax::categorical_kl(v.get(logits).data, m, group, out, scratch);
-        })
-    }
-
     /// The same numbers, row after row, in another shape.
     ///
     /// ```
@@ -462,18 +463,18 @@ impl<T: Scalar> Tape<'_, T> {
     }
 
     #[track_caller]
-    fn any(&self, inputs: &[Var]) -> bool {
+    pub(super) fn any(&self, inputs: &[Var]) -> bool {
         inputs.iter().any(|&v| self.node(v).needs_grad)
     }
 
     #[track_caller]
-    fn check_same(&self, name: &str, a: Var, b: Var) {
+    pub(super) fn check_same(&self, name: &str, a: Var, b: Var) {
         let ((n, m), (n2, m2)) = (self.shape(a), self.shape(b));
         assert!((n, m) == (n2, m2), "{name}: [{n}, {m}] and [{n2}, {m2}]: the shapes differ");
     }
 
     #[track_caller]
-    fn check_group(&self, name: &str, x: Var, group: usize) {
+    pub(super) fn check_group(&self, name: &str, x: Var, group: usize) {
         let (n, m) = self.shape(x);
         assert!(group > 0 && m % group == 0, "{name}: [{n}, {m}] does not divide into groups of {group}");
     }

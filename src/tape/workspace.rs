@@ -2,6 +2,7 @@
 
 use super::{Node, Tape, Var};
 use crate::kernels::sparse::SparseRows;
+use crate::owner;
 use crate::params::ParamStore;
 use crate::scalar::Scalar;
 use crate::simd::LANES;
@@ -39,7 +40,8 @@ pub struct Workspace<T> {
     pub(super) sparse_used: usize,
     /// Arena numbers in use.
     pub(super) used: usize,
-    pub(super) serial: u32,
+    /// Number of the current tape, which no other tape of the process has.
+    pub(super) serial: u64,
 }
 
 /// The nonzero numbers of a value by rows, for products with it, and by columns, for the sweep's with its transpose.
@@ -69,7 +71,8 @@ impl<T: Scalar> Workspace<T> {
 
     /// A new, empty tape in this memory, for a model with these parameters. Handles of earlier tapes become stale.
     pub fn tape<'t>(&'t mut self, params: &'t ParamStore<T>) -> Tape<'t, T> {
-        self.serial = self.serial.wrapping_add(1);
+        self.serial = owner::next();
+        self.touched.clear();
         self.used = 0;
         self.sparse_used = 0;
         self.nodes.clear();

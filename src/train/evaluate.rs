@@ -1,7 +1,6 @@
 //! What a VAE is worth with its parameters held fixed: its losses, the importance-weighted bound of Burda, Grosse and
 //! Salakhutdinov, "Importance Weighted Autoencoders" (2016), and the exact likelihood where it can be had.
 
-use super::objective::Objective;
 use super::record::{Loss, LossSum};
 use super::trainer::Trainer;
 use crate::data::{Batches, Images};
@@ -154,13 +153,14 @@ impl Trainer<'_> {
         what: &str,
         pass_done: PassDone<'_, E>,
     ) -> Outcome<Loss, E> {
-        let latent = self.vae.latent();
         let mut sum = LossSum::default();
         for (step, batch) in Batches::in_order(images.len(), BATCH)?.iter().enumerate() {
-            self.draws.draw(purpose, epoch, step, batch.len() * latent.width());
-            let objective = Objective::Sample(self.draws.sample(latent.categories));
+            self.draw(purpose, epoch, step, batch.len());
             let mut tape = self.workspace.tape(&self.params);
-            let loss = objective.record(&mut tape, &self.vae, images, batch);
+            let x = tape.constant_with(batch.len(), images.pixels_per_image(), |x| images.fill(batch, x));
+            let logits = self.vae.encode(&mut tape, x);
+            let z = tape.sample(&self.sampler, logits);
+            let loss = self.vae.loss(&mut tape, x, logits, z);
             if !tape.scalar(loss.total).is_finite() {
                 return Err(Error::NotFinite { what: what.into(), epoch, step: step + 1 }.into());
             }
@@ -184,12 +184,11 @@ impl Trainer<'_> {
             let weights = &mut weights[i * BATCH..][..batch.len()];
             for s in 0..samples {
                 let step = s * batches.len() + i;
-                self.draws.draw(Purpose::Importance, epoch, step, batch.len() * latent.width());
-                let node = self.draws.sample(latent.categories);
+                self.draw(Purpose::Importance, epoch, step, batch.len());
                 let mut tape = self.workspace.tape(&self.params);
                 let x = tape.constant_with(batch.len(), images.pixels_per_image(), |x| images.fill(batch, x));
                 let log_pi = tape.constant(log_pi.view()); // logits, as good as any that differ by a constant
-                let z = tape.custom(&node, &[log_pi]);
+                let z = tape.sample(&self.sampler, log_pi);
                 let bce = self.vae.bce(&mut tape, x, z);
                 let log_q = tape.mul(z, log_pi);
                 let log_q = tape.row_sum(log_q);

@@ -7,7 +7,7 @@ mod checkpoint;
 mod config;
 mod evaluate;
 mod framed;
-mod objective;
+mod loss;
 mod params_file;
 mod record;
 mod trainer;

@@ -12,7 +12,7 @@
 use super::framed::{self, HEADER, checksum, encoding};
 use crate::error::{Error, Result};
 use crate::params::ParamStore;
-use crate::scalar::{Kind, Scalar};
+use crate::scalar::{Scalar, sealed::Kind};
 use crate::train::write_atomically;
 use bincode::Options;
 use serde::{Deserialize, Serialize};

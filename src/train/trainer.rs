@@ -2,14 +2,11 @@
 
 use super::checkpoint::Checkpoint;
 use super::config::TrainConfig;
-use super::objective::Objective;
+use super::loss::StepLoss;
 use super::record::{EpochRecord, Loss, LossSum};
 use crate::data::{Batches, Dataset};
 use crate::error::{Error, Result};
-use crate::estimators::{
-    Baseline, BaselineConfig, Estimator, EstimatorConfig, GumbelGivenSample, LossNode, Noise, Reinforce,
-    RunningMean, SampleNode, StraightThrough,
-};
+use crate::estimators::{BaselineConfig, BuiltEstimator, Choice, EstimatorConfig, RunningMean};
 use crate::mat::Mat;
 use crate::optim::{self, Optimizer};
 use crate::par;
@@ -61,9 +58,13 @@ pub struct Trainer<'d> {
     config: TrainConfig,
     pub(super) data: &'d Dataset,
     data_crc32: u32,
-    pub(super) draws: Draws,
+    streams: Streams,
+    /// Draws codes where no gradient is wanted.
+    pub(super) sampler: Choice<f32>,
     pub(super) vae: Vae,
-    estimator: Estimator<f32>,
+    estimator: BuiltEstimator<f32>,
+    /// Draws the codes of a training step, with the estimator's gradient if the sample has one.
+    choice: Choice<f32>,
     baseline: RunningMean,
     optimizer: Box<dyn Optimizer<f32>>,
     pub(super) params: ParamStore<f32>,
@@ -78,33 +79,6 @@ pub struct Trainer<'d> {
     grads: ParamGrads<f32>,
     pub(super) workspace: Workspace<f32>,
     train_batches: Batches,
-}
-
-/// The samples' noise, one step's at a time.
-#[derive(Debug)]
-pub(super) struct Draws {
-    streams: Streams,
-    /// Draws where the estimator itself does not; every estimator draws alike.
-    sampler: StraightThrough,
-    noise: Noise<f32>,
-}
-
-impl Draws {
-    /// The noise of this step: `numbers` of them.
-    pub(super) fn draw(&mut self, purpose: Purpose, epoch: usize, step: usize, numbers: usize) {
-        self.noise.draw(&mut self.streams.rng(purpose, epoch as u64, step as u64), numbers);
-    }
-
-    /// The Gumbel numbers of the last draw.
-    #[cfg(test)]
-    pub(super) fn gumbel(&self) -> &[f32] {
-        self.noise.gumbel()
-    }
-
-    /// A sample from it.
-    pub(super) fn sample(&self, categories: usize) -> SampleNode<'_, f32> {
-        SampleNode::new(&self.sampler, &self.noise, categories)
-    }
 }
 
 impl<'d> Trainer<'d> {
@@ -130,9 +104,11 @@ impl<'d> Trainer<'d> {
         let vae = Vae::new(&mut params, &config.vae, &mut streams.rng(Purpose::Init, 0, 0));
         Ok(Self {
             data_crc32: data.train.images().crc32(),
-            draws: Draws { streams, sampler: StraightThrough::new(1.0)?, noise: Noise::new() },
-            vae,
+            streams,
+            sampler: Choice::without_gradient(vae.latent().categories),
+            choice: Choice::without_gradient(vae.latent().categories),
             estimator: config.estimator.build()?,
+            vae,
             baseline: RunningMean::default(),
             optimizer: config.build_optimizer()?,
             grads: ParamGrads::zeros(&params),
@@ -264,7 +240,10 @@ impl<'d> Trainer<'d> {
         let epoch = self.history.len() + 1;
         if self.prepared != Some(epoch) {
             self.estimator = self.config.estimator_at(epoch).build()?;
-            self.train_batches.reshuffle(&mut self.draws.streams.rng(Purpose::Shuffle, epoch as u64, 0));
+            if let BuiltEstimator::Sample(estimator) = &self.estimator {
+                self.choice = Choice::shared(estimator.clone(), self.vae.latent().categories);
+            }
+            self.train_batches.reshuffle(&mut self.streams.rng(Purpose::Shuffle, epoch as u64, 0));
             self.prepared = Some(epoch);
         }
         let steps = self.train_batches.len();
@@ -296,39 +275,29 @@ impl<'d> Trainer<'d> {
         }
     }
 
+    /// Draws the sampler's noise of this step, for the codes of so many images.
+    pub(super) fn draw(&mut self, purpose: Purpose, epoch: usize, step: usize, images: usize) {
+        let mut rng = self.streams.rng(purpose, epoch as u64, step as u64);
+        self.sampler.draw(&mut rng, images * self.vae.latent().variables);
+    }
+
     /// The next update of this epoch.
     fn update(&mut self, epoch: usize) -> Result<()> {
         let step = self.step + 1;
         let batch = self.train_batches.get(self.step).expect("the caller counts the batches");
-        let (width, c) = (self.vae.latent().width(), self.vae.latent().categories);
-        let samples = self.samples_of_an_image();
-        self.draws.draw(Purpose::Train, epoch, step, batch.len() * width * samples);
-        // The nodes borrow what they need and are made before the tape, which borrows them.
-        let reinforce = Reinforce::new(match samples {
-            1 => Baseline::Constant(self.baseline.get()),
-            _ => Baseline::leave_one_out(samples)?,
-        });
-        let (noise, sample) = (&self.draws.noise, self.draws.sample(c));
-        let objective = match &self.estimator {
-            Estimator::Sample(estimator) => Objective::Sample(SampleNode::new(&**estimator, noise, c)),
-            Estimator::Reinforce(_) => {
-                Objective::Score { sample, loss: LossNode::new(&reinforce, c), samples }
-            }
-            Estimator::Rebar(rebar) => {
-                let given = GumbelGivenSample::new(noise, c);
-                Objective::Rebar { sample, loss: LossNode::new(rebar, c), rebar, given }
-            }
-            Estimator::Exact => Objective::Exact,
-        };
+        let mut rng = self.streams.rng(Purpose::Train, epoch as u64, step as u64);
+        self.choice.draw(&mut rng, batch.len() * self.vae.latent().variables * self.samples_of_an_image());
+        let (vae, estimator) = (&self.vae, &self.estimator);
+        let loss = StepLoss { vae, estimator, choice: &self.choice, mean: &self.baseline };
         let mut tape = self.workspace.tape(&self.params);
-        let loss = objective.record(&mut tape, &self.vae, self.data.train.images(), batch);
+        let loss = loss.record(&mut tape, self.data.train.images(), batch)?;
         if !tape.scalar(loss.total).is_finite() {
             return Err(Error::NotFinite { what: "the loss".into(), epoch, step });
         }
         let (mut losses, mut baseline) = (self.losses, self.baseline);
         let bce = tape.value(loss.bce).data;
         losses.add(bce, tape.value(loss.kl).data);
-        if let Estimator::Reinforce(BaselineConfig::RunningMean) = self.estimator {
+        if let BuiltEstimator::Reinforce(BaselineConfig::RunningMean) = self.estimator {
             baseline.add(bce.iter().map(|&b| f64::from(b)).sum::<f64>() / bce.len() as f64);
         }
         tape.backward(loss.total, &mut self.grads);
@@ -364,14 +333,12 @@ impl<'d> Trainer<'d> {
         let indices: Vec<u32> = (0..count.min(images.len()) as u32).collect();
         let mut inputs = Mat::zeros(indices.len(), images.pixels_per_image());
         images.fill(&indices, inputs.as_mut_slice());
-        let latent = self.vae.latent();
         // The noise of the last test pass, so that these are the codes it measured.
-        self.draws.draw(Purpose::Test, self.history.len(), 0, indices.len() * latent.width());
-        let node = self.draws.sample(latent.categories);
+        self.draw(Purpose::Test, self.history.len(), 0, indices.len());
         let mut tape = self.workspace.tape(&self.params);
         let x = tape.constant(inputs.view());
         let logits = self.vae.encode(&mut tape, x);
-        let z = tape.custom(&node, &[logits]);
+        let z = tape.sample(&self.sampler, logits);
         let pixels = self.vae.decode(&mut tape, z);
         let probs = tape.sigmoid(pixels);
         let probs = tape.value(probs).to_mat();
@@ -381,7 +348,7 @@ impl<'d> Trainer<'d> {
     /// Decoded codes drawn from the uniform prior: probabilities of ink, `[count, pixels]`.
     pub fn samples(&mut self, count: usize) -> Mat<f32> {
         let latent = self.vae.latent();
-        let mut rng = self.draws.streams.rng(Purpose::Prior, self.history.len() as u64, 0);
+        let mut rng = self.streams.rng(Purpose::Prior, self.history.len() as u64, 0);
         let mut codes = Mat::zeros(count, latent.width());
         for variable in codes.as_mut_slice().chunks_mut(latent.categories) {
             variable[below(&mut rng, latent.categories as u64) as usize] = 1.0;

@@ -1,6 +1,6 @@
 //! ReinMax in a two-layer model of one's own, on one's own matrix of floats: train, save, load.
 use hardgrad::data::Batches;
-use hardgrad::estimators::{Noise, ReinMax, SampleNode};
+use hardgrad::estimators::{Choice, ReinMax};
 use hardgrad::nn::Linear;
 use hardgrad::optim::{Adam, AdamConfig, Optimizer};
 use hardgrad::{Mat, ParamGrads, ParamStore, Tape, Var, Workspace, rng};
@@ -20,10 +20,10 @@ impl Model {
     }
 
     /// Mean squared error of x rebuilt from two categorical choices.
-    fn loss<'t>(&self, tape: &mut Tape<'t, f32>, x: Var, choice: &'t SampleNode<'_, f32>) -> Var {
-        let logits = self.encoder.forward(tape, x, false);
-        let code = tape.custom(choice, &[logits]);
-        let rebuilt = self.decoder.forward(tape, code, false);
+    fn loss(&self, tape: &mut Tape<'_, f32>, x: Var, choice: &Choice<f32>) -> Var {
+        let logits = self.encoder.forward(tape, x);
+        let code = tape.sample(choice, logits);
+        let rebuilt = self.decoder.forward(tape, code);
         let error = tape.sub(rebuilt, x);
         let square = tape.mul(error, error);
         tape.mean(square)
@@ -34,16 +34,15 @@ fn main() -> hardgrad::Result<()> {
     let data = Mat::from_fn(240, 6, |i, j| if (i / 3) % 4 == j { 1.0 } else { 0.1 * (i % 5) as f32 });
     let mut params = ParamStore::new();
     let model = Model::new(&mut params);
-    let (reinmax, mut noise) = (ReinMax::new(1.0)?, Noise::new());
+    let mut choice = Choice::new(ReinMax::new(1.0)?, CATEGORIES);
     let mut adam = Adam::new(AdamConfig { lr: 1e-2, ..AdamConfig::default() })?;
     let (mut workspace, mut grads, mut rng) = (Workspace::new(), ParamGrads::zeros(&params), rng::from_key(1));
     let mut losses = Vec::new();
     for _epoch in 0..30 {
         for batch in Batches::shuffled(data.rows(), 24, &mut rng)?.iter() {
-            noise.draw(&mut rng, batch.len() * 2 * CATEGORIES);
-            let choice = SampleNode::new(&reinmax, &noise, CATEGORIES);
+            choice.draw(&mut rng, batch.len() * 2);
             let mut tape = workspace.tape(&params);
-            let x = tape.constant(data.rows_at(batch).view());
+            let x = tape.constant(&data.rows_at(batch));
             let loss = model.loss(&mut tape, x, &choice);
             losses.push(tape.scalar(loss));
             tape.backward(loss, &mut grads);

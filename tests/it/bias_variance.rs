@@ -2,7 +2,7 @@
 
 use crate::command_line::{example, stderr};
 use hardgrad::data::{DIGITS_TEST, DIGITS_TRAIN, digits};
-use hardgrad::estimators::{Noise, ReinMax, SampleNode};
+use hardgrad::estimators::{Choice, Noise, ReinMax};
 use hardgrad::train::{Checkpoint, TrainConfig, Trainer};
 use hardgrad::vae::{LatentShape, Vae, VaeConfig};
 use hardgrad::{ParamGrads, ParamStore, Workspace, rng};
@@ -74,9 +74,8 @@ fn enumerated() -> Enumerated {
     let codes = LATENT.one_hot_codes::<f64>().unwrap();
     let (count, width) = (codes.rows(), codes.cols());
     let sample: Vec<f64> = (0..BATCH).flat_map(|_| codes.as_slice().to_vec()).collect();
-    let noise = Noise::given(vec![0.0; sample.len()]).with_sample(sample);
-    let reinmax = ReinMax::new(1.0).unwrap();
-    let node = SampleNode::new(&reinmax, &noise, LATENT.categories);
+    let noise = Noise::from_gumbel(vec![0.0; sample.len()]).with_sample(sample);
+    let choice = Choice::new(ReinMax::new(1.0).unwrap(), LATENT.categories).with_noise(noise);
     let indices: Vec<u32> = (0..BATCH as u32).collect();
     let mut workspace = Workspace::new();
     let mut tape = workspace.tape(&params);
@@ -84,7 +83,7 @@ fn enumerated() -> Enumerated {
     let logits = vae.encode(&mut tape, x);
     let pi = tape.softmax(logits, LATENT.categories);
     let (x, logits) = (tape.repeat_rows(x, count), tape.repeat_rows(logits, count));
-    let z = tape.custom(&node, &[logits]);
+    let z = tape.sample(&choice, logits);
     let losses = vae.bce(&mut tape, x, z);
     tape.backward_from(losses, &vec![1.0; BATCH * count], &mut ParamGrads::zeros(&params));
     let (estimates, pi, f) =

@@ -5,8 +5,8 @@
 
 use hardgrad::categorical::{gumbel, sample};
 use hardgrad::estimators::{
-    Blend, CvForm, Gap, GappedStraightThrough, GumbelRao, GumbelSoftmax, Noise, ReinMax, ReinMaxArgmax,
-    ReinMaxCv, ReinMaxRao, ReinMaxRk2, Rk2Form, SampleEstimator, SampleNode, StraightThrough,
+    At, Blend, CvForm, Estimator, Gap, GappedStraightThrough, GumbelRao, GumbelSoftmax, Noise, ReinMax,
+    ReinMaxArgmax, ReinMaxCv, ReinMaxRao, ReinMaxRk2, Rk2Form, Scratch, StraightThrough,
     StraightThroughGumbelSoftmax,
 };
 use hardgrad::rng::{from_key, uniform};
@@ -265,15 +265,14 @@ fn composed(problem: &Problem, build: &dyn Fn(&mut Builder<'_, '_>) -> Var) -> V
     builder.tape.grad(theta).unwrap().data.to_vec()
 }
 
-fn fused(problem: &Problem, estimator: &dyn SampleEstimator<f64>) -> Vec<f64> {
-    let noise = Noise::given(problem.gumbel.clone()).with_exponentials(problem.exponentials.concat());
-    let node = SampleNode::new(estimator, &noise, problem.shape[2]);
-    let (params, mut workspace) = (ParamStore::new(), Workspace::new());
-    let mut tape = workspace.tape(&params);
-    let theta = tape.leaf(problem.logits());
-    let d = tape.custom(&node, &[theta]);
-    tape.backward_from(d, &problem.g, &mut ParamGrads::zeros(&params));
-    tape.grad(theta).unwrap().data.to_vec()
+fn fused(problem: &Problem, estimator: &dyn Estimator<f64>) -> Vec<f64> {
+    let noise = Noise::from_gumbel(problem.gumbel.clone()).with_exponentials(problem.exponentials.concat());
+    let (logits, categories) = (&problem.theta, problem.shape[2]);
+    let [mut one_hot, mut grad] = [const { Vec::new() }; 2].map(|_: Vec<f64>| vec![0.0; logits.len()]);
+    estimator.sample(logits, &noise, categories, &mut one_hot);
+    let at = At { logits, one_hot: &one_hot, noise: &noise, categories };
+    estimator.add_vjp(at, &problem.g, &mut grad, &mut Scratch::new());
+    grad
 }
 
 /// Random problems that differ in everything.
@@ -289,7 +288,7 @@ fn problems() -> [Problem; 4] {
 fn agree(
     name: &str,
     problem: &Problem,
-    estimator: &dyn SampleEstimator<f64>,
+    estimator: &dyn Estimator<f64>,
     build: &dyn Fn(&mut Builder<'_, '_>) -> Var,
 ) {
     let (got, want) = (fused(problem, estimator), composed(problem, build));

@@ -10,12 +10,12 @@
 
 use hardgrad::categorical::{argmax, sample};
 use hardgrad::estimators::{
-    Blend, CvForm, Gap, GappedStraightThrough, GumbelRao, GumbelSoftmax, Noise, ReinMax, ReinMaxArgmax,
-    ReinMaxCv, ReinMaxRao, ReinMaxRk2, Rk2Form, SampleEstimator, SampleNode, StraightThrough,
+    At, Blend, CvForm, Estimator, Gap, GappedStraightThrough, GumbelRao, GumbelSoftmax, Noise, ReinMax,
+    ReinMaxArgmax, ReinMaxCv, ReinMaxRao, ReinMaxRk2, Rk2Form, Scratch, StraightThrough,
     StraightThroughGumbelSoftmax,
 };
 use hardgrad::rng::{from_key, uniform};
-use hardgrad::{Error, MatRef, ParamGrads, ParamStore, Scalar, Workspace};
+use hardgrad::{Error, Scalar};
 
 /// Conditional draws.
 const DRAWS: usize = 3;
@@ -24,7 +24,7 @@ const FORMS: [CvForm; 4] = [CvForm::Shared, CvForm::Printed, CvForm::Coupled, Cv
 /// An estimator and what the sums of its rows should be.
 struct Subject<T> {
     name: String,
-    estimator: Box<dyn SampleEstimator<T>>,
+    estimator: Box<dyn Estimator<T>>,
     /// W
     weight: f64,
     /// β where the row sums to (2β − 1)(g_D − ⟨π, g⟩), ½ where it sums to 0.
@@ -33,7 +33,7 @@ struct Subject<T> {
 
 fn subjects<T: Scalar>(tau: f64) -> Vec<Subject<T>> {
     let mut all = Vec::new();
-    let mut add = |name: &str, weight: f64, beta: f64, estimator: Box<dyn SampleEstimator<T>>| {
+    let mut add = |name: &str, weight: f64, beta: f64, estimator: Box<dyn Estimator<T>>| {
         all.push(Subject { name: name.to_owned(), estimator, weight, beta });
     };
     let inv = 1.0 / tau;
@@ -157,24 +157,18 @@ impl<T: Scalar> Batch<T> {
     }
 
     fn noise(&self) -> Noise<T> {
-        Noise::given(self.gumbel.clone()).with_exponentials(self.exponentials.concat())
+        Noise::from_gumbel(self.gumbel.clone()).with_exponentials(self.exponentials.concat())
     }
 }
 
-/// The node's value and the gradient of its logits.
-fn run<T: Scalar>(
-    batch: &Batch<T>,
-    noise: &Noise<T>,
-    estimator: &dyn SampleEstimator<T>,
-    c: usize,
-) -> [Vec<T>; 2] {
-    let node = SampleNode::new(estimator, noise, c);
-    let (params, mut workspace) = (ParamStore::new(), Workspace::new());
-    let mut tape = workspace.tape(&params);
-    let logits = tape.leaf(MatRef::new(batch.logits.len() / c, c, &batch.logits));
-    let d = tape.custom(&node, &[logits]);
-    tape.backward_from(d, &batch.g, &mut ParamGrads::zeros(&params));
-    [tape.value(d).data.to_vec(), tape.grad(logits).unwrap().data.to_vec()]
+/// The sample and the gradient of its logits.
+fn run<T: Scalar>(batch: &Batch<T>, noise: &Noise<T>, estimator: &dyn Estimator<T>, c: usize) -> [Vec<T>; 2] {
+    let [mut one_hot, mut grad] =
+        [const { Vec::new() }; 2].map(|_: Vec<T>| vec![T::ZERO; batch.logits.len()]);
+    estimator.sample(&batch.logits, noise, c, &mut one_hot);
+    let at = At { logits: &batch.logits, one_hot: &one_hot, noise, categories: c };
+    estimator.add_vjp(at, &batch.g, &mut grad, &mut Scratch::new());
+    [one_hot, grad]
 }
 
 /// What a row sums to, and by how much it may miss it.
@@ -275,7 +269,7 @@ fn digits_near_the_corners() {
 fn check_draws<T: Scalar>() {
     for c in [1, 2, 17] {
         let batch = Batch::<T>::new(c, 1);
-        let noise = Noise::given(batch.gumbel.clone()).with_key(9);
+        let noise = Noise::from_gumbel(batch.gumbel.clone()).with_key(9);
         for tau in [1e-3, 1.0, 1e3] {
             for subject in subjects::<T>(tau) {
                 let [d, grad] = run(&batch, &noise, &*subject.estimator, c);

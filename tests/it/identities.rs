@@ -6,8 +6,8 @@
 
 use hardgrad::certify::{Certificate, certify};
 use hardgrad::estimators::{
-    Conditional, CvForm, GumbelRao, GumbelSoftmax, Latent, ReinMax, ReinMaxCv, ReinMaxRao, ReinMaxRk2,
-    Rk2Form, SampleEstimator, StraightThrough, StraightThroughGumbelSoftmax, Work,
+    At, CvForm, Estimator, GumbelRao, GumbelSoftmax, Noise, ReinMax, ReinMaxCv, ReinMaxRao, ReinMaxRk2,
+    Rk2Form, Scratch, StraightThrough, StraightThroughGumbelSoftmax,
 };
 use hardgrad::exact::{MAX_CODES, Objective, Problem};
 use hardgrad::rng::{Pcg64, from_key, uniform};
@@ -115,7 +115,7 @@ fn distance(a: &[f64], b: &[f64]) -> f64 {
 }
 
 /// The mean of an estimator that is determined by D.
-fn exact_mean(estimator: &dyn SampleEstimator<f64>, problem: &Problem<'_>) -> Vec<f64> {
+fn exact_mean(estimator: &dyn Estimator<f64>, problem: &Problem<'_>) -> Vec<f64> {
     let certificate = certify(estimator, problem, 2, &mut from_key(2)).unwrap();
     assert!(certificate.standard_error.iter().all(|&s| s == 0.0), "{estimator:?} is not determined by D");
     certificate.mean
@@ -236,7 +236,7 @@ fn a_constant_cotangent_gives_the_softmax_gradient() {
         case.f.gradient(&case.logits, &mut g); // the same everywhere
         let whole = jacobian(&problem, &g);
         let quarter: Vec<f64> = whole.iter().map(|x| x / 4.0).collect();
-        let mut check = |estimator: &dyn SampleEstimator<f64>, want: &[f64]| {
+        let mut check = |estimator: &dyn Estimator<f64>, want: &[f64]| {
             let error = distance(&exact_mean(estimator, &problem), want) / scale;
             assert!(error < ROUNDING, "{estimator:?}: {error:e}");
             worst = worst.max(error);
@@ -293,15 +293,15 @@ fn theorem_1_holds_at_one_half_only_and_the_projection_repairs_it() {
 fn variance_given_reinmax(case: &Case, cv: &ReinMaxCv, rng: &mut Pcg64) -> f64 {
     const DRAWS: usize = 400;
     let (c, n, reinmax) = (case.categories, DRAWS as f64, ReinMax::new(1.0).unwrap());
-    let gumbel = vec![f64::NAN; c]; // neither may look at the noise that drew D
     let (mut g, mut within) = (vec![0.0; case.logits.len()], 0.0);
     for code in case.problem().codes() {
         case.f.gradient(&code.one_hot, &mut g);
         let rows = case.logits.chunks(c).zip(code.one_hot.chunks(c)).zip(g.chunks(c));
         for ((logits, one_hot), g) in rows {
-            let mut vjp = |estimator: &dyn SampleEstimator<f64>| {
-                let conditional = Conditional::Key(rand_key(rng));
-                run(estimator, &Latent { logits, one_hot, gumbel: &gumbel, conditional }, g)
+            let mut vjp = |estimator: &dyn Estimator<f64>| {
+                // Neither may look at the noise that drew D.
+                let noise = Noise::from_gumbel(vec![f64::NAN; c]).with_key(rand_key(rng));
+                run(estimator, logits, one_hot, &noise, g)
             };
             let fixed = vjp(&reinmax);
             let drawn: Vec<Vec<f64>> = (0..DRAWS).map(|_| vjp(cv)).collect();
@@ -321,10 +321,17 @@ fn rand_key(rng: &mut Pcg64) -> u64 {
     rand::Rng::next_u64(rng)
 }
 
-fn run(estimator: &dyn SampleEstimator<f64>, latent: &Latent<'_, f64>, g: &[f64]) -> Vec<f64> {
+/// The estimate of one variable.
+fn run(
+    estimator: &dyn Estimator<f64>,
+    logits: &[f64],
+    one_hot: &[f64],
+    noise: &Noise<f64>,
+    g: &[f64],
+) -> Vec<f64> {
     let mut out = vec![0.0; g.len()];
-    let mut memory = vec![0.0; estimator.work_rows() * g.len()];
-    estimator.vjp(latent, g, &mut out, Work::new(&mut memory, g.len()));
+    let at = At { logits, one_hot, noise, categories: g.len() };
+    estimator.add_vjp(at, g, &mut out, &mut Scratch::new());
     out
 }
 
@@ -422,9 +429,7 @@ fn certificates_are_unbiased() {
         }
         let row = k..k + c;
         let (logits, one_hot) = (&case.logits[row.clone()], &one_hot[row.clone()]);
-        let latent =
-            Latent { logits, one_hot, gumbel: &noise[row.clone()], conditional: Conditional::Key(0) };
-        run(&stgs, &latent, &g[row])
+        run(&stgs, logits, one_hot, &Noise::from_gumbel(noise[row.clone()].to_vec()), &g[row])
     };
     let plain: Vec<f64> =
         (0..200_000).map(|_| [estimate(0), estimate(c)].concat()).map(|e| square(&e, &mean)).collect();

@@ -12,12 +12,12 @@ mod corpora;
 mod damage;
 mod explorer;
 mod extremes;
-mod gemm;
 mod goldens;
 mod identities;
 mod identity;
 mod idx;
 mod kill;
+mod masks;
 #[cfg(target_os = "linux")]
 mod memory;
 mod new_user;

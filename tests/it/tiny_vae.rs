@@ -1,8 +1,6 @@
 //! A small VAE's loss, all its gradients and five updates, against PyTorch in float64 (`tests/data/make_tiny_vae.py`).
 
-use hardgrad::estimators::{
-    Noise, ReinMax, SampleEstimator, SampleNode, StraightThrough, StraightThroughGumbelSoftmax,
-};
+use hardgrad::estimators::{Choice, Noise, ReinMax, StraightThrough, StraightThroughGumbelSoftmax};
 use hardgrad::optim::{Adam, AdamConfig, Optimizer};
 use hardgrad::vae::{LatentShape, Vae, VaeConfig};
 use hardgrad::{MatRef, ParamGrads, ParamStore, Workspace, rng};
@@ -35,16 +33,17 @@ fn loss_gradients_and_updates_match_pytorch() {
     let file: Value = serde_json::from_str(include_str!("../data/tiny_vae.json")).unwrap();
     let latent = LatentShape { categories: 3, variables: 2 };
     let config = VaeConfig { pixels: 12, hidden: vec![7, 5], latent };
-    let (x, noise) = (numbers(&file["x"]), Noise::given(numbers(&file["gumbel"])));
+    let (x, noise) = (numbers(&file["x"]), Noise::from_gumbel(numbers(&file["gumbel"])));
     for case in file["estimators"].as_array().unwrap() {
         let name = case["estimator"].as_str().unwrap();
         let tau = case["tau"].as_f64().unwrap();
-        let estimator: Box<dyn SampleEstimator<f64>> = match name {
-            "st" => Box::new(StraightThrough::new(tau).unwrap()),
-            "stgs" => Box::new(StraightThroughGumbelSoftmax::new(tau).unwrap()),
-            "reinmax" => Box::new(ReinMax::new(tau).unwrap()),
+        let choice = match name {
+            "st" => Choice::new(StraightThrough::new(tau).unwrap(), latent.categories),
+            "stgs" => Choice::new(StraightThroughGumbelSoftmax::new(tau).unwrap(), latent.categories),
+            "reinmax" => Choice::new(ReinMax::new(tau).unwrap(), latent.categories),
             other => panic!("{other}"),
         };
+        let choice = choice.with_noise(noise.clone());
         let mut params = ParamStore::new();
         let vae = Vae::new(&mut params, &config, &mut rng::from_key(0));
         let ids: Vec<_> = params.iter().map(|(name, id)| (name.to_string(), id)).collect();
@@ -55,11 +54,10 @@ fn loss_gradients_and_updates_match_pytorch() {
         let mut adam = Adam::new(AdamConfig::default()).unwrap();
         let mut workspace = Workspace::new();
         for step in 0..5 {
-            let node = SampleNode::new(&*estimator, &noise, latent.categories);
             let mut tape = workspace.tape(&params);
             let x = tape.constant(MatRef::new(4, 12, &x));
             let logits = vae.encode(&mut tape, x);
-            let z = tape.custom(&node, &[logits]);
+            let z = tape.sample(&choice, logits);
             let loss = vae.loss(&mut tape, x, logits, z);
             tape.backward(loss.total, &mut grads);
             let want = case["adam_losses"][step].as_f64().unwrap();

@@ -1,7 +1,7 @@
 //! What may be sent to, and shared with, another thread. Checked by the compiler.
 
 use hardgrad::estimators::{
-    Blend, EstimatorConfig, GumbelRao, LossNode, Noise, Rebar, ReinMax, ReinMaxCv, Reinforce, SampleNode,
+    Blend, Choice, EstimatorConfig, GumbelRao, Noise, Rebar, ReinMax, ReinMaxCv, Reinforce, Scratch,
 };
 use hardgrad::{Error, Mat, MatRef, ParamGrads, ParamStore, Workspace, certify, data, nn, optim, train, vae};
 
@@ -25,9 +25,9 @@ fn what_users_share_can_be_shared() {
     send_and_sync::<Workspace<f32>>();
     send_and_sync::<Noise<f32>>();
     send_and_sync::<(ReinMax, GumbelRao, ReinMaxCv, Blend<ReinMax, GumbelRao>, Rebar, Reinforce)>();
-    send_and_sync::<(SampleNode<'_, f32>, LossNode<'_, f32>)>();
+    send_and_sync::<(Choice<f32>, Scratch<f32>)>();
     send_and_sync::<EstimatorConfig>();
-    send_and_sync::<(optim::Adam<f32>, optim::RAdam<f32>)>();
+    send_and_sync::<(optim::Adam<f32>, optim::AdamW<f32>, optim::RAdam<f32>)>();
     send_and_sync::<(nn::Mlp, vae::Vae)>();
     send_and_sync::<(data::Dataset, data::Batches)>();
     send_and_sync::<(train::TrainConfig, train::Checkpoint)>();

@@ -1,9 +1,7 @@
 //! The loss-side estimators are unbiased: REINFORCE by enumeration, REBAR within five standard errors, at 4 categories × 3
 //! variables. The exact gradient comes from the tape: the derivative of Σ_D π(D) f(D).
 
-use hardgrad::estimators::{
-    Baseline, GumbelGivenSample, LossNode, Noise, Rebar, Reinforce, SampleNode, StraightThrough,
-};
+use hardgrad::estimators::{Baseline, Choice, Noise, Rebar, Reinforce};
 use hardgrad::rng::{self, uniform};
 use hardgrad::vae::LatentShape;
 use hardgrad::{Mat, ParamGrads, ParamStore, Tape, Var, Workspace};
@@ -46,14 +44,12 @@ fn exact(logits: &Mat<f64>) -> (Vec<f64>, Vec<f64>, Vec<f64>) {
 /// REINFORCE's gradients at given samples, a row each.
 fn reinforce(baseline: Baseline, logits: &Mat<f64>, samples: &Mat<f64>) -> Mat<f64> {
     let (params, mut workspace) = (ParamStore::new(), Workspace::new());
-    let reinforce = Reinforce::new(baseline);
-    let node = LossNode::new(&reinforce, LATENT.categories);
     let mut tape = workspace.tape(&params);
     let rows = samples.rows();
     let leaf = tape.leaf(Mat::from_fn(rows, LATENT.width(), |_, j| logits.row(0)[j]).view());
-    let d = tape.constant(samples.view());
-    let losses = f(&mut tape, d);
-    let loss = tape.custom(&node, &[leaf, d, losses]);
+    let noise = Noise::from_gumbel(vec![0.0; rows * LATENT.width()]).with_sample(samples.as_slice().to_vec());
+    let choice = Choice::without_gradient(LATENT.categories).with_noise(noise);
+    let loss = Reinforce::new(baseline).loss(&mut tape, leaf, &choice, f);
     let total = tape.sum(loss);
     tape.backward(total, &mut ParamGrads::zeros(&params));
     tape.grad_or_zeros(leaf)
@@ -97,23 +93,15 @@ fn leave_one_out_by_enumeration() {
 
 /// REBAR's gradient for f + `offset` at many draws of its noise, a row each.
 fn rebar(rebar: &Rebar, logits: &Mat<f64>, draws: usize, offset: f64) -> Mat<f64> {
-    let mut noise = Noise::new();
-    noise.draw(&mut rng::from_key(30), draws * LATENT.width());
-    let st = StraightThrough::new(1.0).unwrap();
-    let sample = SampleNode::new(&st, &noise, LATENT.categories);
-    let given = GumbelGivenSample::new(&noise, LATENT.categories);
-    let loss_node = LossNode::new(rebar, LATENT.categories);
+    let mut choice = Choice::without_gradient(LATENT.categories);
+    choice.draw(&mut rng::from_key(30), draws * LATENT.variables);
     let (params, mut workspace) = (ParamStore::new(), Workspace::new());
     let mut tape = workspace.tape(&params);
     let leaf = tape.leaf(Mat::from_fn(draws, LATENT.width(), |_, j| logits.row(0)[j]).view());
-    let detached = tape.detach(leaf);
-    let d = tape.custom(&sample, &[detached]);
-    let [free, tied] = rebar.relaxed(&mut tape, leaf, d, &given);
-    let losses = [d, free, tied].map(|z| {
-        let f = f(&mut tape, z);
+    let loss = rebar.loss(&mut tape, leaf, &choice, |tape, z| {
+        let f = f(tape, z);
         tape.affine(f, 1.0, offset)
     });
-    let loss = tape.custom(&loss_node, &[leaf, d, losses[0], losses[1], losses[2]]);
     let total = tape.sum(loss);
     tape.backward(total, &mut ParamGrads::zeros(&params));
     tape.grad_or_zeros(leaf)
@@ -153,20 +141,4 @@ fn rebar_is_blind_to_a_constant() {
         // Losses near 1000 keep 1000 ε; the few terms of a gradient do not amplify it.
         assert!((a - b).abs() < 1e4 * f64::EPSILON, "{a} and {b}");
     }
-}
-
-/// The conditional draw as a node has a true derivative.
-#[test]
-fn gumbel_given_sample_matches_central_differences() {
-    let mut noise = Noise::new();
-    noise.draw(&mut rng::from_key(31), 2 * LATENT.width());
-    let given = GumbelGivenSample::new(&noise, LATENT.categories);
-    let mut sample = Mat::zeros(2, LATENT.width());
-    sample.as_mut_slice().chunks_mut(LATENT.categories).enumerate().for_each(|(i, d)| d[i % 4] = 1.0);
-    let inputs = [random(3, 2, LATENT.width())];
-    let worst = hardgrad::gradcheck::gradcheck_with(&mut rng::from_key(1), &given, &inputs, |tape, op, v| {
-        let d = tape.constant(sample.view());
-        tape.custom(op, &[v[0], d])
-    });
-    assert!(worst.error < 1e-9, "{worst:?}");
 }

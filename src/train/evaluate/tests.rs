@@ -172,10 +172,10 @@ fn one_sample_gives_the_sampled_loss() {
     let data = data(1);
     let mut trainer = trainer(&data);
     let got = trainer.bounds(1);
-    trainer.draws.draw(Purpose::Importance, 0, 0, IMAGES * LATENT.width());
+    trainer.draw(Purpose::Importance, 0, 0, IMAGES);
     for (i, oracle) in oracles(&trainer).iter().enumerate() {
         // The code that this noise draws: the largest of log q + G, each variable by itself.
-        let noise = &trainer.draws.gumbel()[i * 6..][..6];
+        let noise = &trainer.sampler.noise().gumbel()[i * 6..][..6];
         let score = |code: usize| oracle.0[code].1.ln() + f64::from(noise[code / 3] + noise[3 + code % 3]);
         let z = (0..CODES).max_by(|&a, &b| score(a).total_cmp(&score(b))).unwrap();
         let (log_p, q) = oracle.0[z];

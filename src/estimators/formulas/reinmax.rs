@@ -1,29 +1,31 @@
-//! ReinMax. Liu et al., "Bridging Discrete and Backpropagation: Straight-Through and Beyond" (2023); Wang and Bui (2026),
-//! eq. 12.
-//!
-//! ```text
-//! ∂f/∂θ ≈ 2 J((π_τ + D)/2) g − ½ J(π) g
-//! ```
-//!
-//! τ temperature; π = softmax(θ); π_τ = softmax(θ/τ); D the one-hot sample; g = ∂f/∂D; J(q) g = q ⊙ (g − ⟨q, g⟩).
-//!
-//! No 1/τ: π_τ enters as a value, not through its derivative. Any τ > 0 (the packaged reference refuses τ < 1, the paper
-//! uses such τ elsewhere). At τ = 1 the expectation is the second-order approximation, eq. 11, which is exact for quadratic f.
+//! ReinMax.
 
-use super::{Latent, SampleEstimator, Work, temperature};
 use crate::error::Result;
+use crate::estimators::{Formula, Latent, Work, temperature};
 use crate::kernels::softmax::{log_softmax_row, softmax_row, vjp_row};
 use crate::scalar::Real;
-use crate::simd::lanes::Lanes;
 
-/// ReinMax(τ). See the [module](self).
+/// ReinMax(τ).
+///
+/// ReinMax. Liu et al., "Bridging Discrete and Backpropagation: Straight-Through and Beyond" (2023); Wang and Bui (2026),
+/// eq. 12.
+///
+/// ```text
+/// ∂f/∂θ ≈ 2 J((π_τ + D)/2) g − ½ J(π) g
+/// ```
+///
+/// τ temperature; π = softmax(θ); π_τ = softmax(θ/τ); D the one-hot sample; g = ∂f/∂D; J(q) g = q ⊙ (g − ⟨q, g⟩).
+///
+/// No 1/τ: π_τ enters as a value, not through its derivative. Any τ > 0 (the packaged reference refuses τ < 1, the paper
+/// uses such τ elsewhere). At τ = 1 the expectation is the second-order approximation, eq. 11, which is exact for quadratic f.
 ///
 /// ```
-/// use hardgrad::estimators::{Conditional, Latent, SampleEstimator, Work, ReinMax};
+/// use hardgrad::estimators::{At, Estimator, Noise, Scratch, ReinMax};
 /// // π = (¼, ¾), g = (0, 4), so that J(q) g = 4 q_0 q_1 (−1, 1)
-/// let latent = Latent { logits: &[0.0, 3.0_f64.ln()], one_hot: &[0.0, 1.0], gumbel: &[0.0, 0.0], conditional: Conditional::Key(0) };
-/// let (mut dlogits, mut memory) = ([0.0; 2], [0.0; 20]);
-/// ReinMax::new(1.0)?.vjp(&latent, &[0.0, 4.0], &mut dlogits, Work::new(&mut memory, 2));
+/// let noise = Noise::from_gumbel(vec![0.0, 0.0]);
+/// let at = At { logits: &[0.0, 3.0_f64.ln()], one_hot: &[0.0, 1.0], noise: &noise, categories: 2 };
+/// let mut dlogits = [0.0; 2];
+/// ReinMax::new(1.0)?.add_vjp(at, &[0.0, 4.0], &mut dlogits, &mut Scratch::new());
 /// assert!((dlogits[1] - 0.5).abs() < 1e-15); // 2 · 4 · ⅛ · ⅞ − ½ · ¾
 /// # Ok::<(), hardgrad::Error>(())
 /// ```
@@ -42,8 +44,8 @@ impl ReinMax {
     }
 }
 
-impl<T: Real> SampleEstimator<T> for ReinMax {
-    fn vjp(&self, latent: &Latent<'_, T>, g: &[T], dlogits: &mut [T], work: Work<'_, T>) {
+impl Formula for ReinMax {
+    fn vjp<T: Real>(&self, latent: &Latent<'_, T>, g: &[T], dlogits: &mut [T], work: Work<'_, T>) {
         let ([p, pi], _) = work.take();
         softmax_row(latent.logits, T::ONE, pi);
         midpoint(latent, latent.one_hot, self.tau, pi, p);
@@ -54,21 +56,18 @@ impl<T: Real> SampleEstimator<T> for ReinMax {
     fn work_rows(&self) -> usize {
         2
     }
-
-    fn side_by_side(&self) -> Option<&dyn SampleEstimator<Lanes<T::Scalar>>> {
-        Some(self)
-    }
 }
 
 /// ReinMax with D replaced by onehot(argmax θ) inside the first term, table 1: a probe of where ReinMax's variance comes
 /// from, not for training.
 ///
 /// ```
-/// use hardgrad::estimators::{Conditional, Latent, SampleEstimator, Work, ReinMaxArgmax};
+/// use hardgrad::estimators::{At, Estimator, Noise, Scratch, ReinMaxArgmax};
 /// // π = (¼, ¾), g = (0, 4), so that J(q) g = 4 q_0 q_1 (−1, 1)
-/// let latent = Latent { logits: &[0.0, 3.0_f64.ln()], one_hot: &[1.0, 0.0], gumbel: &[0.0, 0.0], conditional: Conditional::Key(0) };
-/// let (mut dlogits, mut memory) = ([0.0; 2], [0.0; 20]);
-/// ReinMaxArgmax::new(1.0)?.vjp(&latent, &[0.0, 4.0], &mut dlogits, Work::new(&mut memory, 2));
+/// let noise = Noise::from_gumbel(vec![0.0, 0.0]);
+/// let at = At { logits: &[0.0, 3.0_f64.ln()], one_hot: &[1.0, 0.0], noise: &noise, categories: 2 };
+/// let mut dlogits = [0.0; 2];
+/// ReinMaxArgmax::new(1.0)?.add_vjp(at, &[0.0, 4.0], &mut dlogits, &mut Scratch::new());
 /// assert!((dlogits[1] - 0.5).abs() < 1e-15); // where ReinMax has 2 · 4 · ⅝ · ⅜ − ½ · ¾ = 1.5
 /// # Ok::<(), hardgrad::Error>(())
 /// ```
@@ -87,8 +86,8 @@ impl ReinMaxArgmax {
     }
 }
 
-impl<T: Real> SampleEstimator<T> for ReinMaxArgmax {
-    fn vjp(&self, latent: &Latent<'_, T>, g: &[T], dlogits: &mut [T], work: Work<'_, T>) {
+impl Formula for ReinMaxArgmax {
+    fn vjp<T: Real>(&self, latent: &Latent<'_, T>, g: &[T], dlogits: &mut [T], work: Work<'_, T>) {
         let ([p, pi, top], _) = work.take();
         top.copy_from_slice(latent.logits);
         T::one_hot_of_largest(top);
@@ -100,10 +99,6 @@ impl<T: Real> SampleEstimator<T> for ReinMaxArgmax {
 
     fn work_rows(&self) -> usize {
         3
-    }
-
-    fn side_by_side(&self) -> Option<&dyn SampleEstimator<Lanes<T::Scalar>>> {
-        Some(self)
     }
 }
 
@@ -134,9 +129,9 @@ pub(super) fn subtract_half_jacobian<T: Real>(
 /// underflowed.
 pub(super) fn log_p_row<T: Real>(latent: &Latent<'_, T>, log_p: &mut [T]) {
     log_softmax_row(latent.logits, T::ONE, log_p);
-    let at_sample = latent.at_hot(log_p).exp().ln_1p();
+    let at_sample = latent.at_sample(log_p).exp().ln_1p();
     let ln_2 = T::of(std::f64::consts::LN_2);
     for (log_p, &d) in log_p.iter_mut().zip(latent.one_hot) {
-        *log_p = d.if_above(T::ZERO, at_sample, *log_p) - ln_2;
+        *log_p = d.select(at_sample, *log_p) - ln_2;
     }
 }

@@ -1,43 +1,62 @@
-//! The node that a loss-side estimator lives in.
+//! The node that an estimator at the loss lives in.
 
-use super::LossEstimator;
 use crate::kernels::softmax::softmax_row;
 use crate::mat::MatMut;
 use crate::scalar::Scalar;
-use crate::tape::{CustomOp, InputGrads, Inputs, Recorded};
+use crate::tape::{CustomOp, InputGrads, Inputs, Recorded, Tape, Var};
+use std::sync::Arc;
 
-/// A node at the loss. Inputs: logits `[N, L·C]`, the sample D of the same shape (no gradient reaches it), the losses f(D)
-/// `[N, 1]`, and the further losses that the estimator asks for, `[N, 1]` each; value: f(D); backward: the estimator's score
-/// times D − π for the logits, its weights for the losses.
+/// An estimator that needs the loss itself: a score times D − π for the logits, and pathwise gradients of the losses.
+///
+/// [`Reinforce`](super::Reinforce) and [`Rebar`](super::Rebar) are the library's; [`score_loss`] records one of your own.
+pub trait LossEstimator<T: Scalar>: std::fmt::Debug + Send + Sync {
+    /// The weight of each loss's own gradient: first that of f(D), then those of the further losses the estimator asks for.
+    fn weights(&self) -> &[f64];
+
+    /// What multiplies D − π in row `row`. `losses(k)` are all rows of loss k, in the order of the weights.
+    fn score<'f>(&self, losses: &dyn Fn(usize) -> &'f [T], row: usize) -> T;
+}
+
+/// Records the loss f(D) with the gradient of `estimator`: its score times D − π for the logits, its weights for the losses. Shapes:
+/// logits and sample (to which no gradient flows) `[N, L·C]`; each loss `[N, 1]`, f(D) first; result `[N, 1]`, with the value f(D).
 ///
 /// ```
-/// use hardgrad::estimators::{Baseline, LossNode, Reinforce};
+/// use hardgrad::estimators::{Baseline, Reinforce, score_loss};
 /// use hardgrad::{Mat, ParamGrads, ParamStore, Workspace};
-/// let reinforce = Reinforce::new(Baseline::Constant(1.0));
-/// let node = LossNode::new(&reinforce, 2);
 /// let (params, mut workspace) = (ParamStore::<f64>::new(), Workspace::new());
 /// let mut tape = workspace.tape(&params);
-/// let logits = tape.leaf(Mat::zeros(1, 2).view()); // π = (½, ½)
-/// let d = tape.constant(Mat::from_rows(&[[0.0, 1.0]]).view());
-/// let f = tape.constant(Mat::from_rows(&[[5.0]]).view());
-/// let loss = tape.custom(&node, &[logits, d, f]);
+/// let logits = tape.leaf(&Mat::zeros(1, 2)); // π = (½, ½)
+/// let d = tape.constant(&Mat::from_rows(&[[0.0, 1.0]]));
+/// let f = tape.constant(&Mat::from_rows(&[[5.0]]));
+/// let loss = score_loss(&mut tape, Reinforce::new(Baseline::Constant(1.0)), logits, d, &[f], 2);
 /// tape.backward(loss, &mut ParamGrads::zeros(&params));
 /// assert_eq!(tape.grad(logits).unwrap().data, [-2.0, 2.0]); // (5 − 1) (D − π)
 /// ```
-#[derive(Clone, Copy, Debug)]
-pub struct LossNode<'a, T> {
-    estimator: &'a dyn LossEstimator<T>,
+///
+/// # Panics
+/// If a shape does not fit, or the number of losses is not that of the estimator's weights.
+#[track_caller]
+pub fn score_loss<T: Scalar>(
+    tape: &mut Tape<'_, T>,
+    estimator: impl LossEstimator<T> + 'static,
+    logits: Var,
+    sample: Var,
+    losses: &[Var],
+    categories: usize,
+) -> Var {
+    let mut inputs = vec![logits, sample];
+    inputs.extend(losses);
+    tape.custom_shared(Arc::new(LossNode { estimator, categories }), &inputs)
+}
+
+/// Inputs: logits, sample, losses. Value: f(D).
+#[derive(Debug)]
+struct LossNode<E> {
+    estimator: E,
     categories: usize,
 }
 
-impl<'a, T: Scalar> LossNode<'a, T> {
-    /// A node for variables of `categories` categories.
-    pub fn new(estimator: &'a dyn LossEstimator<T>, categories: usize) -> Self {
-        Self { estimator, categories }
-    }
-}
-
-impl<T: Scalar> CustomOp<T> for LossNode<'_, T> {
+impl<T: Scalar, E: LossEstimator<T>> CustomOp<T> for LossNode<E> {
     fn name(&self) -> &str {
         "loss"
     }

@@ -1,72 +1,11 @@
-//! Gumbel-Rao. Paulus, Maddison and Krause, "Rao-Blackwellizing the Straight-Through Gumbel-Softmax Gradient Estimator"
-//! (2021); Wang and Bui (2026), eq. 6 and 7.
-//!
-//! ```text
-//! ∂f/∂θ ≈ (1/(Kτ)) Σ_k J(softmax(Y_k/τ)) g,   Y_k ~ θ + G given D:
-//!     Y_j = −log(E_j / e^{θ_j} + E_D / Z),   Y_D = −log E_D + log Z,   Z = Σ e^{θ_j}
-//! ```
-//!
-//! τ temperature; K number of draws; E standard exponential numbers; D the one-hot sample, also its index; g = ∂f/∂D;
-//! J(q) g = q ⊙ (g − ⟨q, g⟩).
-//!
-//! Deviation: eq. 6 drops the 1/K. No gradient flows through the conditional draw, and that is right: the derivative of
-//! softmax_τ at θ + G is averaged over the law of θ + G given D. With K = 1 and the Y that drew D this is STGS, and its mean over
-//! the draws is the mean of STGS given D.
-//!
-//! The draws are streamed: there is never a tensor with a K axis.
+//! Draws of θ + G conditional on the sample D, eq. 7, and the average of the relaxed Jacobian over them: what Gumbel-Rao, ReinMax-Rao and
+//! ReinMax-CV share.
 
-use super::latent::at_hot;
-use super::{Exponentials, Latent, SampleEstimator, Work, draws, temperature};
-use crate::error::Result;
-use crate::kernels::softmax::log_softmax_row;
+use super::latent::at_sample;
+use super::{Exponentials, Work};
 use crate::scalar::Real;
-use crate::simd::{lanes::Lanes, vectorized};
-
-/// GR(τ, K). See the [module](self).
-///
-/// ```
-/// use hardgrad::estimators::{Conditional, Latent, SampleEstimator, Work, GumbelRao};
-/// // π = (¼, ¾), g = (0, 4), so that J(q) g = 4 q_0 q_1 (−1, 1)
-/// let latent = Latent { logits: &[0.0, 3.0_f64.ln()], one_hot: &[0.0, 1.0], gumbel: &[0.0, 0.0], conditional: Conditional::Given { values: &[1.0, 1.0], first: 0, stride: 2 } };
-/// let estimator = GumbelRao::new(1.0, 1)?;
-/// let rows = SampleEstimator::<f64>::work_rows(&estimator);
-/// let (mut dlogits, mut memory) = ([0.0; 2], vec![0.0; 2 * rows]);
-/// estimator.vjp(&latent, &[0.0, 4.0], &mut dlogits, Work::new(&mut memory, 2));
-/// assert!((dlogits[1] - 5.0 / 9.0).abs() < 1e-15); // E = (1, 1): softmax(Y) = (⅙, ⅚)
-/// # Ok::<(), hardgrad::Error>(())
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct GumbelRao {
-    tau: f64,
-    draws: usize,
-}
-
-impl GumbelRao {
-    /// With temperature `tau` and `draws` draws (the paper has 100).
-    ///
-    /// # Errors
-    /// If `tau` is not a finite number ≥ 1e-30, or `draws` not a number from 1 to 10⁶.
-    pub fn new(tau: f64, draws: usize) -> Result<Self> {
-        Ok(Self { tau: temperature(tau)?, draws: self::draws(draws)? })
-    }
-}
-
-impl<T: Real> SampleEstimator<T> for GumbelRao {
-    fn vjp(&self, latent: &Latent<'_, T>, g: &[T], dlogits: &mut [T], work: Work<'_, T>) {
-        let ([log_pi], rest) = work.take();
-        log_softmax_row(latent.logits, T::ONE, log_pi); // θ with Z = 1: a shift of θ moves every Y alike
-        let rao = Rao { tau: self.tau, draws: self.draws, weight: 1.0 };
-        rao.add(log_pi, latent.one_hot, &mut latent.exponentials(), g, dlogits, rest);
-    }
-
-    fn work_rows(&self) -> usize {
-        1 + Rao::ROWS
-    }
-
-    fn side_by_side(&self) -> Option<&dyn SampleEstimator<Lanes<T::Scalar>>> {
-        Some(self)
-    }
-}
+use crate::simd::emulated::{Emulated, IntoEmulated};
+use crate::simd::vectorized;
 
 /// weight · GR(τ, K), at any normalised logits: what Gumbel-Rao, ReinMax-Rao and ReinMax-CV share.
 pub(super) struct Rao {
@@ -91,15 +30,15 @@ impl Rao {
     ) {
         let ([h, inv_pi, sums], rest) = work.take();
         let (e, _) = rest.take_together(DRAWS_AT_ONCE);
-        let reference = at_hot(one_hot, g);
+        let reference = at_sample(one_hot, g);
         h.iter_mut().zip(g).for_each(|(h, &g)| *h = g - reference);
-        let given = GivenSample::new(log_pi, one_hot, self.tau, inv_pi);
+        let given = Conditional::new(log_pi, one_hot, self.tau, inv_pi);
         sums.fill(T::ZERO);
         let mut left = T::ZERO;
         for from in (0..self.draws).step_by(DRAWS_AT_ONCE) {
             let draws = (self.draws - from).min(DRAWS_AT_ONCE);
             let e = &mut e[..draws * log_pi.len()];
-            exponentials.next_draws(draws, e);
+            exponentials.next(e);
             left += add_jacobians(given, h, e, sums); // J(softmax(Y_k/τ)) g
         }
         let weight = T::of(self.weight / (self.draws as f64 * self.tau)); // (1/(Kτ)) Σ_k
@@ -120,7 +59,7 @@ const DRAWS_AT_ONCE: usize = 4;
 ///
 /// one reciprocal an element at τ = 1 and ½, one logarithm and one exponential at any other τ.
 #[derive(Clone, Copy)]
-pub(super) struct GivenSample<'a, T> {
+pub(super) struct Conditional<'a, T> {
     log_pi: &'a [T],
     one_hot: &'a [T],
     /// 1/π, and 0 at D, where E_j/π_j is not added: so that the formula gives 1 there.
@@ -143,7 +82,7 @@ enum Power {
 /// log E_j − log π_j to the last digit.
 const FAR: f64 = -80.0;
 
-impl<'a, T: Real> GivenSample<'a, T> {
+impl<'a, T: Real> Conditional<'a, T> {
     /// With a row of work for 1/π.
     pub(super) fn new(log_pi: &'a [T], one_hot: &'a [T], tau: f64, inv_pi: &'a mut [T]) -> Self {
         reciprocals(log_pi, one_hot, inv_pi);
@@ -178,7 +117,7 @@ impl<'a, T: Real> GivenSample<'a, T> {
                     let (log_pi, near) = (self.log_pi[j], sum.log2_normal() - log_hot);
                     let far = q.log2_normal() - log_hot - log_pi * T::of(std::f64::consts::LOG2_E);
                     let down = log_pi.if_above(T::of(FAR), near, far);
-                    self.one_hot[j].if_above(T::ZERO, T::ONE, (minus_inv_tau * down).exp2_nonpositive())
+                    self.one_hot[j].select(T::ONE, (minus_inv_tau * down).exp2_nonpositive())
                 }
             };
             norm += *q;
@@ -188,18 +127,28 @@ impl<'a, T: Real> GivenSample<'a, T> {
     }
 }
 
+impl<'a, T: Real> IntoEmulated for Conditional<'a, T> {
+    type Into = Conditional<'a, Emulated<T>>;
+    fn into_emulated(self) -> Self::Into {
+        let Self { log_pi, one_hot, inv_pi, inv_tau, power } = self;
+        let [log_pi, one_hot, inv_pi] = [log_pi, one_hot, inv_pi].map(IntoEmulated::into_emulated);
+        Conditional { log_pi, one_hot, inv_pi, inv_tau, power }
+    }
+}
+
 vectorized! {
     /// 1/π, and 0 at D.
     fn reciprocals<T: Real>(log_pi: &[T], one_hot: &[T], inv_pi: &mut [T]) {
         for ((inv_pi, &log_pi), &d) in inv_pi.iter_mut().zip(log_pi).zip(one_hot) {
-            *inv_pi = d.if_above(T::ZERO, T::ZERO, (-log_pi).exp());
+            *inv_pi = d.select(T::ZERO, (-log_pi).exp());
         }
     }
 }
 
 vectorized! {
+    fused
     /// q = softmax(Y/τ) in place of E, of one draw.
-    pub(super) fn relaxed_given_sample<T: Real>(given: GivenSample<'_, T>, q: &mut [T]) {
+    pub(super) fn relaxed_row_conditional<T: Real>(given: Conditional<'_, T>, q: &mut [T]) {
         let (norm, _) = given.relax(given.log_pi, q);
         let inv_norm = T::ONE / norm;
         q.iter_mut().for_each(|q| *q *= inv_norm);
@@ -207,10 +156,11 @@ vectorized! {
 }
 
 vectorized! {
+    fused
     /// sums += Σ_k J(softmax(Y_k/τ)) g. Shapes: h = g − g_D and sums `[C]`, E `[draws, C]`, which is overwritten.
     ///
     /// Gives the sum of what it added, which but for rounding is 0.
-    fn add_jacobians<T: Real>(given: GivenSample<'_, T>, h: &[T], e: &mut [T], sums: &mut [T]) -> T {
+    fn add_jacobians<T: Real>(given: Conditional<'_, T>, h: &[T], e: &mut [T], sums: &mut [T]) -> T {
         let mut left = T::ZERO;
         for e in e.chunks_exact_mut(h.len()) {
             let (norm, mean) = given.relax(h, e);
@@ -230,7 +180,7 @@ vectorized! {
 mod tests {
     use super::*;
     use crate::kernels::elementwise::softplus_of;
-    use crate::kernels::softmax::vjp_row;
+    use crate::kernels::softmax::{log_softmax_row, vjp_row};
     use crate::rng::{LaneRng, from_key, uniform};
     use crate::scalar::Scalar;
 
@@ -259,9 +209,9 @@ mod tests {
                 let [mut inv_pi, mut want, mut got] =
                     [const { Vec::new() }; 3].map(|_: Vec<T>| vec![T::ZERO; c]);
                 let h: Vec<T> = g.iter().map(|&g_j| g_j - g[hot]).collect();
-                let given = GivenSample::new(&log_pi, &one_hot, tau, &mut inv_pi);
+                let given = Conditional::new(&log_pi, &one_hot, tau, &mut inv_pi);
                 let mut e = vec![T::ZERO; (1 + case * 2) * c];
-                T::fill_exponential(&mut LaneRng::from_key(case as u64), &mut e);
+                LaneRng::from_key(case as u64).fill_exponential(&mut e);
                 for e in e.chunks(c) {
                     vjp_row(T::ONE, &by_logarithms(&log_pi, hot, e, T::of(1.0 / tau)), &g, &mut want);
                 }

@@ -1,32 +1,15 @@
-//! ReinMax-CV. Wang and Bui (2026), section 3.2 and eq. 18, in four forms.
-//!
-//! ```text
-//! Shared      2 [ J(p) g − η S + η GR_{τ,K}(θ_D; D) ] − ½ J(π) g,   S = (1/τ) J(softmax((θ_D + G)/τ)) g
-//! Printed     1 [ the same ] − ½ J(π) g
-//! Coupled     2 [ J(p) g − η S' + η GR_{τ,K}(θ_D; D) ] − ½ J(π) g,  S' = (1/τ) J(softmax(Y/τ)) g, Y ~ (θ_D + G) given D
-//! AuthorCode  2 J(p) g − ½ J(π) g − η (1/τ) J(softmax(log p + s)) g + η GR_{τ,K}(θ_D; D),   s = softmax((θ + G)/τ)
-//! ```
-//!
-//! τ and K temperature and draws of the control variate; η its weight; p = (π + D)/2; θ_D = log p; G the Gumbel noise that drew
-//! D; g = ∂f/∂D; J(q) g = q ⊙ (g − ⟨q, g⟩).
-//!
-//! Deviations, which are why there are four forms. `Shared` is what section 3.2 argues for. `Printed` is eq. 18 to the letter,
-//! whose coefficient 1 is a misprint: for a constant g its mean is J(π) g / 4 and not J(π) g. In `Coupled` S' is drawn given D, so
-//! the control variate's mean given D is exactly 0 and the expectation that of ReinMax; given D ReinMax has no noise, so this form
-//! can only add variance. `AuthorCode` is what the published code computes, where the saved "G" is the soft sample s and the
-//! inner softmax has no 1/τ; the paper's tables 2 and 3 come from it.
+//! ReinMax-CV.
 
-use super::gumbel_rao::{GivenSample, Rao, relaxed_given_sample};
 use super::reinmax::{log_p_row, subtract_half_jacobian};
 use super::straight_through_gumbel_softmax::relaxed_row;
-use super::{Latent, SampleEstimator, Work, draws, finite, temperature};
 use crate::error::Result;
+use crate::estimators::rao::{Conditional, Rao, relaxed_row_conditional};
+use crate::estimators::{Formula, Latent, Work, draws, finite, temperature};
 use crate::kernels::softmax::{softmax_row, vjp_row};
 use crate::scalar::Real;
-use crate::simd::lanes::Lanes;
 use serde::{Deserialize, Serialize};
 
-/// Which reading of ReinMax-CV. See the [module](self).
+/// Which reading of ReinMax-CV.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum CvForm {
@@ -40,16 +23,34 @@ pub enum CvForm {
     AuthorCode,
 }
 
-/// ReinMax-CV(τ, K, η). See the [module](self).
+/// ReinMax-CV(τ, K, η).
+///
+/// ReinMax-CV. Wang and Bui (2026), section 3.2 and eq. 18, in four forms.
+///
+/// ```text
+/// Shared      2 [ J(p) g − η S + η GR_{τ,K}(θ_D; D) ] − ½ J(π) g,   S = (1/τ) J(softmax((θ_D + G)/τ)) g
+/// Printed     1 [ the same ] − ½ J(π) g
+/// Coupled     2 [ J(p) g − η S' + η GR_{τ,K}(θ_D; D) ] − ½ J(π) g,  S' = (1/τ) J(softmax(Y/τ)) g, Y ~ (θ_D + G) given D
+/// AuthorCode  2 J(p) g − ½ J(π) g − η (1/τ) J(softmax(log p + s)) g + η GR_{τ,K}(θ_D; D),   s = softmax((θ + G)/τ)
+/// ```
+///
+/// τ and K temperature and draws of the control variate; η its weight; p = (π + D)/2; θ_D = log p; G the Gumbel noise that drew
+/// D; g = ∂f/∂D; J(q) g = q ⊙ (g − ⟨q, g⟩).
+///
+/// Deviations, which are why there are four forms. `Shared` is what section 3.2 argues for. `Printed` is eq. 18 to the letter,
+/// whose coefficient 1 is a misprint: for a constant g its mean is J(π) g / 4 and not J(π) g. In `Coupled` S' is drawn given D, so
+/// the control variate's mean given D is exactly 0 and the expectation that of ReinMax; given D ReinMax has no noise, so this form
+/// can only add variance. `AuthorCode` is what the published code computes, where the saved "G" is the soft sample s and the
+/// inner softmax has no 1/τ; the paper's tables 2 and 3 come from it.
 ///
 /// ```
-/// use hardgrad::estimators::{Conditional, Latent, SampleEstimator, Work, CvForm, ReinMaxCv};
+/// use hardgrad::estimators::{At, Estimator, Noise, Scratch, CvForm, ReinMaxCv};
 /// // π = (¼, ¾), g = (0, 4), so that J(q) g = 4 q_0 q_1 (−1, 1)
-/// let latent = Latent { logits: &[0.0, 3.0_f64.ln()], one_hot: &[0.0, 1.0], gumbel: &[0.0, 0.0], conditional: Conditional::Given { values: &[1.0; 4], first: 0, stride: 2 } };
+/// let noise = Noise::from_gumbel(vec![0.0, 0.0]).with_exponentials(vec![1.0; 4]);
+/// let at = At { logits: &[0.0, 3.0_f64.ln()], one_hot: &[0.0, 1.0], noise: &noise, categories: 2 };
 /// let estimator = ReinMaxCv::new(CvForm::Coupled, 1.0, 1, 1.0)?;
-/// let rows = SampleEstimator::<f64>::work_rows(&estimator);
-/// let (mut dlogits, mut memory) = ([0.0; 2], vec![0.0; 2 * rows]);
-/// estimator.vjp(&latent, &[0.0, 4.0], &mut dlogits, Work::new(&mut memory, 2));
+/// let mut dlogits = [0.0; 2];
+/// estimator.add_vjp(at, &[0.0, 4.0], &mut dlogits, &mut Scratch::new());
 /// assert!((dlogits[1] - 0.5).abs() < 1e-15); // the same draw twice: −S + GR = 0 and ReinMax is left
 /// # Ok::<(), hardgrad::Error>(())
 /// ```
@@ -71,8 +72,8 @@ impl ReinMaxCv {
     }
 }
 
-impl<T: Real> SampleEstimator<T> for ReinMaxCv {
-    fn vjp(&self, latent: &Latent<'_, T>, g: &[T], dlogits: &mut [T], work: Work<'_, T>) {
+impl Formula for ReinMaxCv {
+    fn vjp<T: Real>(&self, latent: &Latent<'_, T>, g: &[T], dlogits: &mut [T], work: Work<'_, T>) {
         let ([log_p, q, row], mut rest) = work.take();
         let tau = T::of(self.tau);
         let mut exponentials = latent.exponentials();
@@ -92,7 +93,7 @@ impl<T: Real> SampleEstimator<T> for ReinMaxCv {
             CvForm::Shared | CvForm::Printed => relaxed_row(log_p, latent.gumbel, tau, q),
             CvForm::Coupled => {
                 exponentials.next(q); // one draw more, independent of Gumbel-Rao's
-                relaxed_given_sample(GivenSample::new(log_p, latent.one_hot, self.tau, row), q);
+                relaxed_row_conditional(Conditional::new(log_p, latent.one_hot, self.tau, row), q);
             }
             CvForm::AuthorCode => {
                 relaxed_row(latent.logits, latent.gumbel, tau, row); // s
@@ -105,9 +106,5 @@ impl<T: Real> SampleEstimator<T> for ReinMaxCv {
 
     fn work_rows(&self) -> usize {
         3 + Rao::ROWS
-    }
-
-    fn side_by_side(&self) -> Option<&dyn SampleEstimator<Lanes<T::Scalar>>> {
-        Some(self)
     }
 }

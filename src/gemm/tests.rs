@@ -1,8 +1,8 @@
 //! The matrix product against the sum that defines it, in every orientation.
 
-use hardgrad::gemm::gemm;
-use hardgrad::rng::{self, uniform};
-use hardgrad::{Mat, Scalar};
+use super::gemm;
+use crate::rng::{self, uniform};
+use crate::{Mat, Scalar};
 
 fn random<T: Scalar>(key: u64, rows: usize, cols: usize) -> Mat<T> {
     let mut rng = rng::from_key(key);

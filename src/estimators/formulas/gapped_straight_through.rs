@@ -1,22 +1,10 @@
-//! Gapped Straight-Through. Fan, Chi, Rudnicky and Ramadge, "Training Discrete Deep Generative Models via Gapped
-//! Straight-Through Estimator" (2022).
-//!
-//! ```text
-//! ∂f/∂θ ≈ (1/τ) J(softmax(θ'/τ)) g
-//! θ' = θ + (max θ − θ) ⊙ D − max(θ − max θ + gap, 0) ⊙ (1 − D)
-//! ```
-//!
-//! τ temperature; D the one-hot sample, whose logit is moved up to the largest; the others are moved down to at least `gap`
-//! below it; g = ∂f/∂D; J(q) g = q ⊙ (g − ⟨q, g⟩). The shifts are detached.
-//!
-//! The gap is a number (the paper's GST-1.0 has 1) or depends on the probability of the sample, −log(1 − π_D)/π_D (GST-p).
+//! Gapped Straight-Through.
 
-use super::latent::at_hot;
-use super::{Latent, SampleEstimator, Work, temperature};
 use crate::error::{Error, Result};
+use crate::estimators::latent::at_sample;
+use crate::estimators::{Formula, Latent, Work, temperature};
 use crate::kernels::softmax::{max, softmax_row, vjp_row};
 use crate::scalar::Real;
-use crate::simd::lanes::Lanes;
 use serde::{Deserialize, Serialize};
 
 /// How far the other logits are kept below the sample's.
@@ -29,15 +17,29 @@ pub enum Gap {
     Probability,
 }
 
-/// GST(gap, τ). See the [module](self).
+/// GST(gap, τ).
+///
+/// Gapped Straight-Through. Fan, Chi, Rudnicky and Ramadge, "Training Discrete Deep Generative Models via Gapped
+/// Straight-Through Estimator" (2022).
+///
+/// ```text
+/// ∂f/∂θ ≈ (1/τ) J(softmax(θ'/τ)) g
+/// θ' = θ + (max θ − θ) ⊙ D − max(θ − max θ + gap, 0) ⊙ (1 − D)
+/// ```
+///
+/// τ temperature; D the one-hot sample, whose logit is moved up to the largest; the others are moved down to at least `gap`
+/// below it; g = ∂f/∂D; J(q) g = q ⊙ (g − ⟨q, g⟩). The shifts are detached.
+///
+/// The gap is a number (the paper's GST-1.0 has 1) or depends on the probability of the sample, −log(1 − π_D)/π_D (GST-p).
 ///
 /// ```
-/// use hardgrad::estimators::{Conditional, Latent, SampleEstimator, Work, Gap, GappedStraightThrough};
+/// use hardgrad::estimators::{At, Estimator, Noise, Scratch, Gap, GappedStraightThrough};
 /// // π = (¼, ¾), g = (0, 4), so that J(q) g = 4 q_0 q_1 (−1, 1)
-/// let latent = Latent { logits: &[0.0, 3.0_f64.ln()], one_hot: &[0.0, 1.0], gumbel: &[0.0, 0.0], conditional: Conditional::Key(0) };
-/// let (mut dlogits, mut memory) = ([0.0; 2], [0.0; 20]);
+/// let noise = Noise::from_gumbel(vec![0.0, 0.0]);
+/// let at = At { logits: &[0.0, 3.0_f64.ln()], one_hot: &[0.0, 1.0], noise: &noise, categories: 2 };
+/// let mut dlogits = [0.0; 2];
 /// let q = 1.0 / (1.0 + 2.0_f64.exp()); // the other logit is moved to 2 below
-/// GappedStraightThrough::new(Gap::Fixed(2.0), 1.0)?.vjp(&latent, &[0.0, 4.0], &mut dlogits, Work::new(&mut memory, 2));
+/// GappedStraightThrough::new(Gap::Fixed(2.0), 1.0)?.add_vjp(at, &[0.0, 4.0], &mut dlogits, &mut Scratch::new());
 /// assert!((dlogits[1] - 4.0 * q * (1.0 - q)).abs() < 1e-15);
 /// # Ok::<(), hardgrad::Error>(())
 /// ```
@@ -62,8 +64,8 @@ impl GappedStraightThrough {
     }
 }
 
-impl<T: Real> SampleEstimator<T> for GappedStraightThrough {
-    fn vjp(&self, latent: &Latent<'_, T>, g: &[T], dlogits: &mut [T], work: Work<'_, T>) {
+impl Formula for GappedStraightThrough {
+    fn vjp<T: Real>(&self, latent: &Latent<'_, T>, g: &[T], dlogits: &mut [T], work: Work<'_, T>) {
         let ([moved, q], _) = work.take();
         let (tau, top) = (T::of(self.tau), max(latent.logits));
         let gap = match self.gap {
@@ -75,7 +77,7 @@ impl<T: Real> SampleEstimator<T> for GappedStraightThrough {
         };
         for ((moved, &theta), &d) in moved.iter_mut().zip(latent.logits).zip(latent.one_hot) {
             let down = theta - (theta - top + gap).max(T::ZERO); // θ − max(θ − max θ + gap, 0)
-            *moved = d.if_above(T::ZERO, top, down); // θ + (max θ − θ) at D
+            *moved = d.select(top, down); // θ + (max θ − θ) at D
         }
         softmax_row(moved, tau, q);
         vjp_row(T::ONE / tau, q, g, dlogits); // (1/τ) J(softmax(θ'/τ)) g
@@ -84,16 +86,12 @@ impl<T: Real> SampleEstimator<T> for GappedStraightThrough {
     fn work_rows(&self) -> usize {
         2
     }
-
-    fn side_by_side(&self) -> Option<&dyn SampleEstimator<Lanes<T::Scalar>>> {
-        Some(self)
-    }
 }
 
 /// −log(1 − π_D)/π_D. A small π_D keeps its digits through ln(1 + x), a large one through the sum of the others.
 fn probability_gap<T: Real>(pi: &[T], one_hot: &[T]) -> T {
-    let at = at_hot(one_hot, pi);
-    let others = pi.iter().zip(one_hot).fold(T::ZERO, |sum, (&pi, d)| sum + d.if_above(T::ZERO, T::ZERO, pi));
+    let at = at_sample(one_hot, pi);
+    let others = pi.iter().zip(one_hot).fold(T::ZERO, |sum, (&pi, d)| sum + d.select(T::ZERO, pi));
     let log = at.if_above(T::of(0.5), others.ln(), (-at).ln_1p());
-    at.if_above(T::ZERO, -log / at, T::ONE) // 1 is the limit
+    at.select(-log / at, T::ONE) // 1 is the limit
 }

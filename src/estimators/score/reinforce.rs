@@ -9,8 +9,11 @@
 //!
 //! Unbiased for every b that does not depend on D: E (D − π) = 0. The baseline takes off variance, not bias.
 
-use super::{Error, LossEstimator, Result};
+use super::{LossEstimator, score_loss};
+use crate::error::{Error, Result};
+use crate::estimators::Choice;
 use crate::scalar::Scalar;
+use crate::tape::{Tape, Var};
 use serde::{Deserialize, Serialize};
 
 /// What is taken off the loss.
@@ -57,6 +60,38 @@ impl Reinforce {
     /// With this baseline.
     pub fn new(baseline: Baseline) -> Self {
         Self { baseline }
+    }
+
+    /// Records a sample D of `choice` and the loss f(D), each `[N, 1]`, with this estimator's gradient for the logits; the gradient of the
+    /// loss itself flows into whatever else f depends on. With leave-one-out, rows are examples, each repeated
+    /// [`samples`](Baseline::LeaveOneOut) times in a row. Shapes: logits `[N, L·C]`; f: sample `[N, L·C]` → `[N, 1]`.
+    ///
+    /// ```
+    /// use hardgrad::estimators::{Baseline, Choice, Noise, Reinforce};
+    /// use hardgrad::{Mat, ParamGrads, ParamStore, Workspace};
+    /// let (params, mut workspace) = (ParamStore::<f64>::new(), Workspace::new());
+    /// let choice = Choice::without_gradient(2).with_noise(Noise::from_gumbel(vec![0.0, 1.0]));
+    /// let mut tape = workspace.tape(&params);
+    /// let logits = tape.leaf(&Mat::zeros(1, 2)); // π = (½, ½); the noise draws the second
+    /// let loss = Reinforce::new(Baseline::Constant(1.0)).loss(&mut tape, logits, &choice, |tape, d| {
+    ///     let prices = tape.constant(&Mat::from_rows(&[[2.0], [5.0]]));
+    ///     tape.matmul(d, prices)
+    /// });
+    /// tape.backward(loss, &mut ParamGrads::zeros(&params));
+    /// assert_eq!(tape.grad(logits).unwrap().data, [-2.0, 2.0]); // (5 − 1) (D − π)
+    /// ```
+    #[track_caller]
+    pub fn loss<'t, T: Scalar>(
+        &self,
+        tape: &mut Tape<'t, T>,
+        logits: Var,
+        choice: &Choice<T>,
+        f: impl FnOnce(&mut Tape<'t, T>, Var) -> Var,
+    ) -> Var {
+        let held = tape.detach(logits);
+        let d = tape.sample(choice, held);
+        let loss = f(tape, d);
+        score_loss(tape, *self, logits, d, &[loss], choice.categories())
     }
 }
 

@@ -1,0 +1,168 @@
+//! A sample in a model: estimator and noise in one owner, and the tape's node.
+
+use super::batch::sample_batch;
+use super::{At, Estimator, Noise};
+use crate::categorical;
+use crate::mat::MatMut;
+use crate::rng::Pcg64;
+use crate::scalar::Scalar;
+use crate::tape::{CustomOp, InputGrads, Inputs, Recorded, Tape, Var};
+use std::sync::Arc;
+
+/// A discrete choice in a model: the estimator of its gradient, the number of categories, and the noise of the present step.
+///
+/// Draw the noise before each step, then record the sample with [`Tape::sample`]:
+///
+/// ```
+/// use hardgrad::estimators::{Choice, ReinMax};
+/// use hardgrad::{Mat, ParamGrads, ParamStore, Workspace, rng};
+///
+/// let mut params = ParamStore::<f64>::new();
+/// let theta = params.add("theta", Mat::from_rows(&[[0.0, 3.0_f64.ln()]])); // π = (¼, ¾)
+/// let mut choice = Choice::new(ReinMax::new(1.0)?, 2);
+/// let (mut workspace, mut grads) = (Workspace::new(), ParamGrads::zeros(&params));
+///
+/// choice.draw(&mut rng::from_key(1), 1); // the noise of one variable
+/// let mut tape = workspace.tape(&params);
+/// let logits = tape.param(theta);
+/// let d = tape.sample(&choice, logits); // one-hot; its backward is ReinMax
+/// assert_eq!(tape.value(d).data, [0.0, 1.0]);
+/// let prices = tape.constant(&Mat::from_rows(&[[0.0, 4.0]]));
+/// let cost = tape.mul(d, prices);
+/// let cost = tape.sum(cost);
+/// tape.backward(cost, &mut grads);
+/// assert!((grads.get(theta).data[1] - 0.5).abs() < 1e-15); // 2 · ⅛ · ⅞ · 4 − ½ · ¼ · ¾ · 4
+/// # Ok::<(), hardgrad::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Choice<T> {
+    node: Arc<SampleNode<T>>,
+}
+
+impl<T: Scalar> Choice<T> {
+    /// A choice among `categories` categories, whose gradient is this estimator's.
+    pub fn new(estimator: impl Estimator<T> + 'static, categories: usize) -> Self {
+        Self::shared(Arc::new(estimator), categories)
+    }
+
+    /// [`new`](Self::new) with an estimator that others use too, or whose type is not known.
+    pub fn shared(estimator: Arc<dyn Estimator<T>>, categories: usize) -> Self {
+        Self::with(Some(estimator), categories)
+    }
+
+    /// A choice without a gradient: onehot(argmax(θ + G)), through which nothing flows back. For evaluation, and for estimators at the loss
+    /// ([`Reinforce::loss`](super::Reinforce::loss), [`Rebar::loss`](super::Rebar::loss)), which give the logits their gradient themselves.
+    pub fn without_gradient(categories: usize) -> Self {
+        Self::with(None, categories)
+    }
+
+    fn with(estimator: Option<Arc<dyn Estimator<T>>>, categories: usize) -> Self {
+        Self { node: Arc::new(SampleNode { estimator, noise: Noise::new(), categories }) }
+    }
+
+    /// Draws new noise for `variables` latent variables: rows times variables in a row. Allocates nothing once it has drawn as many,
+    /// unless a tape still holds the noise of before.
+    pub fn draw(&mut self, rng: &mut Pcg64, variables: usize) {
+        let count = variables * self.node.categories;
+        self.noise_mut().draw(rng, count);
+    }
+
+    /// With noise of the caller's.
+    #[must_use]
+    pub fn with_noise(mut self, noise: Noise<T>) -> Self {
+        *self.noise_mut() = noise;
+        self
+    }
+
+    /// The noise of the present step.
+    pub fn noise(&self) -> &Noise<T> {
+        &self.node.noise
+    }
+
+    /// C, the number of categories.
+    pub fn categories(&self) -> usize {
+        self.node.categories
+    }
+
+    pub(super) fn node(&self) -> &Arc<SampleNode<T>> {
+        &self.node
+    }
+
+    fn noise_mut(&mut self) -> &mut Noise<T> {
+        if Arc::get_mut(&mut self.node).is_none() {
+            // A tape holds the node, and keeps the noise that it was recorded with.
+            *self = Self::with(self.node.estimator.clone(), self.node.categories);
+        }
+        &mut Arc::get_mut(&mut self.node).expect("a new node has one owner").noise
+    }
+}
+
+impl<T: Scalar> Tape<'_, T> {
+    /// A sample D of each latent variable, with the gradient of the choice's estimator. Shapes: logits `[N, L·C]` → one-hot `[N, L·C]`.
+    ///
+    /// See [`Choice`] for an example, and [`Estimator`] for masks and what is not a number.
+    ///
+    /// # Panics
+    /// If the logits are not whole variables, or not as many as the choice has drawn noise for.
+    #[track_caller]
+    pub fn sample(&mut self, choice: &Choice<T>, logits: Var) -> Var {
+        self.custom_shared(choice.node.clone(), &[logits])
+    }
+}
+
+/// The straight-through node at a sample. Input: logits `[N, L·C]`; value: the sample D; backward: the estimator's vjp.
+#[derive(Debug)]
+pub(super) struct SampleNode<T> {
+    estimator: Option<Arc<dyn Estimator<T>>>,
+    pub(super) noise: Noise<T>,
+    pub(super) categories: usize,
+}
+
+impl<T: Scalar> CustomOp<T> for SampleNode<T> {
+    fn name(&self) -> &str {
+        "sample"
+    }
+
+    fn shape(&self, inputs: &Inputs<'_, T>) -> (usize, usize) {
+        let (logits, c) = (inputs.get(0), self.categories);
+        let noise = self.noise.gumbel().len();
+        assert!(
+            c > 0 && logits.cols % c == 0,
+            "sample: logits [{}, {}] do not divide into variables of {c} categories",
+            logits.rows,
+            logits.cols
+        );
+        assert!(
+            noise == logits.data.len(),
+            "sample: logits [{}, {}] need as many noise numbers, got {noise}: draw the noise of {} variables",
+            logits.rows,
+            logits.cols,
+            logits.data.len() / c
+        );
+        (logits.rows, logits.cols)
+    }
+
+    fn forward(&self, inputs: &Inputs<'_, T>, out: MatMut<'_, T>) {
+        let (logits, c) = (inputs.get(0).data, self.categories);
+        match &self.estimator {
+            Some(estimator) => estimator.sample(logits, &self.noise, c, out.data),
+            None => sample_batch(logits, &self.noise, c, out.data, &categorical::sample_row::<T>),
+        }
+    }
+
+    fn has_gradient(&self) -> bool {
+        self.estimator.is_some()
+    }
+
+    fn scratch_len(&self, inputs: &Inputs<'_, T>) -> usize {
+        let len = inputs.get(0).data.len();
+        self.estimator.as_ref().map_or(0, |estimator| estimator.scratch_len(len, self.categories))
+    }
+
+    fn vjp(&self, node: &Recorded<'_, T>, grads: &mut InputGrads<'_, '_, T>, scratch: &mut [T]) {
+        let (Some(estimator), Some(dlogits)) = (&self.estimator, grads.get(0)) else { return };
+        let (logits, one_hot) = (node.inputs.get(0).data, node.output.data);
+        let at = At { logits, one_hot, noise: &self.noise, categories: self.categories };
+        estimator.add_vjp_with(at, node.g.data, dlogits.data, scratch);
+    }
+}

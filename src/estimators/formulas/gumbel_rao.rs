@@ -1,0 +1,66 @@
+//! Gumbel-Rao.
+
+use crate::error::Result;
+use crate::estimators::rao::Rao;
+use crate::estimators::{Formula, Latent, Work, draws, temperature};
+use crate::kernels::softmax::log_softmax_row;
+use crate::scalar::Real;
+
+/// GR(τ, K).
+///
+/// Gumbel-Rao. Paulus, Maddison and Krause, "Rao-Blackwellizing the Straight-Through Gumbel-Softmax Gradient Estimator"
+/// (2021); Wang and Bui (2026), eq. 6 and 7.
+///
+/// ```text
+/// ∂f/∂θ ≈ (1/(Kτ)) Σ_k J(softmax(Y_k/τ)) g,   Y_k ~ θ + G given D:
+///     Y_j = −log(E_j / e^{θ_j} + E_D / Z),   Y_D = −log E_D + log Z,   Z = Σ e^{θ_j}
+/// ```
+///
+/// τ temperature; K number of draws; E standard exponential numbers; D the one-hot sample, also its index; g = ∂f/∂D;
+/// J(q) g = q ⊙ (g − ⟨q, g⟩).
+///
+/// Deviation: eq. 6 drops the 1/K. No gradient flows through the conditional draw, and that is right: the derivative of
+/// softmax_τ at θ + G is averaged over the law of θ + G given D. With K = 1 and the Y that drew D this is STGS, and its mean over
+/// the draws is the mean of STGS given D.
+///
+/// The draws are streamed: there is never a tensor with a K axis.
+///
+/// ```
+/// use hardgrad::estimators::{At, Estimator, Noise, Scratch, GumbelRao};
+/// // π = (¼, ¾), g = (0, 4), so that J(q) g = 4 q_0 q_1 (−1, 1)
+/// let noise = Noise::from_gumbel(vec![0.0, 0.0]).with_exponentials(vec![1.0, 1.0]);
+/// let at = At { logits: &[0.0, 3.0_f64.ln()], one_hot: &[0.0, 1.0], noise: &noise, categories: 2 };
+/// let estimator = GumbelRao::new(1.0, 1)?;
+/// let mut dlogits = [0.0; 2];
+/// estimator.add_vjp(at, &[0.0, 4.0], &mut dlogits, &mut Scratch::new());
+/// assert!((dlogits[1] - 5.0 / 9.0).abs() < 1e-15); // E = (1, 1): softmax(Y) = (⅙, ⅚)
+/// # Ok::<(), hardgrad::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct GumbelRao {
+    tau: f64,
+    draws: usize,
+}
+
+impl GumbelRao {
+    /// With temperature `tau` and `draws` draws (the paper has 100).
+    ///
+    /// # Errors
+    /// If `tau` is not a finite number ≥ 1e-30, or `draws` not a number from 1 to 10⁶.
+    pub fn new(tau: f64, draws: usize) -> Result<Self> {
+        Ok(Self { tau: temperature(tau)?, draws: self::draws(draws)? })
+    }
+}
+
+impl Formula for GumbelRao {
+    fn vjp<T: Real>(&self, latent: &Latent<'_, T>, g: &[T], dlogits: &mut [T], work: Work<'_, T>) {
+        let ([log_pi], rest) = work.take();
+        log_softmax_row(latent.logits, T::ONE, log_pi); // θ with Z = 1: a shift of θ moves every Y alike
+        let rao = Rao { tau: self.tau, draws: self.draws, weight: 1.0 };
+        rao.add(log_pi, latent.one_hot, &mut latent.exponentials(), g, dlogits, rest);
+    }
+
+    fn work_rows(&self) -> usize {
+        1 + Rao::ROWS
+    }
+}

@@ -1,0 +1,24 @@
+//! The sample-side estimators, one in each file: citation, formula, symbols, deviations from the paper, type, and the vjp in as many lines
+//! as the formula has terms.
+
+mod blend;
+mod gapped_straight_through;
+mod gumbel_rao;
+mod gumbel_softmax;
+mod reinmax;
+mod reinmax_cv;
+mod reinmax_rao;
+mod reinmax_rk2;
+mod straight_through;
+mod straight_through_gumbel_softmax;
+
+pub use blend::Blend;
+pub use gapped_straight_through::{Gap, GappedStraightThrough};
+pub use gumbel_rao::GumbelRao;
+pub use gumbel_softmax::GumbelSoftmax;
+pub use reinmax::{ReinMax, ReinMaxArgmax};
+pub use reinmax_cv::{CvForm, ReinMaxCv};
+pub use reinmax_rao::ReinMaxRao;
+pub use reinmax_rk2::{ReinMaxRk2, Rk2Form};
+pub use straight_through::StraightThrough;
+pub use straight_through_gumbel_softmax::StraightThroughGumbelSoftmax;

@@ -1,0 +1,121 @@
+//! Learning rates that change while training.
+
+use crate::error::{Error, Result};
+use serde::{Deserialize, Serialize};
+
+/// Linear warm-up: the factor of the rate goes from `start_factor` to 1 within `over` epochs (or
+/// updates: whatever `done` counts), then stays.
+///
+/// ```text
+/// lr · ( start_factor + (1 − start_factor) · min(done, over) / over )
+/// ```
+///
+/// Source: the closed form of PyTorch's `torch.optim.lr_scheduler.LinearLR` with `end_factor = 1`
+/// and `total_iters = over`.
+///
+/// ```
+/// use hardgrad::optim::linear_warm_up;
+/// assert_eq!(linear_warm_up(8.0, 0.25, 3, 0), 2.0);
+/// assert_eq!(linear_warm_up(8.0, 0.25, 3, 1), 4.0);
+/// assert_eq!(linear_warm_up(8.0, 0.25, 3, 7), 8.0);
+/// ```
+pub fn linear_warm_up(lr: f64, start_factor: f64, over: usize, done: usize) -> f64 {
+    if done >= over {
+        return lr;
+    }
+    lr * (start_factor + (1.0 - start_factor) * (done as f64 / over as f64))
+}
+
+/// Cosine annealing: half a period of the cosine from `lr` down to `min_lr` within `over` epochs
+/// (or updates), then `min_lr`.
+///
+/// ```text
+/// min_lr + ½ (lr − min_lr) (1 + cos(π · done / over))
+/// ```
+///
+/// Source: Loshchilov and Hutter, "SGDR", ICLR 2017, eq. 5 without restarts, as in PyTorch's
+/// `torch.optim.lr_scheduler.CosineAnnealingLR` with `T_max = over` and `eta_min = min_lr`.
+/// Deviation: after `over` epochs PyTorch's rate rises again along the cosine; this one stays at
+/// `min_lr`, so that a run that is made longer does not return to a high rate unasked.
+///
+/// ```
+/// use hardgrad::optim::cosine_annealing;
+/// assert_eq!(cosine_annealing(8.0, 2.0, 3, 0), 8.0);
+/// assert!((cosine_annealing(8.0, 2.0, 3, 1) - 6.5).abs() < 1e-14); // cos 60° = ½
+/// assert_eq!(cosine_annealing(8.0, 2.0, 3, 4), 2.0);
+/// ```
+pub fn cosine_annealing(lr: f64, min_lr: f64, over: usize, done: usize) -> f64 {
+    if done >= over {
+        return min_lr;
+    }
+    min_lr + 0.5 * (lr - min_lr) * (1.0 + (std::f64::consts::PI * (done as f64 / over as f64)).cos())
+}
+
+/// Warm-up, then cosine annealing: [`linear_warm_up`] over the first `warm_up` epochs (or updates),
+/// [`cosine_annealing`] over the others up to `total`.
+///
+/// Source: PyTorch's `SequentialLR([LinearLR, CosineAnnealingLR], milestones = [warm_up])`, the
+/// latter with `T_max = total − warm_up`. A pure function of the number of epochs done, so that a
+/// run that resumes needs no state.
+///
+/// ```
+/// use hardgrad::optim::{Adam, AdamConfig, LrSchedule, Optimizer};
+/// let schedule = LrSchedule { warm_up: 2, start_factor: 0.5, total: 5, min_lr: 0.0 };
+/// let schedule = schedule.validated()?;
+/// let mut adam = Adam::<f32>::new(AdamConfig { lr: 0.8, ..AdamConfig::default() })?;
+/// let peak = adam.lr();
+/// let mut rates = Vec::new();
+/// for epoch in 0..5 {
+///     adam.set_lr(schedule.at(peak, epoch))?;
+///     rates.push(adam.lr());
+/// }
+/// for (rate, want) in rates.iter().zip([0.4, 0.6, 0.8, 0.6, 0.2]) {
+///     assert!((rate - want).abs() < 1e-15);
+/// }
+/// # Ok::<(), hardgrad::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LrSchedule {
+    /// Number of epochs (or updates) of warm-up; 0 for none.
+    pub warm_up: usize,
+    /// The first rate as a part of the highest, in (0, 1].
+    pub start_factor: f64,
+    /// Number of epochs (or updates) in all, more than `warm_up`.
+    pub total: usize,
+    /// The rate after the last, at least 0.
+    pub min_lr: f64,
+}
+
+impl LrSchedule {
+    /// Itself, if everything is in its range.
+    ///
+    /// ```
+    /// use hardgrad::optim::LrSchedule;
+    /// let schedule = LrSchedule { warm_up: 10, start_factor: 1e-3, total: 10, min_lr: 0.0 };
+    /// let e = schedule.validated().unwrap_err();
+    /// assert_eq!(e.to_string(), "total: got 10, expected more than warm-up, 10");
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Argument`] naming the number that is not, and its range.
+    pub fn validated(self) -> Result<Self> {
+        if !(self.start_factor > 0.0 && self.start_factor <= 1.0) {
+            return Err(Error::argument("start-factor", self.start_factor, "a number in (0, 1]"));
+        }
+        if self.total <= self.warm_up {
+            return Err(Error::argument("total", self.total, format!("more than warm-up, {}", self.warm_up)));
+        }
+        if !(self.min_lr >= 0.0 && self.min_lr.is_finite()) {
+            return Err(Error::argument("min-lr", self.min_lr, "a finite number >= 0"));
+        }
+        Ok(self)
+    }
+
+    /// The rate after `done` epochs (or updates), with the highest rate `lr`.
+    pub fn at(&self, lr: f64, done: usize) -> f64 {
+        match done.checked_sub(self.warm_up) {
+            None => linear_warm_up(lr, self.start_factor, self.warm_up, done),
+            Some(since) => cosine_annealing(lr, self.min_lr, self.total - self.warm_up, since),
+        }
+    }
+}

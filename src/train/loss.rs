@@ -1,0 +1,61 @@
+//! What a step records, by the kind of estimator.
+
+use crate::data::Images;
+use crate::error::Result;
+use crate::estimators::{Baseline, BaselineConfig, BuiltEstimator, Choice, Reinforce, RunningMean};
+use crate::tape::Tape;
+use crate::vae::{LossVars, Vae};
+
+/// What a step's loss is made of, besides the images.
+pub(super) struct StepLoss<'a> {
+    pub(super) vae: &'a Vae,
+    pub(super) estimator: &'a BuiltEstimator<f32>,
+    /// Draws the codes.
+    pub(super) choice: &'a Choice<f32>,
+    /// Of earlier losses.
+    pub(super) mean: &'a RunningMean,
+}
+
+impl StepLoss<'_> {
+    /// Records the loss of a batch of images.
+    ///
+    /// # Errors
+    /// If leave-one-out has fewer than two samples.
+    pub(super) fn record(
+        &self,
+        tape: &mut Tape<'_, f32>,
+        images: &Images,
+        batch: &[u32],
+    ) -> Result<LossVars> {
+        let (vae, choice) = (self.vae, self.choice);
+        let x = tape.constant_with(batch.len(), images.pixels_per_image(), |x| images.fill(batch, x));
+        let logits = vae.encode(tape, x);
+        Ok(match self.estimator {
+            BuiltEstimator::Sample(_) => {
+                let z = tape.sample(choice, logits);
+                vae.loss(tape, x, logits, z)
+            }
+            &BuiltEstimator::Reinforce(baseline) => {
+                let (baseline, samples) = match baseline {
+                    BaselineConfig::None => (Baseline::Constant(0.0), 1),
+                    BaselineConfig::RunningMean => (Baseline::Constant(self.mean.get()), 1),
+                    BaselineConfig::LeaveOneOut { samples } => (Baseline::leave_one_out(samples)?, samples),
+                };
+                let (x, logits) = match samples {
+                    1 => (x, logits),
+                    n => (tape.repeat_rows(x, n), tape.repeat_rows(logits, n)),
+                };
+                let bce = Reinforce::new(baseline).loss(tape, logits, choice, |tape, z| vae.bce(tape, x, z));
+                vae.total(tape, bce, logits)
+            }
+            BuiltEstimator::Rebar(rebar) => {
+                let bce = rebar.loss(tape, logits, choice, |tape, z| vae.bce(tape, x, z));
+                vae.total(tape, bce, logits)
+            }
+            BuiltEstimator::Exact => {
+                let bce = vae.expected_bce(tape, x, logits);
+                vae.total(tape, bce, logits)
+            }
+        })
+    }
+}

@@ -180,6 +180,8 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<(), Box<dyn std::error::Error>> {
+    // Better known now than after the training that it cannot be written.
+    std::fs::create_dir_all(&args.out).map_err(|e| Error::io("make the directory", &args.out, e))?;
     let optimum = args.c.min(1.0 - args.c).powf(args.p);
     println!("{:26} {:>10} {:>10} {:>8}", "estimator", "final loss", "excess", "seconds");
     let (mut series, mut lines) = (Vec::new(), String::new());

@@ -21,6 +21,7 @@ pub use crate::kernels::categorical::{
     entropy, entropy_vjp, kl, kl_vjp_p, kl_vjp_q, log_prob, log_prob_vjp_logits, log_prob_vjp_sample,
     scratch_len,
 };
+pub use crate::kernels::softmax::{categorical_kl as kl_to_uniform, categorical_kl_vjp as kl_to_uniform_vjp};
 pub use crate::kernels::unimix::{unimix, unimix_vjp};
 
 use crate::mat::Mat;

@@ -117,8 +117,7 @@ pub mod exact;
 mod gemm;
 pub mod gradcheck;
 pub mod guide;
-#[doc(hidden)]
-pub mod kernels;
+mod kernels;
 pub mod mat;
 pub mod nn;
 pub mod optim;
@@ -136,6 +135,8 @@ pub mod usage;
 pub mod vae;
 #[cfg(feature = "safetensors")]
 pub mod weights;
+#[cfg(test)]
+mod widths;
 
 pub use error::{Error, Result};
 pub use mat::{Mat, MatMut, MatRef};

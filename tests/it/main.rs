@@ -36,4 +36,3 @@ mod trouble;
 mod unbiased;
 #[cfg(feature = "safetensors")]
 mod weights;
-mod widths;

@@ -1,5 +1,6 @@
 //! NaN in, NaN out, in every operation's forward pass: a NaN that turns into a number hides what went wrong.
 
+use hardgrad::nn::Activation;
 use hardgrad::optim::{self, Adam, AdamConfig, Optimizer};
 use hardgrad::{Mat, ParamGrads, ParamStore, Tape, Var, Workspace};
 
@@ -110,7 +111,7 @@ fn every_operation_passes_nan_on() {
 fn every_layer_passes_nan_on() {
     let (n, k, m) = (5, 9, 21);
     for sparse in [false, true] {
-        for relu in [false, true] {
+        for activation in [Activation::Identity, Activation::Relu] {
             for (place, of_x, of_weight, of_bias) in [
                 ("input", Some(2 * k + 4), None, None),
                 ("weights", None, Some(4 * m + 7), None),
@@ -123,14 +124,14 @@ fn every_layer_passes_nan_on() {
                 });
                 let y = value(&x, |tape, x| {
                     let (w, b) = (constant(tape, k, m, of_weight), constant(tape, 1, m, of_bias));
-                    tape.linear(x, w, b, relu)
+                    tape.linear(x, w, b, activation)
                 });
                 for (i, y) in y.as_slice().iter().enumerate() {
                     let expected = if of_x.is_some() { i / m == 2 } else { i % m == 7 };
                     assert_eq!(
                         y.is_nan(),
                         expected,
-                        "{place}, sparse {sparse}, ReLU {relu}: number {i} is {y}"
+                        "{place}, sparse {sparse}, {activation:?}: number {i} is {y}"
                     );
                 }
             }

@@ -1,15 +1,20 @@
-//! The same bits at every vector width, but for products. A process has one width, so each is computed in a child process: the ignored
-//! tests of this file, which write what they computed to a file.
+//! The same bits at every vector width, but for products. A process has one width, so each is computed in a child process, which runs
+//! one test of this file and writes what it computed to a file.
 
-use hardgrad::data::digits;
-use hardgrad::estimators::{
-    CvForm, Estimator, EstimatorConfig, EstimatorKind, Gap, Noise, Rk2Form, SampleNode,
+use crate::data::digits;
+use crate::estimators::{
+    At, BuiltEstimator, CvForm, EstimatorConfig, EstimatorKind, Gap, Noise, Rk2Form, Scratch,
 };
-use hardgrad::kernels::{bernoulli, elementwise, reduce, softmax, sparse::SparseRows};
-use hardgrad::optim::{self, Adam, AdamConfig, Optimizer, RAdam};
-use hardgrad::rng::{self, LaneRng, from_key};
-use hardgrad::train::{TrainConfig, Trainer};
-use hardgrad::{Mat, ParamGrads, ParamStore, Scalar, Workspace, gemm::gemm};
+use crate::gemm::gemm;
+use crate::kernels::{
+    activation::{self, Activation},
+    bernoulli, elementwise, reduce, softmax,
+    sparse::SparseRows,
+};
+use crate::optim::{self, Adam, AdamConfig, Optimizer, RAdam};
+use crate::rng::{self, LaneRng, from_key};
+use crate::train::{TrainConfig, Trainer};
+use crate::{Mat, ParamGrads, ParamStore, Scalar};
 use std::process::{Command, Output};
 
 const WIDTHS: [&str; 3] = ["plain", "avx2", "avx512"];
@@ -20,11 +25,11 @@ const OUT: &str = "HARDGRAD_WIDTHS_OUT";
 /// Whether a child rounds its weights once more before it trains.
 const ROUND: &str = "HARDGRAD_WIDTHS_ROUND";
 
-/// Runs the ignored test `name` of this file at `width`.
+/// Runs the test `name` of this file at `width`, as a child.
 fn child(name: &str, width: &str, round: bool) -> (Output, String) {
     let out = tempfile::NamedTempFile::new().unwrap();
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--ignored", "--exact", name]).env("HARDGRAD_SIMD", width).env(OUT, out.path());
+    command.args(["--exact", name]).env("HARDGRAD_SIMD", width).env(OUT, out.path());
     if round {
         command.env(ROUND, "1");
     }
@@ -54,7 +59,11 @@ impl Record {
 
 #[test]
 fn every_width_has_the_same_bits_but_for_products() {
-    let [plain, avx2, avx512] = WIDTHS.map(|width| lines("widths::child_numbers", width, false));
+    if let Some(path) = std::env::var_os(OUT) {
+        return std::fs::write(path, all_numbers()).unwrap();
+    }
+    let [plain, avx2, avx512] =
+        WIDTHS.map(|width| lines("widths::every_width_has_the_same_bits_but_for_products", width, false));
     assert!(plain.len() > 100, "{}", plain.len());
     assert_eq!(avx2, avx512, "products too");
     let products = |lines: &[String]| lines.iter().filter(|line| line.contains("product")).count();
@@ -66,17 +75,15 @@ fn every_width_has_the_same_bits_but_for_products() {
 
 #[test]
 fn an_unknown_width_is_refused_by_name() {
-    let (output, text) = child("widths::child_numbers", "avx3", false);
+    let (output, text) = child("widths::every_width_has_the_same_bits_but_for_products", "avx3", false);
     assert!(!output.status.success() && text.is_empty());
     let said =
         [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
     assert!(said.contains("HARDGRAD_SIMD: got \"avx3\", expected `plain`, `avx2` or `avx512`"), "{said}");
 }
 
-#[test]
-#[ignore = "run in a child process by the other tests of this file"]
-fn child_numbers() {
-    let Some(path) = std::env::var_os(OUT) else { return };
+/// What a child computes.
+fn all_numbers() -> String {
     let mut record = Record::default();
     kernels::<f32>(&mut record);
     kernels::<f64>(&mut record);
@@ -84,7 +91,7 @@ fn child_numbers() {
     estimators::<f64>(&mut record);
     optimizers::<f32>(&mut record);
     products(&mut record);
-    std::fs::write(path, record.0).unwrap();
+    record.0
 }
 
 /// Numbers in ± `scale`/2.
@@ -107,7 +114,7 @@ fn kernels<T: Scalar>(record: &mut Record) {
             ("exp", elementwise::exp),
             ("ln", elementwise::ln),
             ("sigmoid", elementwise::sigmoid),
-            ("relu", elementwise::relu),
+            ("relu", |x, y| activation::activate(Activation::Relu, x, y)),
             ("softplus", |x, y| y.iter_mut().zip(x).for_each(|(y, &x)| *y = elementwise::softplus_of(x))),
         ];
         for (name, map) in maps {
@@ -143,7 +150,7 @@ fn kernels<T: Scalar>(record: &mut Record) {
         sums.push(reduce::sum(&x));
         record.add("sums", &sums);
         let mut noise = vec![T::ZERO; 4 * 4096 + len];
-        hardgrad::categorical::gumbel(&mut from_key(key), &mut noise);
+        crate::categorical::gumbel(&mut from_key(key), &mut noise);
         record.add("gumbel", &noise);
         let mut noise = vec![T::ZERO; 16 * len];
         LaneRng::from_key(key).fill_exponential(&mut noise);
@@ -179,15 +186,15 @@ fn sample_estimators() -> Vec<EstimatorConfig> {
 
 /// The sample and its vjp, for whole blocks of sixteen variables and for what is left over.
 fn estimators<T: Scalar>(record: &mut Record) {
-    let configs = sample_estimators();
-    for kind in EstimatorKind::ALL {
-        let listed = configs.iter().any(|config| config.kind() == *kind);
-        let at_the_loss =
-            matches!(kind, EstimatorKind::Reinforce | EstimatorKind::Rebar | EstimatorKind::Exact);
-        assert!(listed != at_the_loss, "{kind}");
+    let mut configs = sample_estimators();
+    for kind in EstimatorKind::ALL.iter().map(|kind| kind.default_config()) {
+        let listed = configs.iter().any(|config| config.kind() == kind.kind());
+        if !listed && matches!(kind.build::<T>().unwrap(), BuiltEstimator::Sample(_)) {
+            configs.push(kind);
+        }
     }
     for config in configs {
-        let Estimator::Sample(estimator) = config.build::<T>().unwrap() else { panic!("{config:?}") };
+        let BuiltEstimator::Sample(estimator) = config.build::<T>().unwrap() else { panic!("{config:?}") };
         for (variables, c) in [(1, 8), (48, 10), (83, 3), (33, 33)] {
             let mut logits = random::<T>(variables as u64, variables * c, 8.0);
             if c == 33 {
@@ -195,15 +202,13 @@ fn estimators<T: Scalar>(record: &mut Record) {
             }
             let mut noise = Noise::new();
             noise.draw(&mut from_key(9), logits.len());
-            let node = SampleNode::new(&*estimator, &noise, c);
-            let (params, mut workspace) = (ParamStore::new(), Workspace::new());
-            let mut tape = workspace.tape(&params);
-            let theta = tape.leaf(Mat::from_vec(1, logits.len(), logits.clone()).view());
-            let sample = tape.custom(&node, &[theta]);
-            record.add(&format!("{config:?}, sample"), tape.value(sample).data);
-            let g = random::<T>(77, logits.len(), 2.0);
-            tape.backward_from(sample, &g, &mut ParamGrads::zeros(&params));
-            record.add(&format!("{config:?}, vjp"), tape.grad(theta).unwrap().data);
+            let mut one_hot = logits.clone();
+            estimator.sample(&logits, &noise, c, &mut one_hot);
+            record.add(&format!("{config:?}, sample"), &one_hot);
+            let (g, mut dlogits) = (random::<T>(77, logits.len(), 2.0), vec![T::ZERO; logits.len()]);
+            let at = At { logits: &logits, one_hot: &one_hot, noise: &noise, categories: c };
+            estimator.add_vjp(at, &g, &mut dlogits, &mut Scratch::new());
+            record.add(&format!("{config:?}, vjp"), &dlogits);
         }
     }
 }
@@ -250,11 +255,8 @@ fn products(record: &mut Record) {
 const TRAINED: [EstimatorConfig; 2] =
     [EstimatorConfig::ReinMax { tau: 0.9 }, EstimatorConfig::GumbelRao { tau: 0.7, draws: 10 }];
 
-/// Three epochs of each of [`TRAINED`]: a line for each epoch, its two losses, and one for all parameters.
-#[test]
-#[ignore = "run in a child process by the other tests of this file"]
-fn child_training() {
-    let Some(path) = std::env::var_os(OUT) else { return };
+/// What a child computes: three epochs of each of [`TRAINED`], a line for each epoch with its two losses, and one for all parameters.
+fn three_epochs() -> String {
     let data = digits(0, 450, 130);
     let mut text = String::new();
     for estimator in TRAINED {
@@ -276,7 +278,7 @@ fn child_training() {
         record.add("parameters", trainer.params().flat());
         text += &record.0;
     }
-    std::fs::write(path, text).unwrap();
+    text
 }
 
 /// Σ |difference| of the losses of two runs, relative to those losses' sum.
@@ -296,7 +298,10 @@ fn apart(a: &[String], b: &[String]) -> f64 {
 /// one that both runs have, and two runs' distances vary, by less than 4: so less than 16 times that distance.
 #[test]
 fn three_epochs_agree_to_rounding() {
-    let name = "widths::child_training";
+    if let Some(path) = std::env::var_os(OUT) {
+        return std::fs::write(path, three_epochs()).unwrap();
+    }
+    let name = "widths::three_epochs_agree_to_rounding";
     let [plain, avx2, avx512] = WIDTHS.map(|width| lines(name, width, false));
     assert_eq!(avx2, avx512);
     let rounded = lines(name, "avx512", true);

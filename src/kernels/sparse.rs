@@ -7,7 +7,7 @@
 use crate::mat::{MatMut, MatRef};
 use crate::par::{self, Wide};
 use crate::scalar::Scalar;
-use crate::simd::{self, Width, vectorized};
+use crate::simd::{self, vectorized};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Rows to a band. Neighbouring rows are alike, neighbouring pixels most of all: a number of `b` that is loaded for one row serves the
@@ -135,7 +135,7 @@ fn multiply<'a, T: Scalar>(
     let rows = c.rows;
     let c = Wide { slice: c.data, times: c.cols };
     // Two roundings a term where the dense product has two.
-    let apart = simd::width() == Width::Plain && !simd::PLAIN_IS_FUSED;
+    let apart = simd::plain_without_fused();
     let widths = if simd::registers_are_many() {
         [PANEL, NARROW, SHORT, 1]
     } else if apart {

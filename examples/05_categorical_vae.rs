@@ -20,7 +20,7 @@ use hardgrad::data::Batches;
 use hardgrad::estimators::{Choice, ReinMax};
 use hardgrad::optim::{Adam, AdamConfig, Optimizer};
 use hardgrad::rng::{Purpose, Streams};
-use hardgrad::train::write_atomically;
+use hardgrad::files::write_atomically;
 use hardgrad::vae::{Vae, VaeConfig};
 use hardgrad::{ParamGrads, ParamStore, Workspace};
 use lab::data::DatasetChoice;

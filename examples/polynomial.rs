@@ -23,7 +23,7 @@ use hardgrad::estimators::{
 use hardgrad::optim::{Adam, AdamConfig, Optimizer};
 use hardgrad::rng::{Purpose, Streams};
 use hardgrad::tape::{CustomOp, InputGrads, Inputs, Recorded};
-use hardgrad::train::write_atomically;
+use hardgrad::files::write_atomically;
 use hardgrad::{Error, Mat, MatMut, ParamGrads, ParamStore, Tape, Var, Workspace};
 use lab::output::tell as println; // std's panics where nobody reads
 use lab::svg::{Chart, Mark, Scale, Series};

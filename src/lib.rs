@@ -115,6 +115,7 @@ pub mod data;
 pub mod error;
 pub mod estimators;
 pub mod exact;
+pub mod files;
 mod gemm;
 pub mod gradcheck;
 pub mod guide;
@@ -134,8 +135,6 @@ pub mod tape;
 pub mod train;
 pub mod usage;
 pub mod vae;
-#[cfg(feature = "safetensors")]
-pub mod weights;
 #[cfg(test)]
 mod widths;
 

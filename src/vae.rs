@@ -140,6 +140,7 @@ impl TryFrom<String> for LatentShape {
 
 /// Sizes of the VAE.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct VaeConfig {
     /// Pixels of an image.
     pub pixels: usize,

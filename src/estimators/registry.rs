@@ -5,7 +5,8 @@ use super::value::Value;
 use super::{Baseline, BaselineConfig, Estimator, Rebar};
 use crate::error::{Error, Result};
 use crate::scalar::Scalar;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use serde::de::MapAccess;
 use std::fmt;
 use std::sync::Arc;
 
@@ -118,7 +119,7 @@ macro_rules! registry {
         /// let e = EstimatorConfig::GumbelRao { tau: 0.5, draws: 0 }.build::<f32>().unwrap_err();
         /// assert_eq!(e.to_string(), "draws: got 0, expected a number from 1 to 1000000");
         /// ```
-        #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+        #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
         pub enum EstimatorConfig {
             $(
                 #[doc = $about]
@@ -182,6 +183,23 @@ macro_rules! registry {
                     })*
                 }
                 Err(self.has_no(name, text))
+            }
+
+            /// Reads the value of the hyper-parameter with this name. Returns whether there is such a one.
+            fn read<'de, A: MapAccess<'de>>(
+                &mut self,
+                name: &str,
+                map: &mut A,
+            ) -> std::result::Result<bool, A::Error> {
+                match self {
+                    $(Self::$kind $({ $($parameter),* })? => {
+                        $($(if name == stringify!($parameter) {
+                            *$parameter = map.next_value()?;
+                            return Ok(true);
+                        })*)?
+                    })*
+                }
+                Ok(false)
             }
 
             /// A hyper-parameter that is a real number, for schedules.
@@ -391,5 +409,6 @@ impl fmt::Display for EstimatorConfig {
     }
 }
 
+mod json;
 #[cfg(test)]
 mod tests;

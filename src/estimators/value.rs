@@ -5,7 +5,7 @@ use std::fmt::Display;
 use std::str::FromStr;
 
 /// A type of hyper-parameter.
-pub(super) trait Value: Copy + Display + FromStr {
+pub(super) trait Value: Copy + Display + FromStr + serde::de::DeserializeOwned {
     /// What its text may be.
     const ACCEPTS: &'static str;
 

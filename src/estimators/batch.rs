@@ -192,6 +192,11 @@ pub(super) fn sample_batch<T: Scalar>(
     });
 }
 
+/// Numbers that one variable takes: the rows that every formula has, and its own.
+fn numbers_of_one(formula: &impl Formula, categories: usize) -> usize {
+    (ROWS + formula.work_rows() + formula.work_matrices() * categories) * categories
+}
+
 impl<F: Formula, T: Scalar> Estimator<T> for F {
     fn sample(&self, logits: &[T], noise: &Noise<T>, categories: usize, one_hot: &mut [T]) {
         sample_batch(logits, noise, categories, one_hot, &|logits: &[T], gumbel: &[T], sample: &mut [T]| {
@@ -200,7 +205,7 @@ impl<F: Formula, T: Scalar> Estimator<T> for F {
     }
 
     fn scratch_len(&self, logits: usize, categories: usize) -> usize {
-        logits.div_ceil(BLOCK * categories.max(1)) * lanes::memory((ROWS + self.work_rows()) * categories)
+        logits.div_ceil(BLOCK * categories.max(1)) * lanes::memory(numbers_of_one(self, categories))
     }
 
     fn add_vjp_with(&self, at: At<'_, T>, g: &[T], dlogits: &mut [T], numbers: &mut [T]) {
@@ -211,7 +216,7 @@ impl<F: Formula, T: Scalar> Estimator<T> for F {
             ("dlogits", dlogits.len()),
         ];
         check_all(at.logits.len(), at.categories, &lengths);
-        let times = lanes::memory((ROWS + self.work_rows()) * at.categories);
+        let times = lanes::memory(numbers_of_one(self, at.categories));
         let slice = &mut numbers[..Estimator::<T>::scratch_len(self, at.logits.len(), at.categories)];
         let work = (Blocks { slice: dlogits, size: BLOCK * at.categories }, Wide { slice, times });
         par::for_each_block(work, 1, |block, (dlogits, work): (Blocks<'_, T>, Wide<'_, T>)| {

@@ -82,6 +82,12 @@ pub trait Formula: std::fmt::Debug + Send + Sync {
     /// Number of rows of C numbers that `vjp` takes from its `work`.
     fn work_rows(&self) -> usize;
 
+    /// Number of matrices of C² numbers that `vjp` takes from its `work` besides the rows, each as C rows at once with
+    /// [`Work::take_together`].
+    fn work_matrices(&self) -> usize {
+        0
+    }
+
     /// Adds the estimate of ∂f/∂θ, given g = ∂f/∂D, to `dlogits`, for one latent variable. Shapes: g and dlogits `[C]`.
     fn vjp<T: Real>(&self, at: &Latent<'_, T>, g: &[T], dlogits: &mut [T], work: Work<'_, T>);
 

@@ -67,7 +67,7 @@ macro_rules! registry {
         #[doc = $about:literal]
         $kind:ident, $name:literal, $label:literal, $type_name:literal,
         $formula:literal, $equation:literal, $bias:literal, $passes:literal,
-        $({ $( #[doc = $parameter_about:literal] $parameter:ident $symbol:literal: $type:ty = $default:expr, )* })?
+        $({ $( #[doc = $parameter_about:literal] $(#[serde($($serde:tt)*)])? $parameter:ident $symbol:literal: $type:ty = $default:expr, )* })?
         => $build:expr;
     )*) => {
         /// Which estimator.
@@ -124,7 +124,7 @@ macro_rules! registry {
             $(
                 #[doc = $about]
                 #[serde(rename = $name)]
-                $kind $({ $(#[doc = $parameter_about] $parameter: $type,)* })?,
+                $kind $({ $(#[doc = $parameter_about] $(#[serde($($serde)*)])? $parameter: $type,)* })?,
             )*
         }
 
@@ -312,6 +312,14 @@ registry!(
     Darn, "darn", "DARN", "Darn",
     "(g_D − ⟨π, g⟩)(D − π)", "Gregor et al. (2014)", "first order, opposite to ST's", "1",
     => sample(Darn);
+
+    /// [`Mve`]
+    Mve, "mve", "MVE", "Mve",
+    "J(π)(r ⊙ A⁻¹ a + λ w_D D)", "AISTATS 2026", "first order, second as λ → ∞", "1", {
+        /// Weight λ of the second order, from 0 to 1e30, or `inf`.
+        #[serde(with = "super::value::or_infinite")]
+        lambda "λ": f64 = 10.0,
+    } => sample(Mve::new(lambda)?);
 
     /// [`Reinforce`](super::Reinforce)
     Reinforce, "reinforce", "REINFORCE", "Reinforce",

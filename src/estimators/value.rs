@@ -63,3 +63,37 @@ macro_rules! names {
     };
 }
 pub(super) use names;
+
+/// A number that may be infinite, in files: JSON has no infinity, so in text it is the word `inf`.
+pub(super) mod or_infinite {
+    use serde::de::{Error, Unexpected};
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Text {
+        Number(f64),
+        Word(String),
+    }
+
+    pub fn serialize<S: Serializer>(x: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+        match serializer.is_human_readable() && x.is_infinite() {
+            true => x.to_string().serialize(serializer),
+            false => x.serialize(serializer),
+        }
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+        if !deserializer.is_human_readable() {
+            return f64::deserialize(deserializer);
+        }
+        match Text::deserialize(deserializer)? {
+            Text::Number(x) => Ok(x),
+            Text::Word(word) => word
+                .parse::<f64>()
+                .ok()
+                .filter(|x| x.is_infinite())
+                .ok_or_else(|| D::Error::invalid_value(Unexpected::Str(&word), &"a number, or inf")),
+        }
+    }
+}

@@ -12,6 +12,7 @@ pub mod activation;
 pub mod bernoulli;
 pub mod categorical;
 pub mod elementwise;
+pub mod laplacian;
 pub mod log_sum_exp;
 pub mod reduce;
 pub mod softmax;

@@ -12,6 +12,7 @@ mod corpora;
 mod damage;
 mod explorer;
 mod extremes;
+mod field;
 mod goldens;
 mod identities;
 mod identity;

@@ -3,8 +3,8 @@
 
 use super::*;
 use crate::estimators::{
-    Blend, CvForm, Gap, GappedStraightThrough, GumbelRao, GumbelSoftmax, ReinMax, ReinMaxArgmax, ReinMaxCv,
-    ReinMaxRao, ReinMaxRk2, Rk2Form, StraightThrough, StraightThroughGumbelSoftmax,
+    Blend, CvForm, Darn, Gap, GappedStraightThrough, GumbelRao, GumbelSoftmax, Mve, ReinMax, ReinMaxArgmax,
+    ReinMaxCv, ReinMaxRao, ReinMaxRk2, Rk2Form, StraightThrough, StraightThroughGumbelSoftmax,
 };
 use crate::rng::{Pcg64, from_key, uniform};
 use std::sync::Arc;
@@ -34,6 +34,12 @@ fn each(visit: &mut impl Visit) {
     for form in [CvForm::Shared, CvForm::Printed, CvForm::Coupled, CvForm::AuthorCode] {
         visit.visit(ReinMaxCv::new(form, 0.7, DRAWS, 0.5).unwrap());
     }
+    visit.visit(Darn);
+    for lambda in [0.0, 10.0, 1e30, f64::INFINITY] {
+        visit.visit(Mve::new(lambda).unwrap());
+    }
+    let (a, b) = (Mve::limit(), ReinMaxRao::new(1.0, DRAWS).unwrap());
+    visit.visit(Blend::new(a, b, 0.3).unwrap());
     for form in [Rk2Form::Eq27, Rk2Form::AuthorCode, Rk2Form::Projected] {
         visit.visit(ReinMaxRk2::new(form, 0.4).unwrap());
     }
@@ -74,7 +80,7 @@ impl<T: Scalar> Batch<T> {
     /// The gradient by the formula, one variable after the other, with numbers instead of vectors.
     fn one_by_one(&self, formula: &impl Formula, one_hot: &[T]) -> Vec<T> {
         let (c, mut dlogits) = (self.c, vec![T::ZERO; self.logits.len()]);
-        let mut work = vec![T::ZERO; formula.work_rows() * c];
+        let mut work = vec![T::ZERO; (formula.work_rows() + formula.work_matrices() * c) * c];
         for (i, dlogits) in dlogits.chunks_mut(c).enumerate() {
             let row = i * c..(i + 1) * c;
             let stored: Vec<T> = match self.noise.stored() {

@@ -58,6 +58,10 @@ impl<A: Formula, B: Formula> Formula for Blend<A, B> {
         1 + self.a.work_rows().max(self.b.work_rows())
     }
 
+    fn work_matrices(&self) -> usize {
+        self.a.work_matrices().max(self.b.work_matrices())
+    }
+
     fn draw<T: Real>(&self, logits: &[T], gumbel: &[T], sample: &mut [T]) {
         self.a.draw(logits, gumbel, sample);
     }

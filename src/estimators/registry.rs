@@ -194,7 +194,7 @@ macro_rules! registry {
                 match self {
                     $(Self::$kind $({ $($parameter),* })? => {
                         $($(if name == stringify!($parameter) {
-                            *$parameter = map.next_value()?;
+                            *$parameter = Value::next_of(map)?;
                             return Ok(true);
                         })*)?
                     })*
@@ -317,7 +317,7 @@ registry!(
     Mve, "mve", "MVE", "Mve",
     "J(π)(r ⊙ A⁻¹ a + λ w_D D)", "AISTATS 2026", "first order, second as λ → ∞", "1", {
         /// Weight λ of the second order, from 0 to 1e30, or `inf`.
-        #[serde(with = "super::value::or_infinite")]
+        #[serde(serialize_with = "super::value::serialize_or_infinite")]
         lambda "λ": f64 = 10.0,
     } => sample(Mve::new(lambda)?);
 

@@ -135,7 +135,8 @@ fn write_the_stored_checkpoint() {
 /// with its name: it is not damaged, so nothing is put in its place.
 #[test]
 fn an_option_may_be_missing_and_an_unknown_one_is_named() {
-    let without = with_text(|text| text.replace("clip_norm 1\n", "").replace("estimator.baseline running-mean\n", ""));
+    let without =
+        with_text(|text| text.replace("clip_norm 1\n", "").replace("estimator.baseline running-mean\n", ""));
     let read_without = read(&without).unwrap();
     assert_eq!(read_without, Checkpoint { config: TrainConfig { clip_norm: None, ..config() }, ..small() });
     assert!(Trainer::resume(read_without, &tiny()).is_ok());
@@ -145,7 +146,10 @@ fn an_option_may_be_missing_and_an_unknown_one_is_named() {
     small().save(&path).unwrap();
     small().save(&path).unwrap();
     for (bytes, expected) in [
-        (with_text(|text| format!("{text}momentum 0.9\n")), "config: got an option `momentum`, expected one of "),
+        (
+            with_text(|text| format!("{text}momentum 0.9\n")),
+            "config: got an option `momentum`, expected one of ",
+        ),
         (with_text(|text| format!("{text}estimator.form x\n")), "estimator: got a hyper-parameter `form`"),
         (with_text(|text| text.replace("adam", "lion")), "optimizer: got lion"),
     ] {
@@ -163,7 +167,8 @@ fn another_format_version_is_refused_by_name_and_nothing_is_put_in_its_place() {
     let path = dir.path().join("checkpoint.bin");
     small().save(&path).unwrap();
     small().save(&path).unwrap();
-    for (version, hint) in [(4, "use a newer one"), (2, "before the first release"), (0, "before the first")] {
+    for (version, hint) in [(4, "use a newer one"), (2, "before the first release"), (0, "before the first")]
+    {
         let mut other = small().to_bytes();
         other[8] = version;
         std::fs::write(&path, sealed(other)).unwrap();

@@ -20,7 +20,7 @@ impl Model {
     }
 
     /// Mean squared error of x rebuilt from two categorical choices.
-    fn loss(&self, tape: &mut Tape<'_, f32>, x: Var, choice: &Choice<f32>) -> Var {
+    fn loss(&self, tape: &mut Tape<f32>, x: Var, choice: &Choice<f32>) -> Var {
         let logits = self.encoder.forward(tape, x);
         let code = tape.sample(choice, logits);
         let rebuilt = self.decoder.forward(tape, code);

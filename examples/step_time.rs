@@ -81,7 +81,7 @@ fn run(args: &Args) -> Result<(), RunError> {
     let most = data.train.len() / 2;
     if args.batch_size > most {
         let expected = format!("at most {most}, so that an epoch has two whole steps");
-        return Err(hardgrad::Error::argument("batch-size", args.batch_size, expected).into());
+        return Err(hardgrad::Error::argument("batch_size", args.batch_size, expected).into());
     }
     let mut trainer = Trainer::new(config, &data)?;
     let mut millis = Vec::new();

@@ -171,10 +171,13 @@ impl<'a, T: Scalar> Bench<'a, T> {
         let mut tape = self.workspace.tape(&point.params);
         let (x, logits) = (tape.constant(point.images.view()), tape.leaf(point.logits.view()));
         let (x, logits) = (tape.repeat_rows(x, TOGETHER), tape.repeat_rows(logits, TOGETHER));
-        let z = tape.sample(&choice, logits);
+        let drawn = tape.sample(&choice, logits);
+        // A leaf of its own, because a sample without a gradient to its logits gets none either.
+        let sample = tape.value(drawn).to_mat();
+        let z = tape.leaf(sample.view());
         let losses = point.vae.bce(&mut tape, x, z);
         tape.backward_from(losses, &vec![T::ONE; rows], &mut self.grads);
-        let [logits, sample, losses] = [logits, z, losses].map(|v| tape.value(v).to_mat());
+        let [logits, losses] = [logits, losses].map(|v| tape.value(v).to_mat());
         let g = tape.grad_or_zeros(z);
         Pass { choice, logits, sample, losses, g }
     }

@@ -84,19 +84,15 @@ pub fn runs(
     let epochs = selection.epochs.map_or(epochs, |n| n as usize);
     let mut runs = Vec::new();
     for seed in 0..selection.seeds.unwrap_or(seeds) {
-        for &latent in &latents(experiment, selection).map_err(wrong)? {
+        for &latent in &latents(experiment, selection)? {
             for config in configs(experiment, selection, latent)? {
                 let vae = VaeConfig { pixels, ..VaeConfig::paper(latent) };
-                let config = TrainConfig { vae, seed, ..config }.validated().map_err(wrong)?;
+                let config = TrainConfig { vae, seed, ..config }.validated()?;
                 runs.push(Run::new(config, dataset.clone(), epochs));
             }
         }
     }
     Ok(runs)
-}
-
-fn wrong(e: hardgrad::Error) -> RunError {
-    RunError::argument(e.to_string())
 }
 
 fn latents(experiment: Experiment, selection: &Selection) -> hardgrad::Result<Vec<LatentShape>> {
@@ -115,7 +111,7 @@ fn configs(
 ) -> Result<Vec<TrainConfig>, RunError> {
     let preset = selection.preset;
     let of = |kind| -> Result<TrainConfig, RunError> {
-        let run = preset.run(kind, latent).map_err(wrong)?;
+        let run = preset.run(kind, latent)?;
         Ok(TrainConfig {
             estimator: run.estimator,
             optimizer: run.optimizer,

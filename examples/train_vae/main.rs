@@ -117,7 +117,7 @@ fn run(args: &Args) -> Result<End, RunError> {
     }
     let stop = Stop::watch()?;
     let data = lab::data::load(args.dataset, args.data.as_deref())?;
-    let config = config(args, &data).map_err(|e| RunError::argument(e.to_string()))?;
+    let config = config(args, &data)?;
     let intent = if args.resume { Intent::Resume } else { Intent::New };
     let mut dir = RunDir::open(&args.out, &config, &data, args.epochs, intent)?;
     dir.slow_writes(Duration::from_millis(args.slow_writes));

@@ -302,10 +302,10 @@ fn an_epoch_too_short_to_time() {
     };
     for size in [600, 301, 60_000] {
         let expected =
-            format!("error: batch-size: got {size}, expected at most 300, so that an epoch has two whole");
+            format!("error: --batch-size: got {size}, expected at most 300, so that an epoch has two whole");
         ends(&time(&format!("--batch-size {size}")), 2, &[&expected]);
     }
-    ends(&time("--batch-size 0"), 2, &["error: batch-size: got 0, expected at least 1"]);
+    ends(&time("--batch-size 0"), 2, &["error: --batch-size: got 0, expected at least 1"]);
     let timed = time("--batch-size 300");
     ends(&timed, 0, &[]);
     assert!(String::from_utf8_lossy(&timed.stdout).starts_with("{\"allocations\""));

@@ -60,7 +60,7 @@ impl Mve {
         if lambda == f64::INFINITY {
             return Ok(Self::limit());
         }
-        if !(lambda >= 0.0) {
+        if lambda < 0.0 || lambda.is_nan() {
             return Err(Error::argument("lambda", lambda, "a number from 0 to 1e30, or inf"));
         }
         Ok(Self { lambda: finite("lambda", lambda)? })

@@ -21,7 +21,7 @@ mod lab;
 use hardgrad::certify::certify;
 use hardgrad::estimators::{At, BuiltEstimator, CvForm, EstimatorConfig, Gap, Noise, Scratch};
 use hardgrad::exact::Problem;
-use hardgrad::train::write_atomically;
+use hardgrad::files::write_atomically;
 use hardgrad::{Error, Mat, MatRef, ParamGrads, ParamStore, Workspace, nn::Mlp, rng, vae::LatentShape};
 use lab::output::tell as println; // std's panics where nobody reads
 use lab::svg::{Chart, Mark, Series};

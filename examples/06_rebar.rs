@@ -17,7 +17,7 @@
 mod lab;
 
 use hardgrad::estimators::{Baseline, Choice, Rebar, Reinforce};
-use hardgrad::train::write_atomically;
+use hardgrad::files::write_atomically;
 use hardgrad::{Mat, ParamGrads, ParamStore, Tape, Var, Workspace, exact::Problem, rng};
 use lab::output::tell as println; // std's panics where nobody reads
 use lab::svg::{Chart, Mark, Series};

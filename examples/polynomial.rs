@@ -20,10 +20,10 @@ use hardgrad::estimators::{
     Blend, Choice, CvForm, Estimator, Gap, GappedStraightThrough, GumbelRao, GumbelSoftmax, ReinMax,
     ReinMaxArgmax, ReinMaxCv, ReinMaxRao, ReinMaxRk2, Rk2Form, StraightThrough, StraightThroughGumbelSoftmax,
 };
+use hardgrad::files::write_atomically;
 use hardgrad::optim::{Adam, AdamConfig, Optimizer};
 use hardgrad::rng::{Purpose, Streams};
 use hardgrad::tape::{CustomOp, InputGrads, Inputs, Recorded};
-use hardgrad::train::write_atomically;
 use hardgrad::{Error, Mat, MatMut, ParamGrads, ParamStore, Tape, Var, Workspace};
 use lab::output::tell as println; // std's panics where nobody reads
 use lab::svg::{Chart, Mark, Scale, Series};
@@ -180,6 +180,8 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<(), Box<dyn std::error::Error>> {
+    // Better known now than after the training that it cannot be written.
+    std::fs::create_dir_all(&args.out).map_err(|e| Error::io("make the directory", &args.out, e))?;
     let optimum = args.c.min(1.0 - args.c).powf(args.p);
     println!("{:26} {:>10} {:>10} {:>8}", "estimator", "final loss", "excess", "seconds");
     let (mut series, mut lines) = (Vec::new(), String::new());

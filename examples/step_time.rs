@@ -5,8 +5,7 @@
 //! ```
 //!
 //! Prints one line of JSON: the median, the tenth and the ninetieth percentile of the steps' wall times in milliseconds; the
-//! matrix products' billions of floating-point operations in a step and in a second; and the allocations in a step: none, or
-//! the GEMM library's packing buffers on a CPU without AVX2.
+//! matrix products' billions of floating-point operations in a step and in a second; and the allocations in a step: none.
 //!
 //! MNIST where its files are found, else the built-in digits.
 //!

@@ -21,6 +21,7 @@ pub use crate::kernels::categorical::{
     entropy, entropy_vjp, kl, kl_vjp_p, kl_vjp_q, log_prob, log_prob_vjp_logits, log_prob_vjp_sample,
     scratch_len,
 };
+pub use crate::kernels::softmax::{categorical_kl as kl_to_uniform, categorical_kl_vjp as kl_to_uniform_vjp};
 pub use crate::kernels::unimix::{unimix, unimix_vjp};
 
 use crate::mat::Mat;
@@ -31,6 +32,11 @@ use crate::simd::vectorized;
 
 /// Fills `out` with standard Gumbel noise, −ln(−ln u) with u from [`uniform`](rng::uniform): always finite, as u lies strictly between
 /// 0 and 1.
+///
+/// The cells of u limit it. In `f32`, with 2²³ of them, the numbers lie from −2.81 to 16.64, in `f64`, with 2⁵², from −3.60 to 36.74. So in
+/// `f32` a category whose logit is more than 19.45 below another's is never drawn (its probability is below 4e-9), and one of a
+/// probability below 1e-6 only roughly as often as it should be. Where rarer categories matter, use `f64`: the
+/// limit is 40.3 there, a probability of 3e-18.
 ///
 /// ```
 /// use hardgrad::{categorical::gumbel, rng};
@@ -168,6 +174,29 @@ mod tests {
                     assert_eq!((*x, lanes), (want, &Lanes::of(f64::from(want))), "C = {c}, case {case}, {j}");
                 }
             }
+        }
+    }
+
+    /// The documented limits: those of the first and the last cell, and what they mean for a sample.
+    #[test]
+    fn gumbel_numbers_end_where_the_documentation_says() {
+        fn ends<T: Scalar>(cells_log2: i32) -> [f64; 2] {
+            let mut ends = [T::open_unit(0), T::open_unit(u64::MAX)];
+            assert_eq!(ends[0].to_f64(), 0.5 * 2f64.powi(-cells_log2));
+            gumbel_of_uniform(&mut ends);
+            ends.map(Scalar::to_f64)
+        }
+        let (f32_ends, f64_ends) = (ends::<f32>(23), ends::<f64>(52));
+        for (got, want) in f32_ends.into_iter().chain(f64_ends).zip([-2.81, 16.64, -3.60, 36.74]) {
+            assert!((got - want).abs() < 0.006, "{got} for {want}");
+        }
+        let range = |[low, high]: [f64; 2]| high - low;
+        assert!((range(f32_ends) - 19.45).abs() < 0.006 && (range(f64_ends) - 40.3).abs() < 0.06);
+        // The least noise of the best category against the most of another.
+        for (below, drawn) in [(19.44, 1.0), (19.46, 0.0)] {
+            let mut d = [9.0_f32; 2];
+            sample(&[0.0, -below], &f32_ends.map(|g| g as f32), 2, &mut d);
+            assert_eq!(d[1], drawn, "{below} below");
         }
     }
 

@@ -35,14 +35,12 @@ pub enum Error {
         /// What was found and what was expected.
         problem: String,
     },
-    /// A file of a format version that this program does not know: nothing is wrong with the file.
+    /// A whole file that another version of this library wrote: it is not damaged, but this version cannot read it.
     Version {
         /// The file.
         path: PathBuf,
-        /// Its version.
-        found: u32,
-        /// The newest version that this program reads.
-        newest: u32,
+        /// What this version does not know, and which version would.
+        problem: String,
     },
     /// An argument or hyper-parameter is outside its range.
     Argument {
@@ -78,6 +76,11 @@ impl Error {
         Self::Format { path: path.to_path_buf(), offset, problem: problem.into() }
     }
 
+    /// An [`Error::Version`].
+    pub fn version(path: &Path, problem: impl Into<String>) -> Self {
+        Self::Version { path: path.to_path_buf(), problem: problem.into() }
+    }
+
     /// An [`Error::Io`].
     pub fn io(doing: &'static str, path: &Path, source: std::io::Error) -> Self {
         Self::Io { doing, path: path.to_path_buf(), source }
@@ -96,13 +99,7 @@ impl fmt::Display for Error {
             Self::Format { path, offset, problem } => {
                 write!(f, "{}: at byte {offset}: {problem}", path.display())
             }
-            Self::Version { path, found, newest } => {
-                let path = path.display();
-                write!(
-                    f,
-                    "{path}: format version {found}; this program reads versions up to {newest}: use a newer one"
-                )
-            }
+            Self::Version { path, problem } => write!(f, "{}: {problem}", path.display()),
             Self::Argument { name, value, expected } => write!(f, "{name}: got {value}, expected {expected}"),
             Self::NotFinite { what, epoch, step } => {
                 write!(f, "{what} is not finite at epoch {epoch}, step {step}")

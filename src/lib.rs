@@ -100,7 +100,8 @@
 //!
 //! *Bits.* The same binary on a CPU with the same features gives the same bits for the same seed, for any number of threads,
 //! and for a run that was stopped at any step and resumed. Not promised: the same bits on another CPU, in another version, or from
-//! another C library. See [what is promised, and which test holds it](guide::reproducibility).
+//! another C library. See [what is promised, and which test holds it](guide::reproducibility). The environment variable
+//! `HARDGRAD_SIMD` (`plain`, `avx2` or `avx512`) [lowers the vector width](guide::reproducibility#vector-widths).
 //!
 //! *Errors.* A shape that does not fit is a bug and panics, naming the op and both shapes. Files and hyper-parameters give an
 //! [`Error`] that says what was wrong, where, and what would be right.
@@ -114,11 +115,11 @@ pub mod data;
 pub mod error;
 pub mod estimators;
 pub mod exact;
+pub mod files;
 mod gemm;
 pub mod gradcheck;
 pub mod guide;
-#[doc(hidden)]
-pub mod kernels;
+mod kernels;
 pub mod mat;
 pub mod nn;
 pub mod optim;
@@ -134,8 +135,8 @@ pub mod tape;
 pub mod train;
 pub mod usage;
 pub mod vae;
-#[cfg(feature = "safetensors")]
-pub mod weights;
+#[cfg(test)]
+mod widths;
 
 pub use error::{Error, Result};
 pub use mat::{Mat, MatMut, MatRef};

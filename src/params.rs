@@ -7,7 +7,7 @@ use crate::owner;
 use crate::scalar::Scalar;
 use crate::simd::aligned::Aligned;
 
-/// A parameter's place in its [`ParamStore`], or in a clone of it. Another store refuses it.
+/// A parameter's place in its [`ParamStore`], in a clone of it, or in one in another precision. Any other store refuses it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ParamId {
     /// The parameter's number, which no other parameter of the process has but its copies in clones of the store.
@@ -111,6 +111,20 @@ impl<T: Scalar> ParamStore<T> {
     pub fn get_mut(&mut self, id: ParamId) -> MatMut<'_, T> {
         self.check(id);
         MatMut::new(id.rows, id.cols, &mut self.values[id.range()])
+    }
+
+    /// The same parameters in another precision. A [`ParamId`] of this store fits that one too, as it fits a clone.
+    ///
+    /// ```
+    /// use hardgrad::{Mat, ParamStore};
+    /// let mut params = ParamStore::<f64>::new();
+    /// let w = params.add("w", Mat::from_rows(&[[1.5, 1e-300]]));
+    /// assert_eq!(params.cast::<f32>().get(w).data, [1.5, 0.0]);
+    /// ```
+    pub fn cast<U: Scalar>(&self) -> ParamStore<U> {
+        let mut values = Aligned::zeros(self.values.len());
+        values.iter_mut().zip(&self.values[..]).for_each(|(to, from)| *to = U::of(from.to_f64()));
+        ParamStore { values, entries: self.entries.clone() }
     }
 
     /// Names and places, in order.

@@ -7,8 +7,8 @@
 //!
 //! Raw integers are drawn and converted here, by rules that are part of the library's promise of stable values.
 
-use crate::scalar::{Real, Scalar, sealed::Number};
-use crate::simd::{LANES, vectorized};
+use crate::scalar::Scalar;
+use crate::simd::{self, LANES, vectorized};
 pub use rand_pcg::Pcg64;
 
 /// What a generator is for. Two purposes never share a stream.
@@ -137,29 +137,53 @@ impl LaneRng {
     /// in turn; after a length that is no multiple of sixteen, the rest of the last row is lost.
     pub(crate) fn fill_exponential<T: Scalar>(&mut self, out: &mut [T]) {
         let (rows, rest) = out.split_at_mut(out.len() / LANES * LANES);
-        fill_exponential(&mut self.state, rows);
+        self.fill_rows(rows);
         if !rest.is_empty() {
             let mut row = [T::ZERO; LANES];
-            fill_exponential(&mut self.state, &mut row);
+            self.fill_rows(&mut row);
             rest.copy_from_slice(&row[..rest.len()]);
+        }
+    }
+
+    fn fill_rows<T: Scalar>(&mut self, out: &mut [T]) {
+        if simd::plain_without_fused() {
+            fill_exponential_emulated(&mut self.state, out);
+        } else {
+            fill_exponential(&mut self.state, out);
         }
     }
 }
 
 vectorized! {
-    fused
-    /// For one number a lane, `T` being `f32` or `f64`.
-    fn fill_exponential<T: Real>(state: &mut [[u32; LANES]; 4], out: &mut [T]) {
+    fn fill_exponential<T: Scalar>(state: &mut [[u32; LANES]; 4], out: &mut [T]) {
         let minus_ln_2 = T::of(-std::f64::consts::LN_2);
         for row in out.as_chunks_mut::<LANES>().0 {
             let [a, b, c, d] = state;
             for l in 0..LANES {
                 let mut lane = [a[l], b[l], c[l], d[l]];
                 let high = xoshiro128_next(&mut lane);
-                let u = T::Scalar::open_unit_of_halves(high, || xoshiro128_next(&mut lane));
+                let u = T::open_unit_of_halves(high, || xoshiro128_next(&mut lane));
                 [a[l], b[l], c[l], d[l]] = lane;
-                row[l] = minus_ln_2 * T::of(u.to_f64()).log2_normal(); // to f64 and back is no conversion
+                row[l] = minus_ln_2 * u.log2_normal();
             }
+        }
+    }
+}
+
+/// The same numbers on a CPU without fused multiply-adds: the logarithms of sixteen numbers together.
+fn fill_exponential_emulated<T: Scalar>(state: &mut [[u32; LANES]; 4], out: &mut [T]) {
+    let minus_ln_2 = T::of(-std::f64::consts::LN_2);
+    for row in out.as_chunks_mut::<LANES>().0 {
+        let [a, b, c, d] = state;
+        for l in 0..LANES {
+            let mut lane = [a[l], b[l], c[l], d[l]];
+            let high = xoshiro128_next(&mut lane);
+            row[l] = T::open_unit_of_halves(high, || xoshiro128_next(&mut lane));
+            [a[l], b[l], c[l], d[l]] = lane;
+        }
+        *row = T::each_log2_normal(*row);
+        for x in row {
+            *x = minus_ln_2 * *x;
         }
     }
 }

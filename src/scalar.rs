@@ -25,7 +25,7 @@ pub(crate) mod sealed {
 
     /// What a number does on a CPU without an instruction for fused multiply-adds. Each has the bits of the method of
     /// [`Real`](super::Real) that it stands for.
-    pub trait Emulate: Sized {
+    pub trait Emulate: Sized + Copy {
         /// self · a + b with one rounding.
         fn emulated_mul_add(self, a: Self, b: Self) -> Self;
         /// [`Real::exp2_nonpositive`](super::Real::exp2_nonpositive)
@@ -34,6 +34,23 @@ pub(crate) mod sealed {
         fn emulated_log2_normal(self) -> Self;
         /// [`Real::recip_normal`](super::Real::recip_normal)
         fn emulated_recip_normal(self) -> Self;
+
+        /// Each x · a + b.
+        fn each_mul_add<const N: usize>(x: [Self; N], a: &[Self; N], b: &[Self; N]) -> [Self; N] {
+            std::array::from_fn(|l| x[l].emulated_mul_add(a[l], b[l]))
+        }
+        /// [`emulated_exp2_nonpositive`](Self::emulated_exp2_nonpositive) of each.
+        fn each_exp2_nonpositive<const N: usize>(x: [Self; N]) -> [Self; N] {
+            x.map(Self::emulated_exp2_nonpositive)
+        }
+        /// [`emulated_log2_normal`](Self::emulated_log2_normal) of each.
+        fn each_log2_normal<const N: usize>(x: [Self; N]) -> [Self; N] {
+            x.map(Self::emulated_log2_normal)
+        }
+        /// [`emulated_recip_normal`](Self::emulated_recip_normal) of each.
+        fn each_recip_normal<const N: usize>(x: [Self; N]) -> [Self; N] {
+            x.map(Self::emulated_recip_normal)
+        }
     }
 
     /// Seals [`Scalar`](super::Scalar), and holds what depends on how the type stores a number.

@@ -142,6 +142,7 @@ impl TryFrom<String> for LatentShape {
 
 /// Sizes of the VAE.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct VaeConfig {
     /// Pixels of an image.
     pub pixels: usize,
@@ -188,6 +189,9 @@ impl VaeConfig {
         sizes
     }
 }
+
+/// Stands for the logarithm of a probability of 0 in sums of up to a million terms: finite in `f32`, and its exponential is 0.
+pub(crate) const LOG_OF_NOTHING: f64 = -1e30;
 
 /// Encoder and decoder.
 ///
@@ -384,6 +388,7 @@ impl Vae {
         let codes = self.every_code(tape);
         let bce = self.bce_of_codes(tape, x, codes);
         let log_pi = tape.log_softmax(logits, self.latent.categories);
+        let log_pi = tape.at_least(log_pi, T::of(LOG_OF_NOTHING)); // a masked category's −∞ times 0 would be NaN
         let log_q = tape.matmul_transposed(log_pi, codes); // log q of each code: the sum of its variables'
         let q = tape.exp(log_q);
         let weighted = tape.mul(q, bce);

@@ -46,13 +46,9 @@ impl Point<f64> {
     /// The same in another precision.
     pub fn to<T: Scalar>(&self) -> Point<T> {
         let cast = |m: MatRef<'_, f64>| Mat::from_fn(m.rows, m.cols, |i, j| T::of(m.row(i)[j]));
-        let mut params = ParamStore::new();
-        for (name, id) in self.params.iter() {
-            params.add(name, cast(self.params.get(id)));
-        }
         Point {
             vae: self.vae.clone(),
-            params,
+            params: self.params.cast(),
             images: cast(self.images.view()),
             logits: cast(self.logits.view()),
             categories: self.categories,

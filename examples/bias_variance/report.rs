@@ -5,7 +5,7 @@ use crate::lab::bias_variance::record::{Line, What};
 use crate::lab::error::RunError;
 use crate::lab::svg::{Chart, Mark, Scale, Series};
 use hardgrad::estimators::EstimatorConfig;
-use hardgrad::train::write_atomically;
+use hardgrad::files::write_atomically;
 use std::fmt::Write as _;
 use std::path::Path;
 

@@ -19,7 +19,7 @@ mod page;
 mod reference;
 
 use clap::Parser;
-use hardgrad::train::write_atomically;
+use hardgrad::files::write_atomically;
 use lab::output::{answer, tell};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

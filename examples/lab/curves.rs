@@ -2,7 +2,8 @@
 
 use super::error::RunError;
 use super::svg::{Chart, Mark, Series};
-use hardgrad::train::{Trainer, write_atomically};
+use hardgrad::files::write_atomically;
+use hardgrad::train::Trainer;
 use std::path::Path;
 
 /// Writes the train and test loss of every epoch so far to `path`, as SVG.

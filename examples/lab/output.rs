@@ -2,11 +2,10 @@
 //!
 //! `println!` panics when nobody reads it any more (`| head -1`) and when its disk is full. These macros never do:
 //!
-//! | macro | prints | if the line cannot be written |
-//! |---|---|---|
-//! | `note!` | progress, warnings and errors to standard error | it is dropped, and the program goes on |
-//! | `tell!` | a summary of what stands in files to standard output | it is dropped, and the program goes on |
-//! | `answer!` | a program's only product to standard output | the program ends: without a word and with status 141, as a shell reports a broken pipe, if the reader is gone; else with a message and status 1 |
+//! - `note!` prints progress, warnings and errors to standard error. A line that cannot be written is dropped.
+//! - `tell!` prints to standard output what stands in files as well. A line that cannot be written is dropped.
+//! - `answer!` prints to standard output what is a program's only product. If the line cannot be written the program ends: without
+//!   a message and with status 141, as a shell reports a broken pipe, if the reader is gone; otherwise with a message and status 1.
 
 use std::fmt::Arguments;
 use std::io::{self, ErrorKind, Write};

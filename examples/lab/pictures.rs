@@ -1,6 +1,6 @@
 //! Grids of grey images as PNG files.
 
-use hardgrad::train::write_atomically;
+use hardgrad::files::write_atomically;
 use std::path::Path;
 
 /// Each pixel becomes a square of this side, so that a picture can be looked at without zooming.

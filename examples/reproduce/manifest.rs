@@ -3,7 +3,8 @@
 use crate::lab::error::RunError;
 use crate::lab::lines::{Lines, at, in_a_line};
 use hardgrad::data::DatasetId;
-use hardgrad::train::{TrainConfig, write_atomically};
+use hardgrad::files::write_atomically;
+use hardgrad::train::TrainConfig;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;

@@ -3,7 +3,8 @@
 use crate::lab::error::RunError;
 use crate::lab::lines::in_a_line;
 use crate::manifest::{Run, hex};
-use hardgrad::train::{EpochRecord, Evaluation, Trainer, write_atomically};
+use hardgrad::files::write_atomically;
+use hardgrad::train::{EpochRecord, Evaluation, Trainer};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::path::Path;

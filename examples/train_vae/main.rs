@@ -151,7 +151,7 @@ fn run(args: &Args) -> Result<End, RunError> {
     } else {
         #[cfg(feature = "safetensors")]
         if let Some(file) = &args.export_weights {
-            hardgrad::weights::save(trainer.params(), file)?;
+            hardgrad::files::weights::save(trainer.params(), file)?;
         }
         summary(args, &trainer, &data, before, start.elapsed().as_secs_f64());
         if args.evaluate {

@@ -5,7 +5,8 @@ use super::value::Value;
 use super::{Baseline, BaselineConfig, DoubleControlVariate, Estimator, Rebar, Vimco};
 use crate::error::{Error, Result};
 use crate::scalar::Scalar;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use serde::de::MapAccess;
 use std::fmt;
 use std::sync::Arc;
 
@@ -124,7 +125,7 @@ macro_rules! registry {
         /// let e = EstimatorConfig::GumbelRao { tau: 0.5, draws: 0 }.build::<f32>().unwrap_err();
         /// assert_eq!(e.to_string(), "draws: got 0, expected a number from 1 to 1000000");
         /// ```
-        #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+        #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
         pub enum EstimatorConfig {
             $(
                 #[doc = $about]
@@ -188,6 +189,23 @@ macro_rules! registry {
                     })*
                 }
                 Err(self.has_no(name, text))
+            }
+
+            /// Reads the value of the hyper-parameter with this name. Returns whether there is such a one.
+            fn read<'de, A: MapAccess<'de>>(
+                &mut self,
+                name: &str,
+                map: &mut A,
+            ) -> std::result::Result<bool, A::Error> {
+                match self {
+                    $(Self::$kind $({ $($parameter),* })? => {
+                        $($(if name == stringify!($parameter) {
+                            *$parameter = Value::next_of(map)?;
+                            return Ok(true);
+                        })*)?
+                    })*
+                }
+                Ok(false)
             }
 
             /// A hyper-parameter that is a real number, for schedules.
@@ -305,7 +323,7 @@ registry!(
     Mve, "mve", "MVE", "Mve",
     "J(π)(r ⊙ A⁻¹ a + λ w_D D)", "AISTATS 2026", "first order, second as λ → ∞", "1", {
         /// Weight λ of the second order, from 0 to 1e30, or `inf`.
-        #[serde(with = "super::value::or_infinite")]
+        #[serde(serialize_with = "super::value::serialize_or_infinite")]
         lambda "λ": f64 = 10.0,
     } => sample(Mve::new(lambda)?);
 
@@ -442,5 +460,6 @@ impl fmt::Display for EstimatorConfig {
     }
 }
 
+mod json;
 #[cfg(test)]
 mod tests;

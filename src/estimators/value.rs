@@ -1,16 +1,23 @@
 //! Values of hyper-parameters as text: what a command line parses and a report prints.
 
 use crate::error::{Error, Result};
+use serde::de::{Error as _, MapAccess, Unexpected};
+use serde::{Deserialize, Deserializer, Serializer};
 use std::fmt::Display;
 use std::str::FromStr;
 
 /// A type of hyper-parameter.
-pub(super) trait Value: Copy + Display + FromStr {
+pub(super) trait Value: Copy + Display + FromStr + serde::de::DeserializeOwned {
     /// What its text may be.
     const ACCEPTS: &'static str;
 
     fn parse(name: &'static str, text: &str) -> Result<Self> {
         text.parse().map_err(|_| Error::argument(name, text, Self::ACCEPTS))
+    }
+
+    /// From a file's map of hyper-parameters.
+    fn next_of<'de, A: MapAccess<'de>>(map: &mut A) -> std::result::Result<Self, A::Error> {
+        map.next_value()
     }
 
     /// The number itself, if the value is one that may change while training.
@@ -21,6 +28,9 @@ pub(super) trait Value: Copy + Display + FromStr {
 
 impl Value for f64 {
     const ACCEPTS: &'static str = "a number";
+    fn next_of<'de, A: MapAccess<'de>>(map: &mut A) -> std::result::Result<Self, A::Error> {
+        map.next_value().map(|OrInfinite(x)| x)
+    }
     fn number_mut(&mut self) -> Option<&mut f64> {
         Some(self)
     }
@@ -64,36 +74,33 @@ macro_rules! names {
 }
 pub(super) use names;
 
-/// A number that may be infinite, in files: JSON has no infinity, so in text it is the word `inf`.
-pub(super) mod or_infinite {
-    use serde::de::{Error, Unexpected};
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+/// A number that may be infinite, in files: JSON has no infinity, so there it is the word `inf`.
+struct OrInfinite(f64);
 
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Text {
-        Number(f64),
-        Word(String),
+pub(super) fn serialize_or_infinite<S: Serializer>(
+    x: &f64,
+    serializer: S,
+) -> std::result::Result<S::Ok, S::Error> {
+    match x.is_infinite() {
+        true => serializer.collect_str(x),
+        false => serializer.serialize_f64(*x),
     }
+}
 
-    pub fn serialize<S: Serializer>(x: &f64, serializer: S) -> Result<S::Ok, S::Error> {
-        match serializer.is_human_readable() && x.is_infinite() {
-            true => x.to_string().serialize(serializer),
-            false => x.serialize(serializer),
-        }
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
-        if !deserializer.is_human_readable() {
-            return f64::deserialize(deserializer);
+impl<'de> Deserialize<'de> for OrInfinite {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Text {
+            Number(f64),
+            Word(String),
         }
         match Text::deserialize(deserializer)? {
-            Text::Number(x) => Ok(x),
-            Text::Word(word) => word
-                .parse::<f64>()
-                .ok()
-                .filter(|x| x.is_infinite())
-                .ok_or_else(|| D::Error::invalid_value(Unexpected::Str(&word), &"a number, or inf")),
+            Text::Number(x) => Ok(Self(x)),
+            Text::Word(word) => match word.parse::<f64>() {
+                Ok(x) if x.is_infinite() => Ok(Self(x)),
+                _ => Err(D::Error::invalid_value(Unexpected::Str(&word), &"a number, or inf")),
+            },
         }
     }
 }

@@ -111,15 +111,6 @@ fn map<T: Scalar>(x: &[T], y: &mut [T], f: impl Fn(T) -> T) {
 
 vectorized! {
     /// y = activation(x)
-    ///
-    /// ```
-    /// use hardgrad::{kernels::activation::activate, nn::Activation};
-    /// let mut y = [9.0; 2];
-    /// activate(Activation::Relu, &[-1.0, 2.0], &mut y);
-    /// assert_eq!(y, [0.0, 2.0]);
-    /// activate(Activation::LeakyRelu(0.25), &[-1.0, 2.0], &mut y);
-    /// assert_eq!(y, [-0.25, 2.0]);
-    /// ```
     pub fn activate<T: Scalar>(activation: Activation, x: &[T], y: &mut [T]) {
         match activation {
             Activation::Identity => y.copy_from_slice(x),
@@ -133,15 +124,6 @@ vectorized! {
 }
 
 /// dx += g ⊙ activation′(x), with the derivative read off the output y.
-///
-/// ```
-/// use hardgrad::{kernels::activation::activate_vjp, nn::Activation};
-/// let mut dx = [0.5; 2];
-/// activate_vjp(Activation::Relu, &[0.0, 2.0], &[1.0, 3.0], &mut dx);
-/// assert_eq!(dx, [0.5, 3.5]);
-/// activate_vjp(Activation::LeakyRelu(0.25), &[0.0, 2.0], &[1.0, 3.0], &mut dx);
-/// assert_eq!(dx, [0.75, 6.5]);
-/// ```
 pub fn activate_vjp<T: Scalar>(activation: Activation, y: &[T], g: &[T], dx: &mut [T]) {
     match activation {
         Activation::Identity => axpy(T::ONE, g, dx),
@@ -154,13 +136,6 @@ pub fn activate_vjp<T: Scalar>(activation: Activation, y: &[T], g: &[T], dx: &mu
 }
 
 /// y `[N, M]` ← activation(y + bias), with the bias `[M]` added to every row.
-///
-/// ```
-/// use hardgrad::{kernels::activation::add_bias, nn::Activation};
-/// let mut y = [1.0, 2.0, 3.0, -40.0];
-/// add_bias(&[10.0, 20.0], Activation::Relu, &mut y);
-/// assert_eq!(y, [11.0, 22.0, 13.0, 0.0]);
-/// ```
 pub fn add_bias<T: Scalar>(bias: &[T], activation: Activation, y: &mut [T]) {
     par::for_each_block(y, ROWS * bias.len(), |_, y| add_bias_block(bias, activation, y));
 }
@@ -192,13 +167,6 @@ fn add_bias_row<T: Scalar>(bias: &[T], y: &mut [T], f: impl Fn(T) -> T) {
 
 /// dx = g ⊙ activation′(x), with the derivative read off the output y: what is left of g before the
 /// activation, for the vjp of [`add_bias`] and of the product before it.
-///
-/// ```
-/// use hardgrad::{kernels::activation::cotangent, nn::Activation};
-/// let mut dx = [9.0; 2];
-/// cotangent(Activation::LeakyRelu(0.25), &[0.0, 2.0], &[1.0, 3.0], &mut dx);
-/// assert_eq!(dx, [0.25, 3.0]);
-/// ```
 pub fn cotangent<T: Scalar>(activation: Activation, y: &[T], g: &[T], dx: &mut [T]) {
     par::for_each_block((y, (g, dx)), BLOCK, |_, (y, (g, dx))| cotangent_block(activation, y, g, dx));
 }
@@ -223,6 +191,43 @@ vectorized! {
 fn put_cotangent<T: Scalar>(y: &[T], g: &[T], dx: &mut [T], f: impl Fn(T, T) -> T) {
     for ((dx, &y), &g) in dx.iter_mut().zip(y).zip(g) {
         *dx = f(y, g);
+    }
+}
+
+#[cfg(test)]
+mod examples {
+    use super::*;
+
+    #[test]
+    fn activate_by_hand() {
+        let mut y = [9.0; 2];
+        activate(Activation::Relu, &[-1.0, 2.0], &mut y);
+        assert_eq!(y, [0.0, 2.0]);
+        activate(Activation::LeakyRelu(0.25), &[-1.0, 2.0], &mut y);
+        assert_eq!(y, [-0.25, 2.0]);
+    }
+
+    #[test]
+    fn activate_vjp_by_hand() {
+        let mut dx = [0.5; 2];
+        activate_vjp(Activation::Relu, &[0.0, 2.0], &[1.0, 3.0], &mut dx);
+        assert_eq!(dx, [0.5, 3.5]);
+        activate_vjp(Activation::LeakyRelu(0.25), &[0.0, 2.0], &[1.0, 3.0], &mut dx);
+        assert_eq!(dx, [0.75, 6.5]);
+    }
+
+    #[test]
+    fn add_bias_by_hand() {
+        let mut y = [1.0, 2.0, 3.0, -40.0];
+        add_bias(&[10.0, 20.0], Activation::Relu, &mut y);
+        assert_eq!(y, [11.0, 22.0, 13.0, 0.0]);
+    }
+
+    #[test]
+    fn cotangent_by_hand() {
+        let mut dx = [9.0; 2];
+        cotangent(Activation::LeakyRelu(0.25), &[0.0, 2.0], &[1.0, 3.0], &mut dx);
+        assert_eq!(dx, [0.25, 3.0]);
     }
 }
 

@@ -15,12 +15,6 @@ fn bce_of<T: Scalar>(x: T, t: T) -> T {
 }
 
 /// Summed over each row, in nats: logits x `[N, M]`, targets t `[N, M]` in [0, 1] → loss `[N]`.
-///
-/// ```
-/// let mut loss = [0.0_f64];
-/// hardgrad::kernels::bernoulli::bce_with_logits(&[0.0, 3.0_f64.ln()], &[1.0, 0.0], 2, &mut loss); // −ln ½ − ln ¼
-/// assert!((loss[0] - 8.0_f64.ln()).abs() < 1e-15);
-/// ```
 pub fn bce_with_logits<T: Scalar>(x: &[T], t: &[T], cols: usize, loss: &mut [T]) {
     par::for_each_block(loss, ROWS, |start, loss| {
         for (i, loss) in loss.iter_mut().enumerate() {
@@ -39,12 +33,6 @@ vectorized! {
 }
 
 /// dx += g (σ(x) − t), with one g a row.
-///
-/// ```
-/// let mut dx = [0.0_f64; 2];
-/// hardgrad::kernels::bernoulli::bce_with_logits_vjp(&[0.0, 0.0], &[1.0, 0.25], 2, &[2.0], &mut dx);
-/// assert_eq!(dx, [-1.0, 0.5]);
-/// ```
 pub fn bce_with_logits_vjp<T: Scalar>(x: &[T], t: &[T], cols: usize, g: &[T], dx: &mut [T]) {
     let cols = cols.max(1);
     par::for_each_block(dx, ROWS * cols, |start, dx| {
@@ -64,17 +52,35 @@ vectorized! {
 }
 
 /// dt += −g x, with one g a row: for targets that are themselves computed.
-///
-/// ```
-/// let mut dt = [0.0; 2];
-/// hardgrad::kernels::bernoulli::bce_with_logits_target_vjp(&[1.0, 3.0], 2, &[2.0], &mut dt);
-/// assert_eq!(dt, [-2.0, -6.0]);
-/// ```
 pub fn bce_with_logits_target_vjp<T: Scalar>(x: &[T], cols: usize, g: &[T], dt: &mut [T]) {
     let cols = cols.max(1);
     for ((dt, x), &g) in dt.chunks_mut(cols).zip(x.chunks(cols)).zip(g) {
         for (dt, &x) in dt.iter_mut().zip(x) {
             *dt -= g * x;
         }
+    }
+}
+
+#[cfg(test)]
+mod examples {
+    #[test]
+    fn bce_with_logits_by_hand() {
+        let mut loss = [0.0_f64];
+        super::bce_with_logits(&[0.0, 3.0_f64.ln()], &[1.0, 0.0], 2, &mut loss); // −ln ½ − ln ¼
+        assert!((loss[0] - 8.0_f64.ln()).abs() < 1e-15);
+    }
+
+    #[test]
+    fn bce_with_logits_vjp_by_hand() {
+        let mut dx = [0.0_f64; 2];
+        super::bce_with_logits_vjp(&[0.0, 0.0], &[1.0, 0.25], 2, &[2.0], &mut dx);
+        assert_eq!(dx, [-1.0, 0.5]);
+    }
+
+    #[test]
+    fn bce_with_logits_target_vjp_by_hand() {
+        let mut dt = [0.0; 2];
+        super::bce_with_logits_target_vjp(&[1.0, 3.0], 2, &[2.0], &mut dt);
+        assert_eq!(dt, [-2.0, -6.0]);
     }
 }

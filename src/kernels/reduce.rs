@@ -5,33 +5,17 @@ use crate::simd::{self, vectorized};
 
 vectorized! {
     /// Σ x, in an order that depends on the length alone.
-    ///
-    /// ```
-    /// assert_eq!(hardgrad::kernels::reduce::sum(&[1.0, 2.0, 4.0]), 7.0);
-    /// ```
     pub fn sum<T: Scalar>(x: &[T]) -> T {
         simd::sum(x)
     }
 }
 
 /// dx += g for every element: the vjp of [`sum`].
-///
-/// ```
-/// let mut dx = [0.5; 2];
-/// hardgrad::kernels::reduce::sum_vjp(3.0, &mut dx);
-/// assert_eq!(dx, [3.5, 3.5]);
-/// ```
 pub fn sum_vjp<T: Scalar>(g: T, dx: &mut [T]) {
     dx.iter_mut().for_each(|dx| *dx += g);
 }
 
 /// Sum of each row: x `[N, M]` → y `[N]`.
-///
-/// ```
-/// let mut y = [0.0; 2];
-/// hardgrad::kernels::reduce::row_sum(&[1.0, 2.0, 3.0, 4.0], 2, &mut y);
-/// assert_eq!(y, [3.0, 7.0]);
-/// ```
 pub fn row_sum<T: Scalar>(x: &[T], cols: usize, y: &mut [T]) {
     for (i, y) in y.iter_mut().enumerate() {
         *y = sum(&x[i * cols..(i + 1) * cols]);
@@ -39,12 +23,6 @@ pub fn row_sum<T: Scalar>(x: &[T], cols: usize, y: &mut [T]) {
 }
 
 /// dx `[N, M]` += g `[N]` in every column.
-///
-/// ```
-/// let mut dx = [0.5; 4];
-/// hardgrad::kernels::reduce::row_sum_vjp(&[1.0, 2.0], 2, &mut dx);
-/// assert_eq!(dx, [1.5, 1.5, 2.5, 2.5]);
-/// ```
 pub fn row_sum_vjp<T: Scalar>(g: &[T], cols: usize, dx: &mut [T]) {
     for (i, &g) in g.iter().enumerate() {
         sum_vjp(g, &mut dx[i * cols..(i + 1) * cols]);
@@ -53,12 +31,6 @@ pub fn row_sum_vjp<T: Scalar>(g: &[T], cols: usize, dx: &mut [T]) {
 
 vectorized! {
     /// db `[M]` += the sum of g `[N, M]` over its rows, in row order: the vjp of a bias.
-    ///
-    /// ```
-    /// let mut db = [0.5; 2];
-    /// hardgrad::kernels::reduce::add_bias_vjp(&[1.0, 2.0, 3.0, 4.0], &mut db);
-    /// assert_eq!(db, [4.5, 6.5]);
-    /// ```
     pub fn add_bias_vjp<T: Scalar>(g: &[T], db: &mut [T]) {
         for row in g.chunks_exact(db.len().max(1)) {
             for (db, &g) in db.iter_mut().zip(row) {
@@ -69,12 +41,6 @@ vectorized! {
 }
 
 /// Each row `times` times in a row: x `[N, M]` → y `[N·times, M]`.
-///
-/// ```
-/// let mut y = [0.0; 4];
-/// hardgrad::kernels::reduce::repeat_rows(&[1.0, 2.0], 1, 2, &mut y);
-/// assert_eq!(y, [1.0, 1.0, 2.0, 2.0]);
-/// ```
 pub fn repeat_rows<T: Scalar>(x: &[T], cols: usize, times: usize, y: &mut [T]) {
     let cols = cols.max(1);
     for (k, y) in y.chunks_exact_mut(cols).enumerate() {
@@ -83,17 +49,61 @@ pub fn repeat_rows<T: Scalar>(x: &[T], cols: usize, times: usize, y: &mut [T]) {
 }
 
 /// dx += the sum of g over the copies of each row, in order.
-///
-/// ```
-/// let mut dx = [0.5; 2];
-/// hardgrad::kernels::reduce::repeat_rows_vjp(&[1.0, 2.0, 3.0, 4.0], 1, 2, &mut dx);
-/// assert_eq!(dx, [3.5, 7.5]);
-/// ```
 pub fn repeat_rows_vjp<T: Scalar>(g: &[T], cols: usize, times: usize, dx: &mut [T]) {
     let cols = cols.max(1);
     for (k, g) in g.chunks_exact(cols).enumerate() {
         for (dx, &g) in dx[k / times * cols..][..cols].iter_mut().zip(g) {
             *dx += g;
         }
+    }
+}
+
+#[cfg(test)]
+mod examples {
+    #[test]
+    fn sum_by_hand() {
+        assert_eq!(super::sum(&[1.0, 2.0, 4.0]), 7.0);
+    }
+
+    #[test]
+    fn sum_vjp_by_hand() {
+        let mut dx = [0.5; 2];
+        super::sum_vjp(3.0, &mut dx);
+        assert_eq!(dx, [3.5, 3.5]);
+    }
+
+    #[test]
+    fn row_sum_by_hand() {
+        let mut y = [0.0; 2];
+        super::row_sum(&[1.0, 2.0, 3.0, 4.0], 2, &mut y);
+        assert_eq!(y, [3.0, 7.0]);
+    }
+
+    #[test]
+    fn row_sum_vjp_by_hand() {
+        let mut dx = [0.5; 4];
+        super::row_sum_vjp(&[1.0, 2.0], 2, &mut dx);
+        assert_eq!(dx, [1.5, 1.5, 2.5, 2.5]);
+    }
+
+    #[test]
+    fn add_bias_vjp_by_hand() {
+        let mut db = [0.5; 2];
+        super::add_bias_vjp(&[1.0, 2.0, 3.0, 4.0], &mut db);
+        assert_eq!(db, [4.5, 6.5]);
+    }
+
+    #[test]
+    fn repeat_rows_by_hand() {
+        let mut y = [0.0; 4];
+        super::repeat_rows(&[1.0, 2.0], 1, 2, &mut y);
+        assert_eq!(y, [1.0, 1.0, 2.0, 2.0]);
+    }
+
+    #[test]
+    fn repeat_rows_vjp_by_hand() {
+        let mut dx = [0.5; 2];
+        super::repeat_rows_vjp(&[1.0, 2.0, 3.0, 4.0], 1, 2, &mut dx);
+        assert_eq!(dx, [3.5, 7.5]);
     }
 }

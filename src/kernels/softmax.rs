@@ -12,10 +12,11 @@ use crate::scalar::{Real, Scalar};
 use crate::simd::lanes::{self, LANES, Lanes};
 use crate::simd::{sum, vectorized};
 
-/// The largest of `x`; −∞ if there is none.
+/// The largest of `x`; −∞ if there is none. NaN is passed over: what is taken off every number before an exponential may be any of them, and
+/// NaN less that is NaN.
 ///
 /// ```
-/// assert_eq!(hardgrad::kernels::softmax::max(&[1.0, 3.0, 2.0]), 3.0);
+/// assert_eq!(hardgrad::softmax::max(&[1.0, 3.0, 2.0]), 3.0);
 /// ```
 #[inline(always)]
 pub fn max<T: Real>(x: &[T]) -> T {
@@ -27,7 +28,7 @@ pub fn max<T: Real>(x: &[T]) -> T {
 ///
 /// ```
 /// let mut y = [0.0; 2];
-/// hardgrad::kernels::softmax::softmax_row(&[1000.0, 1000.0 + 2.0 * 3.0_f64.ln()], 2.0, &mut y);
+/// hardgrad::softmax::softmax_row(&[1000.0, 1000.0 + 2.0 * 3.0_f64.ln()], 2.0, &mut y);
 /// for (got, want) in y.iter().zip([0.25, 0.75]) {
 ///     assert!((got - want).abs() < 1e-13_f64);
 /// }
@@ -57,7 +58,7 @@ vectorized! {
     ///
     /// ```
     /// let mut y = [0.0; 2];
-    /// hardgrad::kernels::softmax::log_softmax_row(&[0.0, 3.0_f64.ln()], 1.0, &mut y);
+    /// hardgrad::softmax::log_softmax_row(&[0.0, 3.0_f64.ln()], 1.0, &mut y);
     /// for (got, want) in y.iter().zip([0.25_f64.ln(), 0.75_f64.ln()]) {
     ///     assert!((got - want).abs() < 1e-15_f64);
     /// }
@@ -81,7 +82,7 @@ vectorized! {
     ///
     /// ```
     /// let mut dx = [1.0, 1.0];
-    /// hardgrad::kernels::softmax::vjp_row(2.0, &[0.25, 0.75], &[0.0, 4.0], &mut dx); // ⟨q, g⟩ = 3
+    /// hardgrad::softmax::vjp_row(2.0, &[0.25, 0.75], &[0.0, 4.0], &mut dx); // ⟨q, g⟩ = 3
     /// for (got, want) in dx.iter().zip([-0.5_f64, 2.5]) {
     ///     assert!((got - want).abs() < 1e-15_f64);
     /// }
@@ -104,14 +105,6 @@ vectorized! {
 
 vectorized! {
     /// y = softmax(x) by groups of `group` numbers.
-    ///
-    /// ```
-    /// let mut y = [0.0; 4];
-    /// hardgrad::kernels::softmax::softmax(&[0.0, 3.0_f64.ln(), 7.0, 7.0], 2, &mut y);
-    /// for (got, want) in y.iter().zip([0.25, 0.75, 0.5, 0.5]) {
-    ///     assert!((got - want).abs() < 1e-15_f64);
-    /// }
-    /// ```
     pub fn softmax<T: Scalar>(x: &[T], group: usize, y: &mut [T]) {
         for (x, y) in x.chunks(group).zip(y.chunks_mut(group)) {
             softmax_row(x, T::ONE, y);
@@ -121,14 +114,6 @@ vectorized! {
 
 vectorized! {
     /// dx += J(y) g by groups; y is the softmax.
-    ///
-    /// ```
-    /// let mut dx = [0.0; 2];
-    /// hardgrad::kernels::softmax::softmax_vjp(&[0.25, 0.75], 2, &[0.0, 4.0], &mut dx);
-    /// for (got, want) in dx.iter().zip([-0.75_f64, 0.75]) {
-    ///     assert!((got - want).abs() < 1e-15_f64);
-    /// }
-    /// ```
     pub fn softmax_vjp<T: Scalar>(y: &[T], group: usize, g: &[T], dx: &mut [T]) {
         for ((y, g), dx) in y.chunks(group).zip(g.chunks(group)).zip(dx.chunks_mut(group)) {
             vjp_row(T::ONE, y, g, dx);
@@ -138,14 +123,6 @@ vectorized! {
 
 vectorized! {
     /// y = log softmax(x) by groups of `group` numbers.
-    ///
-    /// ```
-    /// let mut y = [0.0; 2];
-    /// hardgrad::kernels::softmax::log_softmax(&[0.0, 3.0_f64.ln()], 2, &mut y);
-    /// for (got, want) in y.iter().zip([0.25_f64.ln(), 0.75_f64.ln()]) {
-    ///     assert!((got - want).abs() < 1e-15_f64);
-    /// }
-    /// ```
     pub fn log_softmax<T: Scalar>(x: &[T], group: usize, y: &mut [T]) {
         for (x, y) in x.chunks(group).zip(y.chunks_mut(group)) {
             log_softmax_row(x, T::ONE, y);
@@ -155,14 +132,6 @@ vectorized! {
 
 vectorized! {
     /// dx += g − eʸ Σ g by groups; y is the log-softmax.
-    ///
-    /// ```
-    /// let mut dx = [0.0; 2];
-    /// hardgrad::kernels::softmax::log_softmax_vjp(&[0.25_f64.ln(), 0.75_f64.ln()], 2, &[0.0, 4.0], &mut dx);
-    /// for (got, want) in dx.iter().zip([-1.0, 1.0]) {
-    ///     assert!((got - want).abs() < 1e-15_f64);
-    /// }
-    /// ```
     pub fn log_softmax_vjp<T: Scalar>(y: &[T], group: usize, g: &[T], dx: &mut [T]) {
         for ((y, g), dx) in y.chunks(group).zip(g.chunks(group)).zip(dx.chunks_mut(group)) {
             let total = sum(g);
@@ -191,9 +160,9 @@ fn kl_block_scratch(cols: usize, group: usize) -> usize {
 /// one of which are masked, the divergence is ln C.
 ///
 /// ```
-/// use hardgrad::kernels::softmax::{categorical_kl, categorical_kl_scratch};
-/// let (mut kl, mut scratch) = ([0.0], vec![0.0; categorical_kl_scratch(1, 2, 2)]);
-/// categorical_kl(&[0.0, 3.0_f64.ln()], 2, 2, &mut kl, &mut scratch); // π = (¼, ¾)
+/// use hardgrad::categorical::{kl_to_uniform, scratch_len};
+/// let (mut kl, mut scratch) = ([0.0], vec![0.0; scratch_len(1, 2, 2)]);
+/// kl_to_uniform(&[0.0, 3.0_f64.ln()], 2, 2, &mut kl, &mut scratch); // π = (¼, ¾)
 /// let expected = 0.25 * 0.25_f64.ln() + 0.75 * 0.75_f64.ln() + 2.0_f64.ln();
 /// assert!((kl[0] - expected).abs() < 1e-15);
 /// ```
@@ -244,16 +213,6 @@ vectorized! {
 }
 
 /// dx += g · π ⊙ (ln π − ⟨π, ln π⟩), with one g per row.
-///
-/// ```
-/// use hardgrad::kernels::softmax::{categorical_kl_scratch, categorical_kl_vjp};
-/// let (mut dx, mut scratch) = ([0.0; 3], vec![0.0; categorical_kl_scratch(1, 3, 3)]);
-/// let x = [0.0, f64::NEG_INFINITY, 3.0_f64.ln()]; // π = (¼, 0, ¾)
-/// categorical_kl_vjp(&x, 3, 3, &[2.0], &mut dx, &mut scratch);
-/// let expected = 2.0 * 0.25 * 0.75 * 3.0_f64.ln(); // ln π of the two differs by ln 3
-/// assert!((dx[0] + expected).abs() < 1e-15 && (dx[2] - expected).abs() < 1e-15);
-/// assert_eq!(dx[1], 0.0);
-/// ```
 pub fn categorical_kl_vjp<T: Scalar>(
     x: &[T],
     cols: usize,
@@ -349,6 +308,65 @@ fn negative_entropy_vjp_row<T: Real>(g: T, x: &mut [T], e: &mut [T]) {
     let weight = g / total;
     for (x, &e) in x.iter_mut().zip(&*e) {
         *x = weight * e * (*x - mean);
+    }
+}
+
+#[cfg(test)]
+mod examples {
+    #[test]
+    fn softmax_by_hand() {
+        let mut y = [0.0; 4];
+        super::softmax(&[0.0, 3.0_f64.ln(), 7.0, 7.0], 2, &mut y);
+        for (got, want) in y.iter().zip([0.25, 0.75, 0.5, 0.5]) {
+            assert!((got - want).abs() < 1e-15_f64);
+        }
+    }
+
+    #[test]
+    fn softmax_vjp_by_hand() {
+        let mut dx = [0.0; 2];
+        super::softmax_vjp(&[0.25, 0.75], 2, &[0.0, 4.0], &mut dx);
+        for (got, want) in dx.iter().zip([-0.75_f64, 0.75]) {
+            assert!((got - want).abs() < 1e-15_f64);
+        }
+    }
+
+    #[test]
+    fn log_softmax_by_hand() {
+        let mut y = [0.0; 2];
+        super::log_softmax(&[0.0, 3.0_f64.ln()], 2, &mut y);
+        for (got, want) in y.iter().zip([0.25_f64.ln(), 0.75_f64.ln()]) {
+            assert!((got - want).abs() < 1e-15_f64);
+        }
+    }
+
+    #[test]
+    fn log_softmax_vjp_by_hand() {
+        let mut dx = [0.0; 2];
+        super::log_softmax_vjp(&[0.25_f64.ln(), 0.75_f64.ln()], 2, &[0.0, 4.0], &mut dx);
+        for (got, want) in dx.iter().zip([-1.0, 1.0]) {
+            assert!((got - want).abs() < 1e-15_f64);
+        }
+    }
+
+    #[test]
+    fn categorical_kl_by_hand() {
+        use super::{categorical_kl, categorical_kl_scratch};
+        let (mut kl, mut scratch) = ([0.0], vec![0.0; categorical_kl_scratch(1, 2, 2)]);
+        categorical_kl(&[0.0, 3.0_f64.ln()], 2, 2, &mut kl, &mut scratch); // π = (¼, ¾)
+        let expected = 0.25 * 0.25_f64.ln() + 0.75 * 0.75_f64.ln() + 2.0_f64.ln();
+        assert!((kl[0] - expected).abs() < 1e-15);
+    }
+
+    #[test]
+    fn categorical_kl_vjp_by_hand() {
+        use super::{categorical_kl_scratch, categorical_kl_vjp};
+        let (mut dx, mut scratch) = ([0.0; 3], vec![0.0; categorical_kl_scratch(1, 3, 3)]);
+        let x = [0.0, f64::NEG_INFINITY, 3.0_f64.ln()]; // π = (¼, 0, ¾)
+        categorical_kl_vjp(&x, 3, 3, &[2.0], &mut dx, &mut scratch);
+        let expected = 2.0 * 0.25 * 0.75 * 3.0_f64.ln(); // ln π of the two differs by ln 3
+        assert!((dx[0] + expected).abs() < 1e-15 && (dx[2] - expected).abs() < 1e-15);
+        assert_eq!(dx[1], 0.0);
     }
 }
 

@@ -7,7 +7,7 @@
 use crate::mat::{MatMut, MatRef};
 use crate::par::{self, Wide};
 use crate::scalar::Scalar;
-use crate::simd::{self, Width, vectorized};
+use crate::simd::{self, vectorized};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Rows to a band. Neighbouring rows are alike, neighbouring pixels most of all: a number of `b` that is loaded for one row serves the
@@ -135,13 +135,13 @@ fn multiply<'a, T: Scalar>(
     let rows = c.rows;
     let c = Wide { slice: c.data, times: c.cols };
     // Two roundings a term where the dense product has two.
-    let apart = simd::width() == Width::Plain && !simd::PLAIN_IS_FUSED;
+    let apart = simd::plain_without_fused();
     let widths = if simd::registers_are_many() {
-        [PANEL, NARROW, 1]
+        [PANEL, NARROW, SHORT, 1]
     } else if apart {
-        [SHORT, SHORT, 1]
+        [SHORT, SHORT, SHORT, 1]
     } else {
-        [NARROW, NARROW, 1]
+        [NARROW, SHORT, SHORT, 1]
     };
     par::for_each_block(c, rows.div_ceil(BLOCKS).next_multiple_of(BAND), |first, c: Wide<'_, T>| {
         let mut from = 0;
@@ -152,9 +152,10 @@ fn multiply<'a, T: Scalar>(
                 match (width, apart) {
                     (PANEL, _) => wide(band, b, from, beta, c),
                     (NARROW, _) => narrow(band, b, from, beta, c),
-                    (SHORT, _) => accumulate::<T, SHORT, false>(band, b, from, beta, c),
-                    (_, true) => accumulate::<T, 1, false>(band, b, from, beta, c),
+                    (SHORT, false) => short(band, b, from, beta, c),
                     (_, false) => single(band, b, from, beta, c),
+                    (SHORT, true) => accumulate::<T, SHORT, false>(band, b, from, beta, c),
+                    (_, true) => accumulate::<T, 1, false>(band, b, from, beta, c),
                 }
             }
             from += width;
@@ -180,10 +181,10 @@ const BLOCKS: usize = 16;
 /// Columns to a panel: four rows of one are 16 of AVX-512's 32 registers, and of a `b` of 100 rows it stays in the first-level cache.
 const PANEL: usize = 64;
 
-/// Columns to a panel where registers are fewer.
-const NARROW: usize = 16;
+/// Columns to a panel where registers are fewer: four rows of one are 12 of AVX2's 16.
+const NARROW: usize = 24;
 
-/// Columns to a panel where they are shorter too.
+/// Columns to a panel of what is left, and where registers have 128 bits: four rows of one are 8 of 16.
 const SHORT: usize = 8;
 
 /// Numbers to a block of parallel work: some microseconds.
@@ -225,6 +226,12 @@ vectorized! {
 vectorized! {
     fn narrow<T: Scalar>(band: &[Entry<T>], b: MatRef<'_, T>, from: usize, beta: T, c: &mut [T]) {
         accumulate::<T, NARROW, true>(band, b, from, beta, c);
+    }
+}
+
+vectorized! {
+    fn short<T: Scalar>(band: &[Entry<T>], b: MatRef<'_, T>, from: usize, beta: T, c: &mut [T]) {
+        accumulate::<T, SHORT, true>(band, b, from, beta, c);
     }
 }
 

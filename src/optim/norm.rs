@@ -21,7 +21,8 @@ pub fn norm<T: Scalar>(grads: &ParamGrads<T>) -> f64 {
     par::sum_blocks(grads.flat(), BLOCK, &|block| squares(block)).sqrt()
 }
 
-/// Scales the gradients by max/‖g‖₂ where ‖g‖₂ > `max`, and leaves them as they are where not. Returns ‖g‖₂ as it was.
+/// Scales the gradients by max/‖g‖₂ where ‖g‖₂ > `max`, and leaves them as they are where not, or where ‖g‖₂ is not finite: a factor of
+/// max/∞ would turn all finite ones into 0. Returns ‖g‖₂ as it was.
 ///
 /// PyTorch's `clip_grad_norm_`, but for the 1e-6 that it adds to the norm: here a clipped gradient has the norm `max`, to
 /// rounding.
@@ -44,7 +45,7 @@ pub fn norm<T: Scalar>(grads: &ParamGrads<T>) -> f64 {
 pub fn clip_norm<T: Scalar>(grads: &mut ParamGrads<T>, max: f64) -> f64 {
     assert!(max > 0.0, "clip_norm: the largest norm must be above 0, got {max}");
     let norm = norm(grads);
-    if norm > max {
+    if norm > max && norm.is_finite() {
         let scale = T::of(max / norm);
         par::for_each_block(grads.flat_mut(), BLOCK, |_, g| g.iter_mut().for_each(|g| *g *= scale));
     }

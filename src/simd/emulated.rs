@@ -1,29 +1,29 @@
-//! Fused multiply-adds on a CPU that has no instruction for them.
-//!
-//! `f32::mul_add` is then a call of the C library for each number, which takes some thirty times as long as the formula around it. A few
-//! operations of `f64` give the same bits, and the compiler vectorises them.
+//! Numbers for a CPU without fused multiply-adds.
 
-use super::lanes::{LANES, Lanes};
+use super::fused::{Fused, ToOdd, Twice, TwiceOrSmall, mul_add_f32};
+use super::lanes::Lanes;
 use super::math;
 use crate::scalar::sealed::{Emulate, Sealed};
 use crate::scalar::{Real, Scalar};
 use std::ops::{Add, AddAssign, Div, DivAssign, Mul, MulAssign, Neg, Sub, SubAssign};
 
-/// a · b + c with one rounding: the bits of [`f32::mul_add`].
-///
-/// In `f64` the product is exact, 48 bits of 53, and the sum is rounded *to odd*: truncated, with the last bit set where something
-/// was cut off. A number rounded so to at least two more bits than `f32` has, subnormal or not, rounds to the same `f32` as
-/// the exact number does (Boldo and Melquiond, 2008): no midpoint between two `f32` is odd.
-#[inline(always)]
-pub(crate) fn mul_add_f32(a: f32, b: f32, c: f32) -> f32 {
-    let (product, c) = (f64::from(a) * f64::from(b), f64::from(c));
-    let sum = product + c;
-    // What the sum's rounding lost, exactly (Knuth's two-sum); NaN where the sum is not finite.
-    let of_c = sum - product;
-    let lost = (product - (sum - of_c)) + (c - of_c);
-    let inexact = u64::from(lost.abs() > 0.0);
-    let rounded_up = ((lost.to_bits() ^ sum.to_bits()) >> 63) & inexact;
-    f64::from_bits((sum.to_bits() - rounded_up) | inexact) as f32
+/// `$f` of each of N numbers `$l`, computed by the fast way `$fast`, or again, should one be doubtful, by [`ToOdd`].
+macro_rules! each {
+    ($l:ident, $by:ident: $fast:ident, $f:expr) => {{
+        let (mut y, mut doubtful) = ([0.0; N], 0);
+        for $l in 0..N {
+            let $by = &$fast::default();
+            y[$l] = $f;
+            doubtful |= $by.doubtful();
+        }
+        if doubtful != 0 {
+            for $l in 0..N {
+                let $by = &ToOdd;
+                y[$l] = $f;
+            }
+        }
+        y
+    }};
 }
 
 impl Emulate for f32 {
@@ -33,15 +33,32 @@ impl Emulate for f32 {
     }
     #[inline(always)]
     fn emulated_exp2_nonpositive(self) -> Self {
-        math::exp2_nonpositive_f32::<false>(self)
+        math::exp2_nonpositive_f32(self, &ToOdd)
     }
     #[inline(always)]
     fn emulated_log2_normal(self) -> Self {
-        math::log2_normal_f32::<false>(self)
+        math::log2_normal_f32(self, &ToOdd)
     }
     #[inline(always)]
     fn emulated_recip_normal(self) -> Self {
-        math::recip_normal_f32::<false>(self)
+        math::recip_normal_f32(self, &ToOdd)
+    }
+    #[inline(always)]
+    fn each_mul_add<const N: usize>(x: [Self; N], a: &[Self; N], b: &[Self; N]) -> [Self; N] {
+        each!(l, by: TwiceOrSmall, by.mul_add(x[l], a[l], b[l]))
+    }
+    // No multiply-add in the following has a subnormal result that is not exact.
+    #[inline(always)]
+    fn each_exp2_nonpositive<const N: usize>(x: [Self; N]) -> [Self; N] {
+        each!(l, by: Twice, math::exp2_nonpositive_f32(x[l], by))
+    }
+    #[inline(always)]
+    fn each_log2_normal<const N: usize>(x: [Self; N]) -> [Self; N] {
+        each!(l, by: Twice, math::log2_normal_f32(x[l], by))
+    }
+    #[inline(always)]
+    fn each_recip_normal<const N: usize>(x: [Self; N]) -> [Self; N] {
+        each!(l, by: Twice, math::recip_normal_f32(x[l], by))
     }
 }
 
@@ -65,27 +82,23 @@ impl Emulate for f64 {
     }
 }
 
-macro_rules! lane_by_lane {
-    ($($method:ident),*) => { $(
-        #[inline(always)]
-        fn $method(mut self) -> Self {
-            for l in 0..LANES {
-                self.0[l] = self.0[l].$method();
-            }
-            self
-        }
-    )* };
-}
-
 impl<T: Scalar> Emulate for Lanes<T> {
     #[inline(always)]
-    fn emulated_mul_add(mut self, a: Self, b: Self) -> Self {
-        for l in 0..LANES {
-            self.0[l] = self.0[l].emulated_mul_add(a.0[l], b.0[l]);
-        }
-        self
+    fn emulated_mul_add(self, a: Self, b: Self) -> Self {
+        Self(T::each_mul_add(self.0, &a.0, &b.0))
     }
-    lane_by_lane!(emulated_exp2_nonpositive, emulated_log2_normal, emulated_recip_normal);
+    #[inline(always)]
+    fn emulated_exp2_nonpositive(self) -> Self {
+        Self(T::each_exp2_nonpositive(self.0))
+    }
+    #[inline(always)]
+    fn emulated_log2_normal(self) -> Self {
+        Self(T::each_log2_normal(self.0))
+    }
+    #[inline(always)]
+    fn emulated_recip_normal(self) -> Self {
+        Self(T::each_recip_normal(self.0))
+    }
 }
 
 /// A number that is computed with as `R` is, to the bit, but without fused instructions. Kernels declared with `vectorized! { fused … }`
@@ -122,14 +135,6 @@ pub(crate) trait IntoInner {
     /// The same with `R` in place of `Emulated<R>`.
     type Inner;
     fn into_inner(self) -> Self::Inner;
-}
-
-/// Passed on as it is: a generator's state.
-impl<const W: usize, const L: usize> IntoEmulated for &mut [[u32; L]; W] {
-    type Into = Self;
-    fn into_emulated(self) -> Self {
-        self
-    }
 }
 
 impl IntoInner for () {
@@ -286,68 +291,6 @@ impl<R: Real> Real for Emulated<R> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rand::Rng;
-
-    fn same(got: f32, want: f32) -> bool {
-        got.to_bits() == want.to_bits() || got.is_nan() && want.is_nan()
-    }
-
-    /// Numbers whose product and sum often lie near a midpoint of two `f32`, or just beside it: few bits, and powers of two around them.
-    fn awkward(rng: &mut crate::rng::Pcg64) -> f32 {
-        let raw = rng.next_u64();
-        let (sign, kind) = ((raw & 1) as u32, raw >> 1 & 7);
-        let mantissa = match kind {
-            0 => 0,
-            1 => 1,
-            2 => 0x7f_ffff,
-            3 => 1 << ((raw >> 8) % 23),
-            _ => (raw >> 8) as u32 & 0x7f_ffff,
-        };
-        let exponent = match raw >> 40 & 7 {
-            0 => (raw >> 43) as u32 & 0xff, // any, NaN and infinities and subnormal numbers too
-            1 => ((raw >> 43) as u32 & 0x1f) + 127 - 90, // products of two are subnormal
-            _ => ((raw >> 43) as u32 & 0x3f) + 127 - 32,
-        };
-        f32::from_bits(sign << 31 | exponent << 23 | mantissa)
-    }
-
-    /// Against the instruction, or the C library's function, which is right too.
-    #[test]
-    fn the_emulation_has_the_bits_of_a_fused_multiply_add() {
-        let mut rng = crate::rng::from_key(11);
-        let mut twice_rounded = 0;
-        for _ in 0..3_000_000 {
-            let [a, b, c] = [(); 3].map(|()| awkward(&mut rng));
-            // Half of the time c is near the product's midpoint, where rounding twice goes wrong.
-            let c = if c.to_bits() & 1 == 0 { -a * b * c.signum() + c * 1e-7 } else { c };
-            let want = a.mul_add(b, c);
-            let got = mul_add_f32(a, b, c);
-            assert!(same(got, want), "{a:e} · {b:e} + {c:e}: {got:e} for {want:e}");
-            twice_rounded += usize::from(!same((f64::from(a) * f64::from(b) + f64::from(c)) as f32, want));
-        }
-        assert!(twice_rounded > 10, "only {twice_rounded} of the cases need the rounding to odd");
-    }
-
-    /// By hand: 1 + 2⁻²⁴ is a midpoint; a little more goes up, a little less down, though `f64` cannot hold that little.
-    #[test]
-    fn beside_a_midpoint_the_rounding_goes_the_right_way() {
-        let (half, tiny) = (2f32.powi(-24), 2f32.powi(-80));
-        assert_eq!(mul_add_f32(half, 1.0, 1.0), 1.0);
-        // (2⁻¹² + 2⁻⁶⁸)² is 2⁻²⁴ and a little: both factors have two bits.
-        let more = mul_add_f32(2f32.powi(-12) * (1.0 + 2f32.powi(-20)), 2f32.powi(-12), 1.0);
-        assert_eq!(more, 1.0 + f32::EPSILON);
-        for (sign, want) in [(1.0, 1.0 + f32::EPSILON), (-1.0, 1.0)] {
-            let c = 1.0 + f32::EPSILON;
-            // c − 2⁻²⁴ ± tiny: down to 1 or back up.
-            let got = mul_add_f32(sign * tiny, 1.0, 1.0);
-            assert_eq!(got, 1.0);
-            let got = mul_add_f32(-half, 1.0 - sign * half, c);
-            assert_eq!(got, want, "sign {sign}");
-        }
-        assert!(mul_add_f32(f32::INFINITY, 0.0, 1.0).is_nan() && mul_add_f32(1.0, 1.0, f32::NAN).is_nan());
-        assert_eq!(mul_add_f32(f32::MAX, f32::MAX, -f32::MAX), f32::INFINITY);
-        assert_eq!(mul_add_f32(-0.0, 1.0, -0.0).to_bits(), (-0.0_f32).to_bits());
-    }
 
     /// Each operation, of one number and of sixteen, has the bits of the fused one.
     #[test]

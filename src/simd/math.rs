@@ -1,6 +1,6 @@
 //! Exponentials, logarithms and reciprocals of `f32`: branch-free scalar code, which the compiler vectorises when it meets it in a loop.
 
-use super::emulated::mul_add_f32;
+use super::fused::Fused;
 
 /// eˣ, within 1 unit in the last place; 0 below −103.98, +∞ above 88.73, NaN for NaN.
 #[inline(always)]
@@ -80,42 +80,34 @@ fn ln_scaled(x: f32, n: f32) -> f32 {
     f + tail + 0.693_359_375 * k
 }
 
-/// a · b + c with one rounding, by the CPU's instruction or without.
-#[inline(always)]
-fn fma<const INSTRUCTION: bool>(a: f32, b: f32, c: f32) -> f32 {
-    if INSTRUCTION { a.mul_add(b, c) } else { mul_add_f32(a, b, c) }
-}
-
 /// log₂ x within 2 units in the last place, for a normal number x > 0: x = 2ᵏ (1 + f) with 1 + f in [√½, √2), and log₂(1 + f) / f by the
 /// polynomial of degree 8 with the least relative error there, 2.6e-8 (Remez's algorithm).
 ///
 /// This, [`exp2_nonpositive_f32`] and [`recip_normal_f32`] are for the kernels that draw by the hundred. They use fused multiply-adds,
-/// by the instruction or emulated, which gives the same bits, and polynomials in pairs (Estrin), which
+/// `by` the instruction or emulated, which gives the same bits, and polynomials in pairs (Estrin), which
 /// halve the wait for one multiply-add after another.
 #[inline(always)]
 #[allow(clippy::excessive_precision)] // the fit's digits
-pub(crate) fn log2_normal_f32<const INSTRUCTION: bool>(x: f32) -> f32 {
-    let fma = fma::<INSTRUCTION>;
+pub(crate) fn log2_normal_f32<F: Fused>(x: f32, by: &F) -> f32 {
     const SQRT_HALF: u32 = 0x3f35_04f3;
     let bits = x.to_bits().wrapping_sub(SQRT_HALF);
     let k = ((bits as i32) >> 23) as f32;
     let f = f32::from_bits((bits & 0x007f_ffff).wrapping_add(SQRT_HALF)) - 1.0;
     let square = f * f;
     let fourth = square * square;
-    let a = fma(f, 0.480_910_643, -0.721_347_347);
-    let b = fma(f, 0.287_916_248, -0.360_703_683);
-    let c = fma(f, 0.215_715_609, -0.238_944_823);
-    let d = fma(f, 0.125_837_001, -0.207_269_738);
-    let p = fma(fourth, fma(d, square, c), fma(b, square, a));
-    fma(f, 1.442_695_004, fma(square, p, k)) // the largest term last, so that its rounding is the only large one
+    let a = by.mul_add(f, 0.480_910_643, -0.721_347_347);
+    let b = by.mul_add(f, 0.287_916_248, -0.360_703_683);
+    let c = by.mul_add(f, 0.215_715_609, -0.238_944_823);
+    let d = by.mul_add(f, 0.125_837_001, -0.207_269_738);
+    let p = by.mul_add(fourth, by.mul_add(d, square, c), by.mul_add(b, square, a));
+    by.mul_add(f, 1.442_695_004, by.mul_add(square, p, k)) // the largest term last, so that its rounding is the only large one
 }
 
 /// 2ˣ for x ≤ 0 within 2 units in the last place; 0 below −126.5, where 2ˣ would be subnormal and everything done with it slow. By a
 /// polynomial of degree 6 for |r| ≤ ½, of a relative error below 3e-9 (Remez's algorithm).
 #[inline(always)]
 #[allow(clippy::excessive_precision)] // the fit's digits
-pub(crate) fn exp2_nonpositive_f32<const INSTRUCTION: bool>(x: f32) -> f32 {
-    let fma = fma::<INSTRUCTION>;
+pub(crate) fn exp2_nonpositive_f32<F: Fused>(x: f32, by: &F) -> f32 {
     // As in `exp_reduced`, but what it leaves in the low bits is n + 127: shifted into place, 2ⁿ; and 0 for n = −127.
     const ROUND: f32 = 12_582_912.0 + 127.0;
     let clamped = if x < -127.0 { -127.0 } else { x };
@@ -123,10 +115,10 @@ pub(crate) fn exp2_nonpositive_f32<const INSTRUCTION: bool>(x: f32) -> f32 {
     let power = f32::from_bits(rounded.to_bits() << 23);
     let r = clamped - (rounded - ROUND);
     let square = r * r;
-    let a = fma(r, 0.693_147_206, 1.0);
-    let b = fma(r, 0.055_503_287_8, 0.240_226_469);
-    let c = fma(r, 0.001_339_993_12, 0.009_618_488_96);
-    let e = fma(square, fma(square, fma(square, 0.000_153_458_122, c), b), a);
+    let a = by.mul_add(r, 0.693_147_206, 1.0);
+    let b = by.mul_add(r, 0.055_503_287_8, 0.240_226_469);
+    let c = by.mul_add(r, 0.001_339_993_12, 0.009_618_488_96);
+    let e = by.mul_add(square, by.mul_add(square, by.mul_add(square, 0.000_153_458_122, c), b), a);
     e * power
 }
 
@@ -135,12 +127,29 @@ pub(crate) fn exp2_nonpositive_f32<const INSTRUCTION: bool>(x: f32) -> f32 {
 /// The bits of 1/x are about a constant minus those of x, within 12 %. Each of Newton's steps y ← y (2 − x y) squares the error:
 /// 1.5e-2, 2.1e-4, 4.4e-8. Where a vector division takes 16 cycles this takes four.
 #[inline(always)]
-pub(crate) fn recip_normal_f32<const INSTRUCTION: bool>(x: f32) -> f32 {
-    let fma = fma::<INSTRUCTION>;
+pub(crate) fn recip_normal_f32<F: Fused>(x: f32, by: &F) -> f32 {
     let y = f32::from_bits(0x7ef3_11c7_u32.wrapping_sub(x.to_bits()));
-    let y = y * fma(-y, x, 2.0);
-    let y = y * fma(-y, x, 2.0);
-    y * fma(-y, x, 2.0)
+    let y = y * by.mul_add(-y, x, 2.0);
+    let y = y * by.mul_add(-y, x, 2.0);
+    y * by.mul_add(-y, x, 2.0)
+}
+
+/// The three by the CPU's instruction.
+pub(crate) mod instruction {
+    use crate::simd::fused::Instruction;
+
+    #[inline(always)]
+    pub(crate) fn log2_normal(x: f32) -> f32 {
+        super::log2_normal_f32(x, &Instruction)
+    }
+    #[inline(always)]
+    pub(crate) fn exp2_nonpositive(x: f32) -> f32 {
+        super::exp2_nonpositive_f32(x, &Instruction)
+    }
+    #[inline(always)]
+    pub(crate) fn recip_normal(x: f32) -> f32 {
+        super::recip_normal_f32(x, &Instruction)
+    }
 }
 
 /// ln(1 + x) for x > −1: the rounding error of 1 + x is put back to first order, so small x keeps its digits.
@@ -155,6 +164,7 @@ pub(crate) fn ln_1p_f32(x: f32) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::simd::fused::Instruction;
 
     /// Error in units in the last place of the true value.
     fn ulps(got: f32, want: f64) -> f64 {
@@ -188,23 +198,23 @@ mod tests {
     fn base_2_is_within_two_ulps() {
         for x in floats() {
             if x >= f32::MIN_POSITIVE {
-                let error = ulps(log2_normal_f32::<true>(x), f64::from(x).log2());
-                assert!(error <= 2.0, "log2({x}) = {}: {error}", log2_normal_f32::<true>(x));
+                let error = ulps(log2_normal_f32(x, &Instruction), f64::from(x).log2());
+                assert!(error <= 2.0, "log2({x}) = {}: {error}", log2_normal_f32(x, &Instruction));
             }
             if (-126.0..=0.0).contains(&x) {
-                let error = ulps(exp2_nonpositive_f32::<true>(x), f64::from(x).exp2());
-                assert!(error <= 2.0, "exp2({x}) = {}: {error}", exp2_nonpositive_f32::<true>(x));
+                let error = ulps(exp2_nonpositive_f32(x, &Instruction), f64::from(x).exp2());
+                assert!(error <= 2.0, "exp2({x}) = {}: {error}", exp2_nonpositive_f32(x, &Instruction));
             }
         }
-        assert_eq!(exp2_nonpositive_f32::<true>(f32::NEG_INFINITY), 0.0);
-        assert!(exp2_nonpositive_f32::<true>(f32::NAN).is_nan());
+        assert_eq!(exp2_nonpositive_f32(f32::NEG_INFINITY, &Instruction), 0.0);
+        assert!(exp2_nonpositive_f32(f32::NAN, &Instruction).is_nan());
     }
 
     #[test]
     fn reciprocal_is_within_two_ulps() {
         for x in floats().filter(|&x| x > 1.2e-38 && x < 8.5e37) {
-            let error = ulps(recip_normal_f32::<true>(x), 1.0 / f64::from(x));
-            assert!(error <= 2.0, "1/{x} = {}: {error} ulps", recip_normal_f32::<true>(x));
+            let error = ulps(recip_normal_f32(x, &Instruction), 1.0 / f64::from(x));
+            assert!(error <= 2.0, "1/{x} = {}: {error} ulps", recip_normal_f32(x, &Instruction));
         }
     }
 

@@ -8,6 +8,7 @@
 
 pub(crate) mod aligned;
 pub(crate) mod emulated;
+pub(crate) mod fused;
 pub(crate) mod lanes;
 pub(crate) mod math;
 mod scalars;
@@ -86,6 +87,11 @@ pub(crate) const PLAIN_IS_FUSED: bool = cfg!(any(
     target_arch = "riscv64",
     target_arch = "s390x"
 ));
+
+/// Whether fused multiply-adds are emulated, at the width in use.
+pub(crate) fn plain_without_fused() -> bool {
+    !PLAIN_IS_FUSED && width() == Width::Plain
+}
 
 /// Whether the CPU has 32 vector registers of 512 bits.
 pub(crate) fn registers_are_many() -> bool {

@@ -147,9 +147,9 @@ scalar!(
     23_u32,
     math::exp_f32,
     math::ln_f32,
-    math::exp2_nonpositive_f32::<true>,
-    math::log2_normal_f32::<true>,
-    math::recip_normal_f32::<true>,
+    math::instruction::exp2_nonpositive,
+    math::instruction::log2_normal,
+    math::instruction::recip_normal,
     math::ln_1p_f32
 );
 scalar!(f64, u64, Kind::F64, 52_u32, f64::exp, f64::ln, f64::exp2, f64::log2, f64::recip, f64::ln_1p);

@@ -158,6 +158,9 @@ impl<T: Scalar> Step<'_, T> {
                 grads.add(a, |da| elementwise::mul_vjp(value(b), g, da));
                 grads.add(b, |db| elementwise::mul_vjp(value(a), g, db));
             }
+            Op::AtLeast(x, bound) => {
+                grads.add(x, |dx| elementwise::at_least_vjp(bound, value(x), g, dx));
+            }
             Op::Affine(x, alpha) => grads.add(x, |dx| elementwise::axpy(alpha, g, dx)),
             Op::Activate(x, activation) => {
                 grads.add(x, |dx| activation::activate_vjp(activation, y, g, dx));

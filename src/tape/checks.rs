@@ -122,6 +122,7 @@ fn check(kind: OpKind, [n, k, m, group]: [usize; 4]) {
             run(&[x], &|tape, v| tape.mul(v[0], v[0]));
         }
         OpKind::Affine => run(&[x], &|tape, v| tape.affine(v[0], -1.7, 0.4)),
+        OpKind::AtLeast => run(&[away_from_zero(10, n, k)], &|tape, v| tape.at_least(v[0], 0.0)),
         OpKind::Activate => {
             for activation in BENT {
                 run(&[away_from_zero(10, n, k)], &|tape, v| tape.activate(v[0], activation));

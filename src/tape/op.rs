@@ -30,6 +30,7 @@ op_kinds!(
     Sub,
     Mul,
     Affine,
+    AtLeast,
     Activate,
     Sigmoid,
     Exp,
@@ -74,6 +75,8 @@ pub(crate) enum Op<T> {
     Mul(Var, Var),
     /// alpha · x + a number
     Affine(Var, T),
+    /// max(x, bound)
+    AtLeast(Var, T),
     /// activation(x)
     Activate(Var, Activation),
     /// 1 / (1 + e⁻ˣ)
@@ -125,6 +128,7 @@ impl<T> Op<T> {
             Op::Sub(..) => OpKind::Sub,
             Op::Mul(..) => OpKind::Mul,
             Op::Affine(..) => OpKind::Affine,
+            Op::AtLeast(..) => OpKind::AtLeast,
             Op::Activate(..) => OpKind::Activate,
             Op::Sigmoid(_) => OpKind::Sigmoid,
             Op::Exp(_) => OpKind::Exp,

@@ -48,6 +48,7 @@ impl std::str::FromStr for OptimizerKind {
 /// assert!(config.validated().is_ok());
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)] // a file of before an option was added has its default
 pub struct TrainConfig {
     /// Sizes of the network.
     pub vae: VaeConfig,

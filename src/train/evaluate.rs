@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::kernels::log_sum_exp::LogSumExp;
 use crate::par;
 use crate::rng::Purpose;
+use crate::vae::LOG_OF_NOTHING;
 use serde::{Deserialize, Serialize};
 use std::result::Result as Outcome;
 
@@ -180,6 +181,7 @@ impl Trainer<'_> {
             let x = tape.constant_with(batch.len(), images.pixels_per_image(), |x| images.fill(batch, x));
             let logits = self.vae.encode(&mut tape, x);
             let log_pi = tape.log_softmax(logits, latent.categories);
+            let log_pi = tape.at_least(log_pi, LOG_OF_NOTHING as f32); // a masked category's −∞ times 0 would be NaN
             let log_pi = tape.value(log_pi).to_mat();
             let weights = &mut weights[i * BATCH..][..batch.len()];
             for s in 0..samples {

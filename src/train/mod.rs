@@ -2,17 +2,14 @@
 //!
 //! Nothing here touches a terminal or a directory's layout: that is the caller's. See `examples/train_vae/main.rs`.
 
-mod atomic;
 mod checkpoint;
 mod config;
+mod config_text;
 mod evaluate;
-mod framed;
 mod loss;
-mod params_file;
 mod record;
 mod trainer;
 
-pub use atomic::write_atomically;
 pub use checkpoint::{Checkpoint, Newest};
 pub use config::{OptimizerKind, TrainConfig};
 pub use evaluate::{Evaluation, EvaluationProgress, ImportanceBound};

@@ -1,4 +1,4 @@
-//! Damaged, old, new and lying checkpoints.
+//! Damaged checkpoints, and those of other versions.
 
 use crate::targets::tiny;
 use hardgrad::data::digits;
@@ -7,12 +7,12 @@ use hardgrad::train::{Checkpoint, TrainConfig, Trainer};
 use hardgrad::vae::{LatentShape, VaeConfig};
 use std::path::Path;
 
-const VERSION_1: &[u8] = include_bytes!("../data/checkpoint-v1.bin");
-const VERSION_2: &[u8] = include_bytes!("../data/checkpoint-v2.bin");
+const STORED: &[u8] = include_bytes!("../data/checkpoint-v3.bin");
 
 /// Everything that can be in a checkpoint, and few bytes.
 fn config() -> TrainConfig {
     TrainConfig {
+        clip_norm: Some(1.0),
         vae: VaeConfig { pixels: 4, hidden: vec![3], latent: LatentShape { categories: 2, variables: 1 } },
         estimator: EstimatorConfig::Reinforce { baseline: BaselineConfig::RunningMean },
         tau_schedule: Some(TemperatureSchedule { shape: ScheduleShape::Linear, to: 0.5, over: 2 }),
@@ -21,45 +21,58 @@ fn config() -> TrainConfig {
     }
 }
 
-/// After one epoch of three steps, and two steps more.
-fn small() -> Checkpoint {
+/// After so many steps, three of which are an epoch.
+fn after(steps: usize) -> Checkpoint {
     let data = tiny();
-    let mut trainer = Trainer::new(TrainConfig { clip_norm: Some(1.0), ..config() }, &data).unwrap();
-    for _ in 0..5 {
+    let mut trainer = Trainer::new(config(), &data).unwrap();
+    for _ in 0..steps {
         trainer.advance().unwrap();
     }
     trainer.checkpoint()
+}
+
+/// After one epoch, and two steps more.
+fn small() -> Checkpoint {
+    after(5)
 }
 
 fn read(bytes: &[u8]) -> hardgrad::Result<Checkpoint> {
     Checkpoint::from_bytes(bytes, Path::new("some/checkpoint.bin"))
 }
 
-/// With the checksum put right.
+/// With length and checksum put right.
 fn sealed(mut bytes: Vec<u8>) -> Vec<u8> {
+    let length = bytes.len() as u64 - 24;
+    bytes[12..20].copy_from_slice(&length.to_le_bytes());
     let crc = crc32fast::hash(&[&bytes[8..20], &bytes[24..]].concat());
     bytes[20..24].copy_from_slice(&crc.to_le_bytes());
     bytes
 }
 
+/// The small checkpoint with another text of its config.
+fn with_text(change: impl FnOnce(&str) -> String) -> Vec<u8> {
+    let bytes = small().to_bytes();
+    let end = 32 + u64::from_le_bytes(bytes[24..32].try_into().unwrap()) as usize;
+    let text = change(std::str::from_utf8(&bytes[32..end]).unwrap());
+    let length = (text.len() as u64).to_le_bytes();
+    sealed([&bytes[..24], &length, text.as_bytes(), &bytes[end..]].concat())
+}
+
 /// All 255 other values of every byte, every length short of the whole, and one more.
 #[test]
 fn every_changed_byte_and_every_truncation_is_noticed() {
-    for bytes in [small().to_bytes(), VERSION_1.to_vec()] {
-        assert!(read(&bytes).is_ok());
-        for at in 0..bytes.len() {
-            for flip in 1..=255 {
-                let mut changed = bytes.clone();
-                changed[at] ^= flip;
-                let e = read(&changed).expect_err("a changed byte").to_string();
-                assert!(e.starts_with("some/checkpoint.bin: at byte "), "{e}");
-            }
-            assert!(read(&bytes[..at]).is_err(), "cut at {at}");
+    let bytes = small().to_bytes();
+    assert!(read(&bytes).is_ok());
+    for at in 0..bytes.len() {
+        for flip in 1..=255 {
+            let mut changed = bytes.clone();
+            changed[at] ^= flip;
+            let e = read(&changed).expect_err("a changed byte").to_string();
+            assert!(e.starts_with("some/checkpoint.bin: at byte "), "{e}");
         }
-        let mut longer = bytes;
-        longer.push(0);
-        assert!(read(&longer).is_err());
+        assert!(read(&bytes[..at]).is_err(), "cut at {at}");
     }
+    assert!(read(&[&bytes[..], &[0]].concat()).is_err());
 }
 
 /// The same through a file, where the length is checked before the content is read.
@@ -98,45 +111,71 @@ fn a_hostile_payload_does_no_harm() {
     assert!(refused > 300 && taken > 1000, "{refused} refused, {taken} taken");
 }
 
-/// What was written before is read: a change of a type or of the encoding needs another format version.
+/// What was written before is read: a change of a type or of the encoding of the numbers needs another format version.
 #[test]
-fn stored_checkpoints_are_read() {
-    let now = read(VERSION_2).unwrap();
-    assert!(now.to_bytes() == VERSION_2, "version 2 is written otherwise than it was");
-    assert_eq!((now.history.len(), now.step, now.config.clip_norm), (1, 2, Some(1.0)));
-    let old = read(VERSION_1).unwrap();
-    assert_eq!(old.config, config());
-    assert_eq!((old.history.len(), old.step, old.moments.step, old.params.len()), (1, 0, 3, 48));
+fn a_stored_checkpoint_is_read_and_resumed() {
+    let stored = read(STORED).unwrap();
+    assert!(stored.to_bytes() == STORED, "the format is written otherwise than it was");
+    assert_eq!((stored.history.len(), stored.step, stored.moments.step), (1, 2, 5));
+    assert_eq!(stored.config, config());
     let data = tiny();
-    assert_eq!(Trainer::resume(old.clone(), &data).unwrap().checkpoint(), old);
-    assert!(Trainer::resume(old, &data).unwrap().epoch(&mut |_| {}).unwrap().train.loss.is_finite());
+    assert_eq!(Trainer::resume(stored.clone(), &data).unwrap().checkpoint(), stored);
+    assert!(Trainer::resume(stored, &data).unwrap().epoch(&mut |_| {}).unwrap().train.loss.is_finite());
 }
 
-/// How `tests/data/checkpoint-v2.bin` was made; `checkpoint-v1.bin` is one epoch of `config()` by the program before it.
+/// How `tests/data/checkpoint-v3.bin` was made.
 #[test]
 #[ignore = "writes into the source tree"]
 fn write_the_stored_checkpoint() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/checkpoint-v2.bin");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/checkpoint-v3.bin");
     std::fs::write(path, small().to_bytes()).unwrap();
 }
 
+/// A checkpoint of before an option was added has its default, and one with an option that this version does not know is refused
+/// with its name: it is not damaged, so nothing is put in its place.
 #[test]
-fn a_newer_version_is_refused_by_name_and_nothing_is_put_in_its_place() {
-    let mut newer = small().to_bytes();
-    newer[8] = 3;
-    let newer = sealed(newer);
-    let message = "checkpoint.bin: format version 3; this program reads versions up to 2";
-    assert!(read(&newer).unwrap_err().to_string().contains(message));
-    let mut none = small().to_bytes();
-    none[8] = 0;
-    assert!(read(&sealed(none)).unwrap_err().to_string().contains("found format version 0"));
+fn an_option_may_be_missing_and_an_unknown_one_is_named() {
+    let without =
+        with_text(|text| text.replace("clip_norm 1\n", "").replace("estimator.baseline running-mean\n", ""));
+    let read_without = read(&without).unwrap();
+    assert_eq!(read_without, Checkpoint { config: TrainConfig { clip_norm: None, ..config() }, ..small() });
+    assert!(Trainer::resume(read_without, &tiny()).is_ok());
 
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("checkpoint.bin");
     small().save(&path).unwrap();
     small().save(&path).unwrap();
-    std::fs::write(&path, newer).unwrap();
-    assert!(Checkpoint::load_newest(&path).unwrap_err().to_string().contains(message));
+    for (bytes, expected) in [
+        (
+            with_text(|text| format!("{text}momentum 0.9\n")),
+            "config: got an option `momentum`, expected one of ",
+        ),
+        (with_text(|text| format!("{text}estimator.form x\n")), "estimator: got a hyper-parameter `form`"),
+        (with_text(|text| text.replace("adam", "lion")), "optimizer: got lion"),
+    ] {
+        std::fs::write(&path, bytes).unwrap();
+        let e = Checkpoint::load_newest(&path).unwrap_err();
+        assert!(matches!(e, hardgrad::Error::Version { .. }), "{e:?}");
+        let e = e.to_string();
+        assert!(e.contains(expected) && e.ends_with("was written by a newer version of hardgrad"), "{e}");
+    }
+}
+
+#[test]
+fn another_format_version_is_refused_by_name_and_nothing_is_put_in_its_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("checkpoint.bin");
+    small().save(&path).unwrap();
+    small().save(&path).unwrap();
+    for (version, hint) in [(4, "use a newer one"), (2, "before the first release"), (0, "before the first")]
+    {
+        let mut other = small().to_bytes();
+        other[8] = version;
+        std::fs::write(&path, sealed(other)).unwrap();
+        let e = Checkpoint::load_newest(&path).unwrap_err().to_string();
+        let expected = format!("checkpoint.bin: format version {version}; this program reads version 3: ");
+        assert!(e.contains(&expected) && e.contains(hint), "{e}");
+    }
 }
 
 #[test]
@@ -146,7 +185,7 @@ fn the_one_before_stands_in_for_a_damaged_one() {
     let previous = dir.path().join("checkpoint.prev.bin");
     assert_eq!(Checkpoint::previous(&path), previous);
     assert!(Checkpoint::load_newest(&path).unwrap().is_none());
-    let (first, second) = (read(VERSION_1).unwrap(), small());
+    let (first, second) = (after(3), small());
     first.save(&path).unwrap();
     assert!(!previous.exists());
     second.save(&path).unwrap();

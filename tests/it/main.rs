@@ -22,6 +22,7 @@ mod masks;
 #[cfg(target_os = "linux")]
 mod memory;
 mod new_user;
+mod not_a_number;
 mod optimizers;
 #[cfg(unix)]
 mod outputs;

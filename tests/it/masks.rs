@@ -2,7 +2,6 @@
 //! categories that are left.
 
 use hardgrad::categorical::{self, scratch_len};
-use hardgrad::kernels::softmax;
 use hardgrad::rng::{self, Pcg64, below, uniform};
 use hardgrad::{Mat, ParamGrads, ParamStore, Scalar, Workspace};
 
@@ -101,7 +100,7 @@ fn library<T: Scalar>(problem: &Problem) -> Answers {
         f(&mut out, &mut scratch);
         answers.values.push((name, out.iter().map(|x| x.to_f64()).collect()));
     };
-    value("categorical_kl", &|out, scratch| softmax::categorical_kl(x, cols, c, out, scratch));
+    value("categorical_kl", &|out, scratch| categorical::kl_to_uniform(x, cols, c, out, scratch));
     value("entropy", &|out, scratch| categorical::entropy(x, cols, c, out, scratch));
     value("kl", &|out, scratch| categorical::kl(x, p, cols, c, out, scratch));
     value("log_prob", &|out, scratch| categorical::log_prob(x, d, cols, c, out, scratch));
@@ -110,7 +109,7 @@ fn library<T: Scalar>(problem: &Problem) -> Answers {
         f(&mut out, &mut scratch);
         answers.wide.push((name, out.iter().map(|x| x.to_f64()).collect()));
     };
-    gradient("categorical_kl_vjp", &|dx, s| softmax::categorical_kl_vjp(x, cols, c, g, dx, s));
+    gradient("categorical_kl_vjp", &|dx, s| categorical::kl_to_uniform_vjp(x, cols, c, g, dx, s));
     gradient("entropy_vjp", &|dx, s| categorical::entropy_vjp(x, cols, c, g, dx, s));
     gradient("kl_vjp_q", &|dx, s| categorical::kl_vjp_q(x, p, cols, c, g, dx, s));
     gradient("kl_vjp_p", &|dx, s| categorical::kl_vjp_p(x, p, cols, c, g, dx, s));

@@ -207,7 +207,8 @@ fn every_single_byte_change() {
 #[test]
 #[cfg(feature = "safetensors")]
 fn weights_whose_length_lies() {
-    use hardgrad::{Mat, ParamStore, weights};
+    use hardgrad::files::weights;
+    use hardgrad::{Mat, ParamStore};
     bounded(
         "memory::weights_whose_length_lies",
         16 * MIB,

@@ -33,6 +33,7 @@ fn exact(logits: &Mat<f64>) -> (Vec<f64>, Vec<f64>, Vec<f64>) {
     let codes = tape.constant(LATENT.one_hot_codes().unwrap().view());
     let losses = f(&mut tape, codes);
     let log_pi = tape.log_softmax(leaf, LATENT.categories);
+    let log_pi = tape.at_least(log_pi, -1e30); // of a masked category, whose −∞ times 0 would be NaN
     let log_q = tape.matmul_transposed(log_pi, codes);
     let q = tape.exp(log_q);
     let mean = tape.matmul(q, losses);
@@ -141,4 +142,28 @@ fn rebar_is_blind_to_a_constant() {
         // Losses near 1000 keep 1000 ε; the few terms of a gradient do not amplify it.
         assert!((a - b).abs() < 1e4 * f64::EPSILON, "{a} and {b}");
     }
+}
+
+/// A masked category, by REINFORCE, REBAR and the exact gradient: 0 for it, and for the others what a problem without it gives.
+#[test]
+fn a_masked_category_gets_no_gradient_from_the_loss() {
+    let mut logits = random(23, 1, LATENT.width());
+    logits.as_mut_slice()[5] = f64::NEG_INFINITY;
+    let (want, q, _) = exact(&logits);
+    let codes = LATENT.one_hot_codes().unwrap();
+    assert!(want[5] == 0.0 && want.iter().all(|x| x.is_finite()), "{want:?}");
+    let grads = reinforce(Baseline::Constant(3.7), &logits, &codes);
+    for (j, want) in want.iter().enumerate() {
+        let possible = (0..codes.rows()).filter(|&i| q[i] > 0.0);
+        let mean: f64 = possible.map(|i| q[i] * grads.row(i)[j]).sum();
+        assert!((mean - want).abs() < 1e-12, "logit {j}: {mean} for {want}");
+    }
+    const DRAWS: usize = 40_000;
+    let grads = rebar(&Rebar::new(0.5, 1.0).unwrap(), &logits, DRAWS, 0.0);
+    for (j, want) in want.iter().enumerate() {
+        let (mean, variance) = moments(&grads, j);
+        let error = (mean - want).abs();
+        assert!(error <= 5.0 * (variance / DRAWS as f64).sqrt(), "logit {j}: {mean} for {want}");
+    }
+    assert!((0..DRAWS).all(|i| grads.row(i)[5] == 0.0));
 }

@@ -1,7 +1,8 @@
 //! Weights to and from PyTorch (`tests/data/make_weights.py`).
 
+use hardgrad::files::weights;
 use hardgrad::vae::{LatentShape, Vae, VaeConfig};
-use hardgrad::{MatRef, ParamStore, Workspace, rng, weights};
+use hardgrad::{MatRef, ParamStore, Workspace, rng};
 use serde_json::Value;
 use std::path::Path;
 

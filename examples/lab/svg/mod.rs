@@ -5,7 +5,7 @@ pub mod figure;
 
 use axis::Axis;
 use hardgrad::Error;
-use hardgrad::train::write_atomically;
+use hardgrad::files::write_atomically;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;

@@ -22,7 +22,7 @@ use crate::lab::published;
 use document::{Block, Document, Section, count};
 use groups::Group;
 use hardgrad::estimators::EstimatorKind;
-use hardgrad::train::write_atomically;
+use hardgrad::files::write_atomically;
 use load::Experiment;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,16 +1,4 @@
-//! REBAR. Tucker, Mnih, Maddison, Lawson and Sohl-Dickstein (2017); Wang and Bui (2026), eq. 15.
-//!
-//! ```text
-//! ∂ E f/∂θ ≈ [f(D) − η f(s(Y))] (D − π) + η ∇_θ f(s(θ+G)) − η ∇_θ f(s(Y)),   s(·) = softmax(·/τ)
-//!     Y ~ θ + G given D, eq. 7, differentiated with its noise held fixed
-//! ```
-//!
-//! τ temperature; η weight of the control variate; π = softmax(θ); D = onehot(argmax(θ+G)); f(D) the loss.
-//!
-//! Unbiased for every τ and η. It needs f, and its gradient, at two relaxed points: three decoder passes. Here, unlike in
-//! Gumbel-Rao, the gradient does flow through the conditional draw: without it the control variate's mean would not be 0. The
-//! decoder's own parameters get the gradients of f(D), and η times those of the difference of the relaxed passes, whose mean
-//! is 0 as both relaxed points have one law.
+//! REBAR.
 
 use super::{LossEstimator, score_loss};
 use crate::categorical::argmax;
@@ -23,7 +11,21 @@ use crate::scalar::Scalar;
 use crate::tape::{CustomOp, InputGrads, Inputs, Recorded, Tape, Var};
 use std::sync::Arc;
 
-/// REBAR(τ, η). See the [module](self).
+/// REBAR(τ, η).
+///
+/// REBAR. Tucker, Mnih, Maddison, Lawson and Sohl-Dickstein (2017); Wang and Bui (2026), eq. 15.
+///
+/// ```text
+/// ∂ E f/∂θ ≈ [f(D) − η f(s(Y))] (D − π) + η ∇_θ f(s(θ+G)) − η ∇_θ f(s(Y)),   s(·) = softmax(·/τ)
+///     Y ~ θ + G given D, eq. 7, differentiated with its noise held fixed
+/// ```
+///
+/// τ temperature; η weight of the control variate; π = softmax(θ); D = onehot(argmax(θ+G)); f(D) the loss.
+///
+/// Unbiased for every τ and η. It needs f, and its gradient, at two relaxed points: three decoder passes. Here, unlike in
+/// Gumbel-Rao, the gradient does flow through the conditional draw: without it the control variate's mean would not be 0. The
+/// decoder's own parameters get the gradients of f(D), and η times those of the difference of the relaxed passes, whose mean
+/// is 0 as both relaxed points have one law.
 ///
 /// ```
 /// use hardgrad::estimators::{LossEstimator, Rebar};

@@ -1,13 +1,4 @@
-//! REINFORCE, the score-function estimator. Williams, "Simple Statistical Gradient-Following Algorithms" (1992); Wang and Bui
-//! (2026), section 2.5. Leave-one-out: Kool, van Hoof and Welling, "Buy 4 REINFORCE Samples, Get a Baseline for Free!" (2019).
-//!
-//! ```text
-//! ∂ E f/∂θ ≈ (f(D) − b)(D − π)
-//! ```
-//!
-//! π = softmax(θ); D the one-hot sample; f(D) the loss, which need not be differentiable; b the baseline.
-//!
-//! Unbiased for every b that does not depend on D: E (D − π) = 0. The baseline takes off variance, not bias.
+//! REINFORCE.
 
 use super::{LossEstimator, score_loss};
 use crate::error::{Error, Result};
@@ -42,7 +33,18 @@ impl Baseline {
     }
 }
 
-/// REINFORCE. See the [module](self).
+/// REINFORCE.
+///
+/// REINFORCE, the score-function estimator. Williams, "Simple Statistical Gradient-Following Algorithms" (1992); Wang and Bui
+/// (2026), section 2.5. Leave-one-out: Kool, van Hoof and Welling, "Buy 4 REINFORCE Samples, Get a Baseline for Free!" (2019).
+///
+/// ```text
+/// ∂ E f/∂θ ≈ (f(D) − b)(D − π)
+/// ```
+///
+/// π = softmax(θ); D the one-hot sample; f(D) the loss, which need not be differentiable; b the baseline.
+///
+/// Unbiased for every b that does not depend on D: E (D − π) = 0. The baseline takes off variance, not bias.
 ///
 /// ```
 /// use hardgrad::estimators::{Baseline, LossEstimator, Reinforce};

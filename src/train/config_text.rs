@@ -1,0 +1,210 @@
+//! [`TrainConfig`] as text, which checkpoints hold: a line for each option, its key and its value.
+
+use super::config::{OptimizerKind, TrainConfig};
+use crate::error::{Error, Result};
+use crate::estimators::{EstimatorKind, Parameter, TemperatureSchedule};
+use crate::vae::{LatentShape, VaeConfig};
+use std::fmt;
+use std::str::FromStr;
+
+/// A value of an option as text, from which the same value is read.
+trait Text {
+    fn text(&self) -> String;
+
+    /// Replaces the value, if the text is one of its type.
+    fn set(&mut self, text: &str) -> Option<()>;
+}
+
+macro_rules! text {
+    ($($type:ty),*) => {$(
+        impl Text for $type {
+            fn text(&self) -> String {
+                self.to_string() // of a float, the shortest decimal from which its bits are read
+            }
+
+            fn set(&mut self, text: &str) -> Option<()> {
+                *self = text.parse().ok()?;
+                Some(())
+            }
+        }
+
+        impl Text for Option<$type> {
+            fn text(&self) -> String {
+                self.as_ref().map_or("none".into(), <$type>::to_string)
+            }
+
+            fn set(&mut self, text: &str) -> Option<()> {
+                *self = if text == "none" { None } else { Some(text.parse().ok()?) };
+                Some(())
+            }
+        }
+    )*};
+}
+text!(usize, u64, f64, LatentShape, OptimizerKind, TemperatureSchedule);
+
+/// Separated by spaces.
+impl Text for Vec<usize> {
+    fn text(&self) -> String {
+        self.iter().map(usize::to_string).collect::<Vec<_>>().join(" ")
+    }
+
+    fn set(&mut self, text: &str) -> Option<()> {
+        *self = text.split_whitespace().map(|size| size.parse().ok()).collect::<Option<_>>()?;
+        Some(())
+    }
+}
+
+/// What stands before the name of an estimator's hyper-parameter.
+const PARAMETER: &str = "estimator.";
+
+impl TrainConfig {
+    /// All options but the estimator's, each with its key. A field that is not listed here does not compile.
+    fn options(&mut self) -> [(&'static str, &mut dyn Text); 9] {
+        let Self { vae, estimator: _, tau_schedule, optimizer, lr, clip_norm, batch_size, seed } = self;
+        let VaeConfig { pixels, hidden, latent } = vae;
+        [
+            ("pixels", pixels),
+            ("hidden", hidden),
+            ("latent", latent),
+            ("tau_schedule", tau_schedule),
+            ("optimizer", optimizer),
+            ("lr", lr),
+            ("clip_norm", clip_norm),
+            ("batch_size", batch_size),
+            ("seed", seed),
+        ]
+    }
+
+    fn set(&mut self, key: &str, value: &str) -> Result<()> {
+        if key == "estimator" {
+            return Ok(()); // before all others
+        }
+        if let Some(name) = key.strip_prefix(PARAMETER) {
+            let parameters = self.estimator.parameters();
+            return match parameters.iter().find(|parameter| parameter.name == name) {
+                Some(Parameter { name, .. }) => self.estimator.set(name, value),
+                None => {
+                    let names: Vec<_> = parameters.iter().map(|parameter| parameter.name).collect();
+                    let expected = format!("{} with one of [{}]", self.estimator.kind(), names.join(", "));
+                    Err(Error::argument("estimator", format!("a hyper-parameter `{name}`"), expected))
+                }
+            };
+        }
+        let mut options = self.options();
+        match options.iter_mut().find(|(known, _)| *known == key) {
+            Some((key, option)) => {
+                option.set(value).ok_or_else(|| Error::argument(key, value, "a value of this option"))
+            }
+            None => {
+                let keys: Vec<_> = options.iter().map(|(key, _)| *key).collect();
+                let expected = format!("one of estimator, {PARAMETER}NAME, {}", keys.join(", "));
+                Err(Error::argument("config", format!("an option `{key}`"), expected))
+            }
+        }
+    }
+}
+
+/// A line for each option, also for those that have their default: its key, a space and its value. A hyper-parameter of the
+/// estimator has the key `estimator.NAME`.
+///
+/// ```
+/// use hardgrad::train::TrainConfig;
+/// let config = TrainConfig { lr: 1e-3, ..TrainConfig::default() };
+/// let text = config.to_string();
+/// assert!(text.contains("\nestimator reinmax\nestimator.tau 1.3\n") && text.contains("\nlr 0.001\n"));
+/// assert_eq!(text.parse::<TrainConfig>()?, config);
+/// # Ok::<(), hardgrad::Error>(())
+/// ```
+impl fmt::Display for TrainConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (key, option) in self.clone().options() {
+            writeln!(f, "{key} {}", option.text())?;
+            if key == "latent" {
+                writeln!(f, "estimator {}", self.estimator.kind())?;
+                for Parameter { name, value, .. } in self.estimator.parameters() {
+                    writeln!(f, "{PARAMETER}{name} {value}")?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The inverse of `Display`. An option that is missing has its default, so that the text of an earlier version is read.
+///
+/// ```
+/// use hardgrad::train::TrainConfig;
+/// let config = "estimator gumbel-rao\nestimator.tau 0.5\n".parse::<TrainConfig>()?;
+/// assert_eq!((config.estimator.to_string().as_str(), config.lr), ("gumbel-rao tau 0.5 draws 100", 5e-4));
+/// let e = "momentum 0.9\n".parse::<TrainConfig>().unwrap_err().to_string();
+/// assert!(e.starts_with("config: got an option `momentum`, expected one of estimator, "));
+/// # Ok::<(), hardgrad::Error>(())
+/// ```
+impl FromStr for TrainConfig {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let lines: Vec<_> = text.lines().map(|line| line.split_once(' ').unwrap_or((line, ""))).collect();
+        let mut config = Self::default();
+        if let Some((_, name)) = lines.iter().find(|(key, _)| *key == "estimator") {
+            config.estimator = name.parse::<EstimatorKind>()?.default_config();
+        }
+        for (i, (key, value)) in lines.iter().enumerate() {
+            if lines[..i].iter().any(|(earlier, _)| earlier == key) {
+                return Err(Error::argument("config", format!("`{key}` twice"), "each option once"));
+            }
+            config.set(key, value)?;
+        }
+        Ok(config)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::estimators::{EstimatorConfig, ScheduleShape};
+
+    #[test]
+    fn every_estimator_and_every_bit_comes_back() {
+        for kind in EstimatorKind::ALL {
+            let mut config = TrainConfig {
+                estimator: kind.default_config(),
+                lr: 0.1 + 0.2,
+                clip_norm: Some(f64::MIN_POSITIVE),
+                seed: u64::MAX,
+                tau_schedule: Some(TemperatureSchedule {
+                    shape: ScheduleShape::Exponential,
+                    to: 1.0 / 3.0,
+                    over: 7,
+                }),
+                ..TrainConfig::default()
+            };
+            config.vae.hidden = vec![];
+            if let Some(tau) = config.estimator.tau_mut() {
+                *tau = 1e30 / 7.0;
+            }
+            assert_eq!(config.to_string().parse::<TrainConfig>().unwrap(), config);
+        }
+    }
+
+    #[test]
+    fn what_is_missing_has_its_default_and_what_is_unknown_is_named() {
+        assert_eq!("".parse::<TrainConfig>().unwrap(), TrainConfig::default());
+        let config = "estimator.draws 7\nestimator gumbel-rao".parse::<TrainConfig>().unwrap();
+        assert_eq!(config.estimator, EstimatorConfig::GumbelRao { tau: 1.3, draws: 7 });
+        for (text, expected) in [
+            (
+                "estimator st\nestimator.draws 7",
+                "got a hyper-parameter `draws`, expected st with one of [tau]",
+            ),
+            ("estimator newest", "estimator: got newest, expected one of st, "),
+            ("lr fast", "lr: got fast"),
+            ("lr 1\nlr 1", "config: got `lr` twice"),
+            ("tau 1", "config: got an option `tau`"),
+            ("\n", "config: got an option ``"),
+        ] {
+            let e = text.parse::<TrainConfig>().unwrap_err().to_string();
+            assert!(e.contains(expected), "{e} instead of {expected}");
+        }
+    }
+}

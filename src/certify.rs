@@ -13,6 +13,12 @@
 //! by component. The variance is unbiased: the first term's mean is the variance between the D plus Σ π v/n − Σ π² v/n, the noise
 //! of the m_D less that of m, and the others complete Σ π v, the mean of the variance given D. An estimator that is determined by
 //! D has v = 0 to the bit, and mean and variance are then exact.
+//!
+//! Estimators at the loss are functions of the samples of one input: [`certify_loss`] enumerates those.
+
+mod loss;
+
+pub use loss::{LossOf, certify_loss};
 
 use crate::error::{Error, Result};
 use crate::estimators::{At, Estimator, Noise, Scratch};

@@ -1,5 +1,7 @@
 //! The discrete VAE of the paper's section 4: an MLP encoder to categorical logits, an MLP decoder from one-hot codes.
 
+mod neighbours;
+
 use crate::error::{Error, Result};
 use crate::kernels::log_sum_exp::LogSumExp;
 use crate::mat::Mat;
@@ -271,6 +273,31 @@ impl Vae {
     pub fn bce<T: Scalar>(&self, tape: &mut Tape<'_, T>, x: Var, z: Var) -> Var {
         let pixels = self.decode(tape, z);
         tape.bce_with_logits(pixels, x)
+    }
+
+    /// Log-weight of each code for the importance-weighted bound, log p(x|z) + log p(z) − log q(z|x), `[N, 1]` in nats,
+    /// given −log p(x|z) of each. The gradient of log q(z|x) reaches the logits, and where z has a gradient, z too. Shapes: bce `[N, 1]`,
+    /// logits and z `[N, L·C]`.
+    ///
+    /// ```
+    /// # use hardgrad::{Mat, ParamStore, Workspace, rng, vae::{Vae, VaeConfig}};
+    /// # let mut params = ParamStore::<f64>::new();
+    /// # let config = VaeConfig { pixels: 6, hidden: vec![5], latent: "3x2".parse()? };
+    /// # let vae = Vae::new(&mut params, &config, &mut rng::from_key(0));
+    /// # let mut workspace = Workspace::new();
+    /// # let mut tape = workspace.tape(&params);
+    /// let x = tape.constant(Mat::from_fn(1, 6, |_, j| (j % 2) as f64).view());
+    /// let z = tape.constant(&Mat::from_rows(&[[0.0, 1.0, 0.0, 1.0, 0.0, 0.0]]));
+    /// let logits = tape.constant(Mat::zeros(1, 6).view()); // q is the prior
+    /// let bce = vae.bce(&mut tape, x, z);
+    /// let weight = vae.log_weight(&mut tape, bce, logits, z);
+    /// assert!((tape.scalar(weight) + tape.scalar(bce)).abs() < 1e-14);
+    /// # Ok::<(), hardgrad::Error>(())
+    /// ```
+    pub fn log_weight<T: Scalar>(&self, tape: &mut Tape<'_, T>, bce: Var, logits: Var, z: Var) -> Var {
+        let log_q = tape.categorical_log_prob(logits, z, self.latent.categories);
+        let cost = tape.add(bce, log_q);
+        tape.affine(cost, -T::ONE, T::of(self.latent.log_prior()))
     }
 
     /// The loss, given each image's cross-entropy, `[N, 1]`.

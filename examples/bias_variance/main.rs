@@ -176,7 +176,7 @@ fn config(args: &Args, data: &Dataset) -> hardgrad::Result<TrainConfig> {
     at_least_one("every", args.every)?;
     at_least_one("batch", args.batch)?;
     // Of each estimator there are so many estimates as the standard errors need, of those with several samples to an estimate too.
-    let samples = plan::all(args.k).iter().map(measure::samples_of).max().unwrap_or(1);
+    let samples = plan::all(args.k).iter().map(|config| config.samples()).max().unwrap_or(1);
     let step = Estimates::GROUPS * samples;
     if args.draws < 2 * step || !args.draws.is_multiple_of(step) {
         let expected = format!(
@@ -218,7 +218,7 @@ fn checkpoint(
     let configs = plan::all(args.k);
     let what = |config_of: &EstimatorConfig| What {
         epoch,
-        draws: args.draws / measure::samples_of(config_of),
+        draws: args.draws / config_of.samples(),
         batch: args.batch,
         seed: config.seed,
         precision: if args.f64 { "f64" } else { "f32" }.into(),

@@ -7,7 +7,7 @@
 
 use hardgrad::estimators::{
     At, Baseline, BaselineConfig, BuiltEstimator, Choice, EstimatorConfig, Rebar, Reinforce, RunningMean,
-    Scratch,
+    Samples, SamplesEstimator, Scratch,
 };
 use hardgrad::rng::{Purpose, Streams};
 use hardgrad::stats::{Estimates, Summary};
@@ -111,7 +111,11 @@ pub fn measure<T: Scalar>(
     let mut bench = Bench::new(point, settings);
     let mut all = Vec::new();
     for config in configs {
-        let (estimator, samples) = (config.build::<T>()?, samples_of(config));
+        let (estimator, samples) = (config.build::<T>()?, config.samples());
+        if let BuiltEstimator::Vimco(_) = estimator {
+            let expected = "an estimator of the evidence lower bound of one sample";
+            return Err(hardgrad::Error::argument("estimator", "vimco", expected));
+        }
         let estimates = Estimates::new(exact.len(), settings.draws / samples)?;
         all.push(Measured { estimator, estimates, seconds: 0.0 });
     }
@@ -132,14 +136,6 @@ pub fn measure<T: Scalar>(
         }
     }
     Ok(Some(all.into_iter().map(|m| (m.estimates.summary(exact), m.seconds)).collect()))
-}
-
-/// Samples of each image that one estimate takes.
-pub fn samples_of(config: &EstimatorConfig) -> usize {
-    match config {
-        EstimatorConfig::Reinforce { baseline: BaselineConfig::LeaveOneOut { samples } } => *samples,
-        _ => 1,
-    }
 }
 
 /// Memory, and the running mean of the losses.
@@ -211,6 +207,11 @@ impl<'a, T: Scalar> Bench<'a, T> {
                 (1, self.score(pass, Reinforce::new(Baseline::Constant(b))))
             }
             BuiltEstimator::Rebar(rebar) => (1, self.rebar(pass, rebar)),
+            BuiltEstimator::DoubleControlVariate(estimator) => {
+                (estimator.samples(), self.of_samples(pass, estimator))
+            }
+            BuiltEstimator::LocalExpectation => (1, self.local_expectation(pass)),
+            BuiltEstimator::Vimco(_) => return, // `measure` has refused it
             BuiltEstimator::Exact => {
                 let exact = self.exact.get_or_insert_with(|| self.point.exact());
                 (0..TOGETHER).for_each(|_| measured.estimates.add(exact));
@@ -236,6 +237,39 @@ impl<'a, T: Scalar> Bench<'a, T> {
         let mut tape = self.workspace.tape(&self.point.params);
         let logits = tape.leaf(&pass.logits);
         let loss = reinforce.loss(&mut tape, logits, &pass.choice, |tape, _| tape.constant(&pass.losses));
+        tape.backward_from(loss, &vec![T::ONE; pass.logits.rows()], &mut self.grads);
+        tape.grad_or_zeros(logits)
+    }
+
+    /// An estimator that sees several samples of each image: their sum in the first row of them.
+    fn of_samples(&mut self, pass: &Pass<T>, estimator: &dyn SamplesEstimator<T>) -> Mat<T> {
+        let (n, width, categories) = (estimator.samples(), pass.logits.cols(), self.point.categories);
+        let mut grad = Mat::zeros(pass.logits.rows(), width);
+        let (mut pi, mut work) = (vec![T::ZERO; width], vec![T::ZERO; estimator.work_len(width)]);
+        for first in (0..pass.logits.rows()).step_by(n) {
+            for (logits, pi) in pass.logits.row(first).chunks(categories).zip(pi.chunks_mut(categories)) {
+                hardgrad::softmax::softmax_row(logits, T::ONE, pi);
+            }
+            let rows = first * width..(first + n) * width;
+            let seen = Samples {
+                pi: &pi,
+                one_hot: &pass.sample.as_slice()[rows.clone()],
+                losses: &pass.losses.as_slice()[first..first + n],
+                gradients: &pass.g.as_slice()[rows.clone()],
+                categories,
+            };
+            estimator.add(&seen, &mut grad.as_mut_slice()[rows][..width], &mut work);
+        }
+        grad
+    }
+
+    /// Local expectation, row by row.
+    fn local_expectation(&mut self, pass: &Pass<T>) -> Mat<T> {
+        let mut tape = self.workspace.tape(&self.point.params);
+        let logits = tape.leaf(&pass.logits);
+        let x = tape.constant(&self.point.images);
+        let x = tape.repeat_rows(x, TOGETHER);
+        let loss = self.point.vae.local_expectation(&mut tape, x, logits, &pass.choice);
         tape.backward_from(loss, &vec![T::ONE; pass.logits.rows()], &mut self.grads);
         tape.grad_or_zeros(logits)
     }

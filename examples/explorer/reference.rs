@@ -205,8 +205,12 @@ impl Estimates {
             BuiltEstimator::Reinforce(BaselineConfig::LeaveOneOut { samples }) => {
                 return Err(Error::argument("samples of leave-one-out", samples, "2"));
             }
-            BuiltEstimator::Exact => {
-                return Err(Error::argument("estimator", "exact", "one that draws a sample"));
+            BuiltEstimator::DoubleControlVariate(_)
+            | BuiltEstimator::Vimco(_)
+            | BuiltEstimator::LocalExpectation
+            | BuiltEstimator::Exact => {
+                let name = setting.estimator.kind().name();
+                return Err(Error::argument("estimator", name, "one that the page has"));
             }
         };
         Ok(Self { rows, weights, drawn })

@@ -39,7 +39,11 @@ pub use latent::{Exponentials, Latent, Work};
 pub use noise::Noise;
 pub use registry::{BuiltEstimator, Entry, EstimatorConfig, EstimatorKind, Parameter};
 pub use schedule::{ScheduleShape, TemperatureSchedule};
-pub use score::{Baseline, BaselineConfig, LossEstimator, Rebar, Reinforce, RunningMean, score_loss};
+pub use score::{
+    AdaptiveWeight, Baseline, BaselineConfig, DoubleControlVariate, LocalExpectation, LossEstimator,
+    PairWithoutReplacement, Rebar, Reinforce, RunningMean, Samples, SamplesEstimator, SumAndSample, Vimco,
+    WeightMoments, importance_loss, local_expectation, samples_loss, score_loss,
+};
 
 use crate::categorical;
 use crate::error::{Error, Result};

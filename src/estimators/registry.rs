@@ -2,7 +2,7 @@
 
 use super::formulas::*;
 use super::value::Value;
-use super::{Baseline, BaselineConfig, Estimator, Rebar};
+use super::{Baseline, BaselineConfig, DoubleControlVariate, Estimator, Rebar, Vimco};
 use crate::error::{Error, Result};
 use crate::scalar::Scalar;
 use serde::Serialize;
@@ -19,6 +19,12 @@ pub enum BuiltEstimator<T> {
     Reinforce(BaselineConfig),
     /// [`Rebar`], with three decoder passes.
     Rebar(Rebar),
+    /// [`DoubleControlVariate`], which sees losses and gradients of several samples.
+    DoubleControlVariate(DoubleControlVariate),
+    /// [`Vimco`], whose loss is the importance-weighted bound.
+    Vimco(Vimco),
+    /// [`LocalExpectation`](super::LocalExpectation), with L (C − 1) + 1 decoder passes.
+    LocalExpectation,
     /// No sample at all: the expectation itself, by enumeration.
     Exact,
 }
@@ -343,6 +349,27 @@ registry!(
         eta "η": f64 = 1.0,
     } => BuiltEstimator::Rebar(Rebar::new(tau, eta)?);
 
+    /// [`DoubleControlVariate`](super::DoubleControlVariate)
+    DoubleControlVariate, "double-control-variate", "Double CV", "DoubleControlVariate",
+    "mean_k (t_k − mean_{j≠k} t_j)(D_k − π) − α J(π) mean_k g_k", "Titsias and Shi (2022)", "none", "1 a sample", {
+        /// Number n of samples of each example, from 2 to 10,000.
+        samples "n": usize = 2,
+        /// Weight α of the control variate, from −1e30 to 1e30; 0 is leave-one-out.
+        alpha "α": f64 = -0.5,
+    } => BuiltEstimator::DoubleControlVariate(DoubleControlVariate::new(samples, alpha)?);
+
+    /// [`Vimco`](super::Vimco)
+    Vimco, "vimco", "VIMCO", "Vimco",
+    "Σ_k (L̂ − L̂ without k)(D_k − π) + Σ_k softmax(ℓ)_k ∂ℓ_k/∂θ", "Mnih and Rezende (2016)", "none, of the importance-weighted bound", "1 a sample", {
+        /// Number K of samples of each example, from 1 to 10,000.
+        samples "K": usize = 2,
+    } => BuiltEstimator::Vimco(Vimco::new(samples)?);
+
+    /// [`LocalExpectation`](super::LocalExpectation)
+    LocalExpectation, "local-expectation", "Local expectation", "LocalExpectation",
+    "J(π^l) F^l, F^l_i = f(D with D^l = e_i)", "Titsias and Lázaro-Gredilla (2015)", "none", "L (C − 1) + 1",
+    => BuiltEstimator::LocalExpectation;
+
     /// The exact gradient by enumeration of all codes
     Exact, "exact", "Exact gradient", "Vae::expected_bce",
     "Σ_D f(D) ∂π(D)/∂θ", "2", "none", "C^L",
@@ -387,6 +414,22 @@ impl EstimatorConfig {
     /// The temperature, of those that have one.
     pub fn tau_mut(&mut self) -> Option<&mut f64> {
         self.number_mut("tau")
+    }
+
+    /// Number of samples of each example that one step draws.
+    ///
+    /// ```
+    /// use hardgrad::estimators::EstimatorConfig;
+    /// assert_eq!(EstimatorConfig::Vimco { samples: 5 }.samples(), 5);
+    /// assert_eq!(EstimatorConfig::ReinMax { tau: 1.0 }.samples(), 1);
+    /// ```
+    pub fn samples(&self) -> usize {
+        match *self {
+            Self::Reinforce { baseline: BaselineConfig::LeaveOneOut { samples } }
+            | Self::DoubleControlVariate { samples, .. }
+            | Self::Vimco { samples } => samples,
+            _ => 1,
+        }
     }
 
     /// The estimator with its hyper-parameters as in tables and figures: "Gumbel-Rao, τ 0.5, K 100".

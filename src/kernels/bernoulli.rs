@@ -26,7 +26,8 @@ pub fn bce_with_logits<T: Scalar>(x: &[T], t: &[T], cols: usize, loss: &mut [T])
 }
 
 vectorized! {
-    fn row_loss<T: Scalar>(x: &[T], t: &[T]) -> T {
+    /// Of one row.
+    pub(crate) fn row_loss<T: Scalar>(x: &[T], t: &[T]) -> T {
         sum_of(x, t, bce_of)
     }
 }

@@ -52,6 +52,27 @@ impl StepLoss<'_> {
                 let bce = rebar.loss(tape, logits, choice, |tape, z| vae.bce(tape, x, z));
                 vae.total(tape, bce, logits)
             }
+            BuiltEstimator::DoubleControlVariate(estimator) => {
+                let n = estimator.samples();
+                let (x, repeated) = (tape.repeat_rows(x, n), tape.repeat_rows(logits, n));
+                let bce = estimator.loss(tape, logits, choice, |tape, z| vae.bce(tape, x, z));
+                vae.total(tape, bce, repeated)
+            }
+            BuiltEstimator::Vimco(vimco) => {
+                let n = vimco.samples();
+                let (x, repeated) = (tape.repeat_rows(x, n), tape.repeat_rows(logits, n));
+                let mut bce = x;
+                let bound = vimco.loss(tape, logits, choice, |tape, z| {
+                    bce = vae.bce(tape, x, z);
+                    vae.log_weight(tape, bce, repeated, z)
+                });
+                // The parts of the bound of one sample are what is reported; the bound of all is what is trained on.
+                LossVars { total: tape.mean(bound), ..vae.total(tape, bce, repeated) }
+            }
+            BuiltEstimator::LocalExpectation => {
+                let bce = vae.local_expectation(tape, x, logits, choice);
+                vae.total(tape, bce, logits)
+            }
             BuiltEstimator::Exact => {
                 let bce = vae.expected_bce(tape, x, logits);
                 vae.total(tape, bce, logits)

@@ -6,7 +6,7 @@ use super::loss::StepLoss;
 use super::record::{EpochRecord, Loss, LossSum};
 use crate::data::{Batches, Dataset};
 use crate::error::{Error, Result};
-use crate::estimators::{BaselineConfig, BuiltEstimator, Choice, EstimatorConfig, RunningMean};
+use crate::estimators::{BaselineConfig, BuiltEstimator, Choice, RunningMean};
 use crate::mat::Mat;
 use crate::optim::{self, Optimizer};
 use crate::par;
@@ -269,10 +269,7 @@ impl<'d> Trainer<'d> {
     }
 
     fn samples_of_an_image(&self) -> usize {
-        match self.config.estimator {
-            EstimatorConfig::Reinforce { baseline: BaselineConfig::LeaveOneOut { samples } } => samples,
-            _ => 1,
-        }
+        self.config.estimator.samples()
     }
 
     /// Draws the sampler's noise of this step, for the codes of so many images.

@@ -5,8 +5,11 @@
 //! theta and grads `[B, L, C]`, gumbel and loss_grad `[n, B, L, C]`, one_hot_index `[n, B, L]`, loss, log_weight and vimco_score `[n, B]`,
 //! vimco_bound `[B]`. `choice`: one variable of C categories and the loss of each.
 
-use hardgrad::Scalar;
-use hardgrad::estimators::{At, Darn, Estimator, Mve, Noise, Scratch};
+use hardgrad::estimators::{
+    At, Baseline, Choice, Darn, DoubleControlVariate, Estimator, Mve, Noise, PairWithoutReplacement,
+    Reinforce, Scratch, SumAndSample, Vimco,
+};
+use hardgrad::{Mat, ParamGrads, ParamStore, Scalar, Tape, Var, Workspace};
 use serde_json::Value;
 
 fn load() -> Value {
@@ -79,10 +82,132 @@ fn sample_side<T: Scalar>(case: &Value, worst: &mut Worst) {
     }
 }
 
+/// From `[n, B, width]` to `[B, n, width]`: in the library the samples of one input lie in consecutive rows.
+fn together<T: Copy>(values: &[T], n: usize, batch: usize) -> Vec<T> {
+    let width = values.len() / (n * batch);
+    let row = |b: usize, k: usize| &values[(k * batch + b) * width..][..width];
+    (0..batch).flat_map(|b| (0..n).flat_map(move |k| row(b, k).to_vec())).collect()
+}
+
+/// A loss whose values and gradients at the samples are given: f_k + ⟨g_k, D − D_k⟩.
+fn given<T: Scalar>(tape: &mut Tape<'_, T>, d: Var, losses: &[T], gradients: &[T]) -> Var {
+    let (rows, width) = tape.shape(d);
+    let slope = tape.constant(&Mat::from_vec(rows, width, gradients.to_vec()));
+    let held = tape.detach(d);
+    let moved = tape.sub(d, held);
+    let linear = tape.mul(moved, slope);
+    let linear = tape.row_sum(linear);
+    let losses = tape.constant(&Mat::from_vec(rows, 1, losses.to_vec()));
+    tape.add(losses, linear)
+}
+
+/// The gradient of the logits `theta` `[rows, cols]` of the sum over `weight` times the loss that `record` records.
+fn gradient<T: Scalar>(
+    theta: &[T],
+    cols: usize,
+    weight: f64,
+    record: impl FnOnce(&mut Tape<'_, T>, Var) -> Var,
+) -> (Vec<T>, Vec<T>) {
+    let (params, mut workspace) = (ParamStore::new(), Workspace::new());
+    let mut tape = workspace.tape(&params);
+    let logits = tape.leaf(&Mat::from_vec(theta.len() / cols, cols, theta.to_vec()));
+    let loss = record(&mut tape, logits);
+    let value = tape.value(loss).data.to_vec();
+    tape.backward_from(loss, &vec![T::of(weight); value.len()], &mut ParamGrads::zeros(&params));
+    (tape.grad_or_zeros(logits).as_slice().to_vec(), value)
+}
+
+fn score_side<T: Scalar>(case: &Value, worst: &mut Worst) {
+    let (n, batch, categories) = (size(case, "n"), size(case, "B"), size(case, "C"));
+    let width = size(case, "L") * categories;
+    let get = |name: &str| together(&numbers::<T>(&case[name]), n, batch);
+    let (theta, losses, gradients, weights) =
+        (numbers::<T>(&case["theta"]), get("loss"), get("loss_grad"), get("log_weight"));
+    let hot = together(&indices(&case["one_hot_index"]), n, batch);
+    let choice = Choice::without_gradient(categories).with_noise(Noise::from_gumbel(get("gumbel")));
+    let drawn = |tape: &Tape<'_, T>, d: Var| assert!(tape.value(d).data == one_hot::<T>(&hot, categories));
+    let alpha = case["alpha"].as_f64().unwrap();
+    for (name, want) in case["grads"].as_object().unwrap() {
+        let (got, _) = match name.as_str() {
+            "leave_one_out" => gradient(&theta, width, 1.0 / n as f64, |tape, logits| {
+                let repeated = tape.repeat_rows(logits, n);
+                let baseline = Baseline::leave_one_out(n).unwrap();
+                Reinforce::new(baseline).loss(tape, repeated, &choice, |tape, d| {
+                    drawn(tape, d);
+                    given(tape, d, &losses, &gradients)
+                })
+            }),
+            "double_control_variate" => gradient(&theta, width, 1.0 / n as f64, |tape, logits| {
+                let estimator = DoubleControlVariate::new(n, alpha).unwrap();
+                estimator.loss(tape, logits, &choice, |tape, d| {
+                    drawn(tape, d);
+                    given(tape, d, &losses, &gradients)
+                })
+            }),
+            // The loss is −L̂, and constant log-weights leave the score part alone.
+            "vimco" => {
+                let (got, bound) = gradient(&theta, width, -1.0, |tape, logits| {
+                    Vimco::new(n).unwrap().loss(tape, logits, &choice, |tape, d| {
+                        drawn(tape, d);
+                        tape.constant(&Mat::from_vec(n * batch, 1, weights.clone()))
+                    })
+                });
+                let bound: Vec<T> = bound.into_iter().map(|x| -x).collect();
+                worst.compare("vimco_bound", &bound, &case["vimco_bound"]);
+                (got, bound)
+            }
+            name => panic!("{name}"),
+        };
+        worst.compare(name, &got, want);
+    }
+    let mut scores = vec![0.0; n * batch];
+    let weights: Vec<f64> = weights.iter().map(|w| w.to_f64()).collect();
+    weights.chunks(n).zip(scores.chunks_mut(n)).for_each(|(w, scores)| Vimco::scores(w, scores));
+    worst.compare("vimco_score", &together(&scores, batch, n), &case["vimco_score"]);
+}
+
+fn choice_side<T: Scalar>(case: &Value, worst: &mut Worst) {
+    let (categories, k) = (size(case, "C"), size(case, "k"));
+    let (theta, each) = (numbers::<T>(&case["theta"]), numbers::<T>(&case["loss_of_each"]));
+    let noise = Noise::from_gumbel(numbers::<T>(&case["gumbel"]));
+    let choice = Choice::without_gradient(categories).with_noise(noise);
+    let prices = Mat::from_vec(categories, 1, each);
+    let run = |name: &str| match name {
+        "pair_without_replacement" => gradient(&theta, categories, 1.0, |tape, logits| {
+            PairWithoutReplacement.loss(tape, logits, &choice, |tape, d| {
+                assert!(tape.value(d).data == one_hot::<T>(&indices(&case["pair"]), categories));
+                let prices = tape.constant(&prices);
+                tape.matmul(d, prices)
+            })
+        }),
+        "sum_and_sample" => gradient(&theta, categories, 1.0, |tape, logits| {
+            SumAndSample::new(k).unwrap().loss(tape, logits, &choice, |tape, d| {
+                let rest = one_hot::<T>(&[size(case, "rest")], categories);
+                assert!(k >= categories || tape.value(d).data.ends_with(&rest));
+                let prices = tape.constant(&prices);
+                tape.matmul(d, prices)
+            })
+        }),
+        name => panic!("{name}"),
+    };
+    for (name, want) in case["grads"].as_object().unwrap() {
+        worst.compare(name, &run(name).0, want);
+    }
+    let (exact, _) = gradient(&theta, categories, 1.0, |tape, logits| {
+        SumAndSample::new(categories).unwrap().loss(tape, logits, &choice, |tape, d| {
+            let prices = tape.constant(&prices);
+            tape.matmul(d, prices)
+        })
+    });
+    worst.compare("exact", &exact, &case["exact"]);
+}
+
 fn check<T: Scalar>(tolerance: f64) {
     let file = load();
     let mut worst = Worst { tolerance, error: 0.0, vectors: 0 };
     cases(&file, "sample").iter().for_each(|case| sample_side::<T>(case, &mut worst));
+    cases(&file, "score").iter().for_each(|case| score_side::<T>(case, &mut worst));
+    cases(&file, "choice").iter().for_each(|case| choice_side::<T>(case, &mut worst));
     assert!(worst.vectors > 0, "a file without vectors");
     println!("{} vectors, largest error {:.1e}", worst.vectors, worst.error);
 }

@@ -12,6 +12,8 @@ use hardgrad::estimators::{
 use hardgrad::exact::{MAX_CODES, Objective, Problem};
 use hardgrad::rng::{Pcg64, from_key, uniform};
 
+mod beside;
+mod losses;
 mod sampling;
 
 const ROUNDING: f64 = 1e-12;

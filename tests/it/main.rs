@@ -35,5 +35,6 @@ mod traits;
 #[cfg(unix)]
 mod trouble;
 mod unbiased;
+mod vae_losses;
 #[cfg(feature = "safetensors")]
 mod weights;

@@ -15,10 +15,10 @@ mod lab;
 
 use clap::Parser;
 use hardgrad::data::{Batches, Split};
+use hardgrad::files::write_atomically;
 use hardgrad::nn::Mlp;
 use hardgrad::optim::{Adam, AdamConfig, Optimizer};
 use hardgrad::rng::{Purpose, Streams};
-use hardgrad::files::write_atomically;
 use hardgrad::{ParamGrads, ParamStore, Tape, Var, Workspace};
 use lab::data::DatasetChoice;
 use lab::output::tell as println; // std's panics where nobody reads

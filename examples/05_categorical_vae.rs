@@ -18,9 +18,9 @@ mod lab;
 
 use hardgrad::data::Batches;
 use hardgrad::estimators::{Choice, ReinMax};
+use hardgrad::files::write_atomically;
 use hardgrad::optim::{Adam, AdamConfig, Optimizer};
 use hardgrad::rng::{Purpose, Streams};
-use hardgrad::files::write_atomically;
 use hardgrad::vae::{Vae, VaeConfig};
 use hardgrad::{ParamGrads, ParamStore, Workspace};
 use lab::data::DatasetChoice;

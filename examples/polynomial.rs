@@ -20,10 +20,10 @@ use hardgrad::estimators::{
     Blend, Choice, CvForm, Estimator, Gap, GappedStraightThrough, GumbelRao, GumbelSoftmax, ReinMax,
     ReinMaxArgmax, ReinMaxCv, ReinMaxRao, ReinMaxRk2, Rk2Form, StraightThrough, StraightThroughGumbelSoftmax,
 };
+use hardgrad::files::write_atomically;
 use hardgrad::optim::{Adam, AdamConfig, Optimizer};
 use hardgrad::rng::{Purpose, Streams};
 use hardgrad::tape::{CustomOp, InputGrads, Inputs, Recorded};
-use hardgrad::files::write_atomically;
 use hardgrad::{Error, Mat, MatMut, ParamGrads, ParamStore, Tape, Var, Workspace};
 use lab::output::tell as println; // std's panics where nobody reads
 use lab::svg::{Chart, Mark, Scale, Series};

@@ -1,7 +1,7 @@
 //! The list of the estimators: one row each, from which everything that lists or names estimators derives.
 
-use super::value::Value;
 use super::formulas::*;
+use super::value::Value;
 use super::{Baseline, BaselineConfig, Estimator, Rebar};
 use crate::error::{Error, Result};
 use crate::scalar::Scalar;

@@ -69,7 +69,10 @@ impl Format {
             std::cmp::Ordering::Greater => "use a newer one",
             std::cmp::Ordering::Less => "the file is of before the first release",
         };
-        Err(Error::version(path, format!("format version {found}; this program reads version {reads}: {hint}")))
+        Err(Error::version(
+            path,
+            format!("format version {found}; this program reads version {reads}: {hint}"),
+        ))
     }
 
     /// All bytes of a file, if its header agrees with its length. No more is read than the header says, plus one byte.

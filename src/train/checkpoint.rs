@@ -53,10 +53,7 @@ impl Checkpoint {
     /// Header and payload.
     pub fn to_bytes(&self) -> Vec<u8> {
         let Self { config, data_crc32, params, moments, history, baseline, step, losses } = self;
-        FORMAT.to_bytes(&(
-            config.to_string(),
-            (data_crc32, params, moments, history, baseline, step, losses),
-        ))
+        FORMAT.to_bytes(&(config.to_string(), (data_crc32, params, moments, history, baseline, step, losses)))
     }
 
     /// The inverse of [`to_bytes`](Self::to_bytes). `path` is for messages.
@@ -67,8 +64,9 @@ impl Checkpoint {
     pub fn from_bytes(bytes: &[u8], path: &Path) -> Result<Self> {
         let mut rest = FORMAT.payload(bytes, path)?;
         let limit = rest.len() as u64;
-        let wrong =
-            |e: bincode::Error| Error::format(path, HEADER as u64, format!("the payload does not decode: {e}"));
+        let wrong = |e: bincode::Error| {
+            Error::format(path, HEADER as u64, format!("the payload does not decode: {e}"))
+        };
         let text: String =
             encoding(limit).allow_trailing_bytes().deserialize_from(&mut rest).map_err(wrong)?;
         let config = text.parse().map_err(|e| {

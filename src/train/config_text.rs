@@ -193,7 +193,10 @@ mod tests {
         let config = "estimator.draws 7\nestimator gumbel-rao".parse::<TrainConfig>().unwrap();
         assert_eq!(config.estimator, EstimatorConfig::GumbelRao { tau: 1.3, draws: 7 });
         for (text, expected) in [
-            ("estimator st\nestimator.draws 7", "got a hyper-parameter `draws`, expected st with one of [tau]"),
+            (
+                "estimator st\nestimator.draws 7",
+                "got a hyper-parameter `draws`, expected st with one of [tau]",
+            ),
             ("estimator newest", "estimator: got newest, expected one of st, "),
             ("lr fast", "lr: got fast"),
             ("lr 1\nlr 1", "config: got `lr` twice"),

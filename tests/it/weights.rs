@@ -1,7 +1,7 @@
 //! Weights to and from PyTorch (`tests/data/make_weights.py`).
 
-use hardgrad::vae::{LatentShape, Vae, VaeConfig};
 use hardgrad::files::weights;
+use hardgrad::vae::{LatentShape, Vae, VaeConfig};
 use hardgrad::{MatRef, ParamStore, Workspace, rng};
 use serde_json::Value;
 use std::path::Path;

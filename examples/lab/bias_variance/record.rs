@@ -2,8 +2,8 @@
 
 use super::super::error::RunError;
 use hardgrad::estimators::{EstimatorConfig, EstimatorKind, Parameter};
-use hardgrad::stats::Summary;
 use hardgrad::files::write_atomically;
+use hardgrad::stats::Summary;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -1,5 +1,6 @@
 //! The discrete VAE of the paper's section 4: an MLP encoder to categorical logits, an MLP decoder from one-hot codes.
 
+use crate::codes::{self, MAX_CODES};
 use crate::error::{Error, Result};
 use crate::kernels::log_sum_exp::LogSumExp;
 use crate::mat::Mat;
@@ -30,9 +31,6 @@ impl LatentShape {
     /// The largest C·L that is accepted; far above any use, and low enough that no size overflows.
     const LARGEST: usize = 1 << 20;
 
-    /// The most codes that are enumerated.
-    const MOST_CODES: usize = 1 << 14;
-
     /// Cᴸ, the number of codes, where they are few enough to be enumerated.
     ///
     /// ```
@@ -43,21 +41,21 @@ impl LatentShape {
     /// ```
     ///
     /// # Errors
-    /// If there are more than 16,384.
+    /// If there are more than [`MAX_CODES`].
     pub fn codes(self) -> Result<usize> {
-        let count = u32::try_from(self.variables).ok().and_then(|l| self.categories.checked_pow(l));
-        count.filter(|&n| n <= Self::MOST_CODES).ok_or_else(|| {
-            let expected = format!("at most {} codes, C^L, to enumerate (8x4 has 4096)", Self::MOST_CODES);
+        codes::count(self.categories, self.variables).ok_or_else(|| {
+            let expected = format!("at most {MAX_CODES} codes, C^L, to enumerate (8x4 has 4096)");
             Error::argument("latent", self, expected)
         })
     }
 
-    /// Every code as a one-hot row, `[Cᴸ, L·C]`; the last variable runs fastest.
+    /// Every code as a one-hot row, `[Cᴸ, L·C]`; the first variable runs fastest, as in
+    /// [`exact::Codes`](crate::exact::Codes).
     ///
     /// ```
     /// use hardgrad::vae::LatentShape;
     /// let codes = "2x2".parse::<LatentShape>()?.one_hot_codes::<f32>()?;
-    /// assert_eq!((codes.rows(), codes.row(1)), (4, &[1.0, 0.0, 0.0, 1.0][..]));
+    /// assert_eq!((codes.rows(), codes.row(1)), (4, &[0.0, 1.0, 1.0, 0.0][..]));
     /// # Ok::<(), hardgrad::Error>(())
     /// ```
     ///
@@ -71,11 +69,8 @@ impl LatentShape {
     fn codes_from<T: Scalar>(self, first: usize, count: usize) -> Mat<T> {
         let mut rows = Mat::zeros(count, self.width());
         for (i, row) in rows.as_mut_slice().chunks_mut(self.width()).enumerate() {
-            let mut rest = first + i;
-            for variable in row.rchunks_mut(self.categories) {
-                variable[rest % self.categories] = T::ONE;
-                rest /= self.categories;
-            }
+            let hot = codes::categories_of(first + i, self.categories);
+            row.chunks_mut(self.categories).zip(hot).for_each(|(variable, hot)| variable[hot] = T::ONE);
         }
         rows
     }

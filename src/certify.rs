@@ -25,7 +25,7 @@ use crate::estimators::{At, Estimator, Noise, Scratch};
 use crate::exact::{Code, Problem};
 use crate::kernels::softmax::log_softmax_row;
 use crate::rng::uniform;
-use crate::stats::{Moments, cosine, dot};
+use crate::stats::{RunningMoments, cosine, dot};
 
 /// What [`certify`] found.
 #[must_use]
@@ -133,7 +133,7 @@ fn draw_given(
     g: &[f64],
     draws: usize,
     rng: &mut impl rand::Rng,
-) -> Result<Moments> {
+) -> Result<RunningMoments> {
     let (c, len) = (problem.categories(), g.len());
     let (mut gumbel, mut exponential) = (vec![0.0; draws * len], vec![0.0; c]);
     for (i, gumbel) in gumbel.chunks_exact_mut(c).enumerate() {
@@ -152,7 +152,7 @@ fn draw_given(
     estimates.fill(0.0);
     let at = At { logits: &logits, one_hot: &one_hot, noise: &noise, categories: c };
     estimator.add_vjp(at, &g.repeat(draws), &mut estimates, &mut Scratch::new());
-    let mut moments = Moments::new(len);
+    let mut moments = RunningMoments::new(len);
     estimates.chunks_exact(len).for_each(|estimate| moments.add(1.0, estimate));
     Ok(moments)
 }
@@ -160,7 +160,7 @@ fn draw_given(
 /// Sums over the codes.
 struct Total {
     /// Of the conditional means, weighted by π(D).
-    means: Moments,
+    means: RunningMoments,
     /// Σ π(D) v_D
     within: Vec<f64>,
     /// Σ π(D)² v_D
@@ -170,10 +170,15 @@ struct Total {
 
 impl Total {
     fn new(len: usize) -> Self {
-        Self { means: Moments::new(len), within: vec![0.0; len], within_squared: vec![0.0; len], codes: 0 }
+        Self {
+            means: RunningMoments::new(len),
+            within: vec![0.0; len],
+            within_squared: vec![0.0; len],
+            codes: 0,
+        }
     }
 
-    fn add(&mut self, probability: f64, given: &Moments) {
+    fn add(&mut self, probability: f64, given: &RunningMoments) {
         self.means.add(probability, given.mean());
         let sums = self.within.iter_mut().zip(&mut self.within_squared);
         for ((within, within_squared), &squares) in sums.zip(given.squares()) {

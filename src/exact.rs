@@ -15,12 +15,11 @@
 //! the sums over the pairs i, j of *its* categories while the other variables are held fixed, averaged over the codes of the
 //! others: g_i and g_j are then taken at codes that differ in variable l alone.
 
+use crate::codes;
+pub use crate::codes::MAX_CODES;
 use crate::error::{Error, Result};
 use crate::kernels::softmax::softmax_row;
 use std::fmt;
-
-/// The most codes a problem may have. More would take minutes, and certificates hours.
-pub const MAX_CODES: usize = 1 << 20;
 
 /// A function f of a code, with its derivative.
 ///
@@ -107,8 +106,7 @@ impl<'a> Problem<'a> {
             ));
         }
         let latents = logits.len() / categories;
-        let times = |n: usize, _| n.checked_mul(categories).filter(|&n| n <= MAX_CODES);
-        let Some(count) = (0..latents).try_fold(1, times) else {
+        let Some(count) = codes::count(categories, latents) else {
             let codes = format!("{categories}^{latents} codes");
             return Err(Error::argument("problem", codes, format!("at most {MAX_CODES} codes")));
         };
@@ -252,10 +250,8 @@ impl Iterator for Codes<'_> {
             return None;
         }
         let mut code = Code { categories: Vec::new(), one_hot: vec![0.0; self.pi.len()], probability: 1.0 };
-        let mut rest = self.next;
-        for (d, pi) in code.one_hot.chunks_mut(self.categories).zip(self.pi.chunks(self.categories)) {
-            let hot = rest % self.categories;
-            rest /= self.categories;
+        let variables = code.one_hot.chunks_mut(self.categories).zip(self.pi.chunks(self.categories));
+        for ((d, pi), hot) in variables.zip(codes::categories_of(self.next, self.categories)) {
             d[hot] = 1.0;
             code.categories.push(hot);
             code.probability *= pi[hot];

@@ -63,6 +63,7 @@
 //! | [`nn`], [`optim`] | linear layers and MLPs; Adam and RAdam |
 //! | [`categorical`], [`estimators`] | sampling by the Gumbel-max trick; the estimators, on slices and in a model |
 //! | [`exact`], [`certify`], [`stats`] | the oracle by enumeration; bias and variance of any estimator against it; of any stream of estimates |
+//! | [`files`] | atomic writing; parameters and weights in files |
 //! | [`vae`], [`data`], [`train`] | the paper's discrete VAE; MNIST and built-in digits; a trainer that resumes to the same bits |
 //!
 //! # From the paper to the code
@@ -111,6 +112,7 @@
 
 pub mod categorical;
 pub mod certify;
+mod codes;
 pub mod data;
 pub mod error;
 pub mod estimators;

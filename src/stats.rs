@@ -30,21 +30,21 @@ use crate::error::{Error, Result};
 /// Running mean and sum of squared deviations by component, with weights (West 1979).
 ///
 /// ```
-/// use hardgrad::stats::Moments;
-/// let mut moments = Moments::new(2);
+/// use hardgrad::stats::RunningMoments;
+/// let mut moments = RunningMoments::new(2);
 /// for value in [[1.0, 5.0], [2.0, 5.0], [6.0, 5.0]] {
 ///     moments.add(1.0, &value);
 /// }
 /// assert_eq!((moments.mean(), moments.squares()), (&[3.0, 5.0][..], &[14.0, 0.0][..])); // (−2)² + (−1)² + 3²
 /// ```
 #[derive(Clone, Debug, PartialEq)]
-pub struct Moments {
+pub struct RunningMoments {
     weight: f64,
     mean: Vec<f64>,
     squares: Vec<f64>,
 }
 
-impl Moments {
+impl RunningMoments {
     /// Of nothing yet, for vectors of this length.
     pub fn new(len: usize) -> Self {
         Self { weight: 0.0, mean: vec![0.0; len], squares: vec![0.0; len] }
@@ -69,9 +69,9 @@ impl Moments {
     /// Takes in all that `other` has (Chan, Golub and LeVeque 1979).
     ///
     /// ```
-    /// use hardgrad::stats::Moments;
+    /// use hardgrad::stats::RunningMoments;
     /// let of = |values: &[f64]| {
-    ///     let mut moments = Moments::new(1);
+    ///     let mut moments = RunningMoments::new(1);
     ///     values.iter().for_each(|&x| moments.add(1.0, &[x]));
     ///     moments
     /// };
@@ -160,7 +160,7 @@ pub fn cosine(a: &[f64], b: &[f64]) -> f64 {
 /// ```
 #[derive(Clone, Debug)]
 pub struct Estimates {
-    groups: Vec<Moments>,
+    groups: Vec<RunningMoments>,
     added: usize,
     of_each: usize,
 }
@@ -206,7 +206,7 @@ impl Estimates {
             let expected = "a multiple of 16 from 32 on, as the standard errors come from 16 equal groups";
             return Err(Error::argument("draws", count, expected));
         }
-        let groups = vec![Moments::new(len); Self::GROUPS];
+        let groups = vec![RunningMoments::new(len); Self::GROUPS];
         Ok(Self { groups, added: 0, of_each: count / Self::GROUPS })
     }
 
@@ -235,8 +235,8 @@ impl Estimates {
         let bias: Vec<f64> = mean.iter().zip(exact).map(|(m, e)| m - e).collect();
         let noise = trace / expected as f64;
         let exact_norm = dot(exact, exact).sqrt();
-        let of_mean = |m: &Moments| cosine(m.mean(), exact);
-        let relative_sd = |m: &Moments| m.covariance_trace().sqrt() / dot(m.mean(), m.mean()).sqrt();
+        let of_mean = |m: &RunningMoments| cosine(m.mean(), exact);
+        let relative_sd = |m: &RunningMoments| m.covariance_trace().sqrt() / dot(m.mean(), m.mean()).sqrt();
         // Where the noise is all there is, the difference under the root is 0 or less, and the quotient no number.
         let corrected = dot(mean, exact) / ((dot(mean, mean) - noise).sqrt() * exact_norm);
         Summary {
@@ -255,15 +255,15 @@ impl Estimates {
     }
 
     /// All groups but one.
-    fn without(&self, left_out: Option<usize>) -> Moments {
-        let mut all = Moments::new(self.groups[0].mean().len());
+    fn without(&self, left_out: Option<usize>) -> RunningMoments {
+        let mut all = RunningMoments::new(self.groups[0].mean().len());
         let kept = self.groups.iter().enumerate().filter(|&(b, _)| Some(b) != left_out);
         kept.for_each(|(_, group)| all.merge(group));
         all
     }
 
     /// Standard error of a statistic.
-    fn jackknife(&self, statistic: impl Fn(&Moments) -> f64) -> Option<f64> {
+    fn jackknife(&self, statistic: impl Fn(&RunningMoments) -> f64) -> Option<f64> {
         let count = Self::GROUPS as f64;
         let values: Vec<f64> = (0..Self::GROUPS).map(|b| statistic(&self.without(Some(b)))).collect();
         let mean = values.iter().sum::<f64>() / count;

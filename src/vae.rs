@@ -2,6 +2,7 @@
 
 mod neighbours;
 
+use crate::codes::{self, MAX_CODES};
 use crate::error::{Error, Result};
 use crate::kernels::log_sum_exp::LogSumExp;
 use crate::mat::Mat;
@@ -32,9 +33,6 @@ impl LatentShape {
     /// The largest C·L that is accepted; far above any use, and low enough that no size overflows.
     const LARGEST: usize = 1 << 20;
 
-    /// The most codes that are enumerated.
-    const MOST_CODES: usize = 1 << 14;
-
     /// Cᴸ, the number of codes, where they are few enough to be enumerated.
     ///
     /// ```
@@ -45,21 +43,21 @@ impl LatentShape {
     /// ```
     ///
     /// # Errors
-    /// If there are more than 16,384.
+    /// If there are more than [`MAX_CODES`].
     pub fn codes(self) -> Result<usize> {
-        let count = u32::try_from(self.variables).ok().and_then(|l| self.categories.checked_pow(l));
-        count.filter(|&n| n <= Self::MOST_CODES).ok_or_else(|| {
-            let expected = format!("at most {} codes, C^L, to enumerate (8x4 has 4096)", Self::MOST_CODES);
+        codes::count(self.categories, self.variables).ok_or_else(|| {
+            let expected = format!("at most {MAX_CODES} codes, C^L, to enumerate (8x4 has 4096)");
             Error::argument("latent", self, expected)
         })
     }
 
-    /// Every code as a one-hot row, `[Cᴸ, L·C]`; the last variable runs fastest.
+    /// Every code as a one-hot row, `[Cᴸ, L·C]`; the first variable runs fastest, as in
+    /// [`exact::Codes`](crate::exact::Codes).
     ///
     /// ```
     /// use hardgrad::vae::LatentShape;
     /// let codes = "2x2".parse::<LatentShape>()?.one_hot_codes::<f32>()?;
-    /// assert_eq!((codes.rows(), codes.row(1)), (4, &[1.0, 0.0, 0.0, 1.0][..]));
+    /// assert_eq!((codes.rows(), codes.row(1)), (4, &[0.0, 1.0, 1.0, 0.0][..]));
     /// # Ok::<(), hardgrad::Error>(())
     /// ```
     ///
@@ -73,11 +71,8 @@ impl LatentShape {
     fn codes_from<T: Scalar>(self, first: usize, count: usize) -> Mat<T> {
         let mut rows = Mat::zeros(count, self.width());
         for (i, row) in rows.as_mut_slice().chunks_mut(self.width()).enumerate() {
-            let mut rest = first + i;
-            for variable in row.rchunks_mut(self.categories) {
-                variable[rest % self.categories] = T::ONE;
-                rest /= self.categories;
-            }
+            let hot = codes::categories_of(first + i, self.categories);
+            row.chunks_mut(self.categories).zip(hot).for_each(|(variable, hot)| variable[hot] = T::ONE);
         }
         rows
     }

@@ -73,7 +73,7 @@ fn numbers(setting: &Setting, tables: &[NoiseTable]) -> Result<Numbers> {
     }
     let at_codes = AtCodes::new(setting.loss, c);
     let problem = Problem::new(&setting.theta, c, &at_codes)?;
-    let estimates = Estimates::new(setting, table, problem.pi(), problem.expectation())?;
+    let estimates = Cloud::new(setting, table, problem.pi(), problem.expectation())?;
     let certified = match setting.estimator.build::<f64>()? {
         BuiltEstimator::Sample(estimator) if estimates.determined_by_sample() => {
             let certificate = certify(&*estimator, &problem, 2, &mut rng::from_key(0))?;
@@ -155,7 +155,7 @@ impl Objective for AtCodes {
 }
 
 /// All estimates: for each D as many as there are outcomes once D is known.
-struct Estimates {
+struct Cloud {
     rows: Mat<f64>,
     /// The outcomes' probabilities given D.
     weights: Vec<f64>,
@@ -163,7 +163,7 @@ struct Estimates {
     drawn: bool,
 }
 
-impl Estimates {
+impl Cloud {
     fn new(setting: &Setting, table: &NoiseTable, pi: &[f64], expectation: f64) -> Result<Self> {
         let samples = setting.samples.unwrap_or(table.draws);
         if !(2..=table.draws).contains(&samples) {

@@ -31,7 +31,7 @@ pub fn run(
     quiet: bool,
 ) -> Result<End, RunError> {
     let (start, epoch) = (Instant::now(), trainer.history().len());
-    let progress = Progress::new(quiet);
+    let progress = Passes::new(quiet);
     let mut signal = None;
     let measured = trainer.evaluate_while(samples, &mut |p| {
         progress.report(p);
@@ -70,7 +70,7 @@ fn print(epoch: usize, evaluation: &Evaluation, seconds: f64) {
 }
 
 /// A bar on a terminal, and elsewhere a line every half minute.
-struct Progress {
+struct Passes {
     bar: Option<ProgressBar>,
     quiet: bool,
     next: std::cell::Cell<Instant>,
@@ -79,7 +79,7 @@ struct Progress {
 /// From one line to the next.
 const LINE_EVERY: Duration = Duration::from_secs(30);
 
-impl Progress {
+impl Passes {
     fn new(quiet: bool) -> Self {
         let bar = (!quiet && bars_are_drawn()).then(|| bar(0, "evaluation {bar:32} {percent}%  {eta} left"));
         Self { bar, quiet, next: (Instant::now() + LINE_EVERY).into() }

@@ -273,13 +273,22 @@ fn read_config(path: &Path) -> Result<Value, RunError> {
     };
     let text = read_text(path, LONGEST_CONFIG).map_err(|e| unreadable(&e))?;
     let value: Value = serde_json::from_str(&text).map_err(|e| unreadable(&e))?;
-    match ["vae", "estimator", "dataset"]
-        .into_iter()
-        .find(|key| !value[key].is_object() && !value[key].is_string())
-    {
-        None => Ok(value),
-        Some(key) => Err(unreadable(&format!("it has no \"{key}\""))),
+    let mut named = ["vae", "estimator", "dataset"].into_iter();
+    if let Some(key) = named.find(|key| !value[key].is_object() && !value[key].is_string()) {
+        return Err(unreadable(&format!("it has no \"{key}\"")));
     }
+    with_defaults(value).map_err(|e| unreadable(&e))
+}
+
+/// A run's config in which an option that was added after it was written has its default.
+fn with_defaults(held: Value) -> serde_json::Result<Value> {
+    let (mut options, dataset) = (held.clone(), held["dataset"].clone());
+    if let Some(options) = options.as_object_mut() {
+        options.retain(|key, _| key != "dataset" && key != "epochs");
+    }
+    let mut value = serde_json::to_value(serde_json::from_value::<TrainConfig>(options)?)?;
+    value["dataset"] = dataset;
+    Ok(value)
 }
 
 /// The beginning of a file, no more than `longest` bytes.

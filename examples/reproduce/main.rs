@@ -9,7 +9,8 @@
 //! ```
 //!
 //! `--out` holds `manifest.jsonl`, a line for each run; `runs/ID/`, what `train_vae` leaves of a run and, when it is over,
-//! `result.json`; and `results.jsonl`, all results. A run's id is a hash of its config, data and number of epochs.
+//! `result.json`; and `results.jsonl`, all results. A run's id is a hash of its data, number of epochs and all options
+//! that differ from their defaults.
 //!
 //! Exit status: 0 done; 1 a run failed, or (`status`) some are not complete, or (`merge`) some file is damaged; 2 wrong
 //! arguments or data that cannot be used; 75 stopped with everything saved, for a scheduler to begin it again, by SIGTERM, SIGHUP
@@ -18,6 +19,7 @@
 
 mod board;
 mod collect;
+mod id;
 mod jobs;
 #[path = "../lab/mod.rs"]
 mod lab;

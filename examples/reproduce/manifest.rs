@@ -1,12 +1,12 @@
 //! What is to be run: `manifest.jsonl`, a line a run.
 
+use crate::id::{id, is_id};
 use crate::lab::error::RunError;
 use crate::lab::lines::{Lines, at, in_a_line};
 use hardgrad::data::DatasetId;
 use hardgrad::files::write_atomically;
 use hardgrad::train::TrainConfig;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Run {
-    /// Twelve hex digits that stand for all of the below but the name.
+    /// Twelve hex digits that stand for the rest but the name; see [`crate::id`].
     pub id: String,
     /// For people.
     pub name: String,
@@ -33,9 +33,9 @@ impl Run {
         Self { id: id(&config, &dataset, epochs), name, epochs, dataset, config }
     }
 
-    /// Whether the id is that of what stands beside it.
-    pub fn is_itself(&self) -> bool {
-        self.id == id(&self.config, &self.dataset, self.epochs)
+    /// Whether the id is that of this config, data set and number of epochs.
+    pub fn has_its_id(&self) -> bool {
+        is_id(&self.id, &self.config, &self.dataset, self.epochs)
     }
 
     /// Whether both are the same run: neither its name nor that of the data matters.
@@ -48,25 +48,6 @@ impl Run {
     pub fn directory(&self, out: &Path) -> PathBuf {
         out.join("runs").join(&self.id)
     }
-}
-
-/// SHA-256 of the canonical JSON (fields in the order of their declaration, shortest decimal of each number), its first 48 bits:
-/// among a million runs the chance of two with one id is 0.2 %, and `plan` refuses such a pair.
-///
-/// Of the data it holds the numbers of images and the checksums, not the name. Only a run planned before the checksum of the test
-/// images was recorded has the name in its id in its place.
-fn id(config: &TrainConfig, dataset: &DatasetId, epochs: usize) -> String {
-    let DatasetId { train, test, crc32, test_crc32, .. } = dataset;
-    let canonical = match test_crc32 {
-        Some(test_crc32) => serde_json::to_vec(&(config, (train, crc32, test, test_crc32), epochs)),
-        None => serde_json::to_vec(&(config, dataset, epochs)),
-    };
-    hex(&Sha256::digest(canonical.expect("numbers and names are JSON"))[..6])
-}
-
-/// Lower-case hex.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
 /// "8x4 reinmax-cv author-code tau 1 eta 1.5, adam 0.0005, seed 0".
@@ -93,10 +74,11 @@ impl Manifest {
             let wrong = |what: String| RunError::argument(at(&file, number, what));
             let run: Run =
                 serde_json::from_str(line).map_err(|e| wrong(in_a_line(format!("not a run: {e}"))))?;
-            if !run.is_itself() {
+            if !run.has_its_id() {
                 let right = id(&run.config, &run.dataset, run.epochs);
                 return Err(wrong(format!(
-                    "the id is {}, but this config, dataset and number of epochs have {right}: the line was changed",
+                    "the id is {}, but this version computes {right} from the config, dataset and number of epochs beside it; to \
+                     make it a run of its own, replace the id by {right}",
                     run.id
                 )));
             }

@@ -97,7 +97,7 @@ pub fn runs(
 
 fn latents(experiment: Experiment, selection: &Selection) -> hardgrad::Result<Vec<LatentShape>> {
     match (&selection.configs, experiment) {
-        (Some(given), _) => Ok(given.clone()),
+        (Some(chosen), _) => Ok(chosen.clone()),
         (None, Experiment::Beta) => Ok(vec![LatentShape::default()]),
         (None, _) => TABLE_LATENTS.iter().map(|name| name.parse()).collect(),
     }
@@ -187,9 +187,9 @@ fn grid_cv(base: &TrainConfig) -> Vec<TrainConfig> {
 
 /// The methods asked for, all of which the experiment must have.
 fn methods(selection: &Selection, all: &[EstimatorKind]) -> Result<Vec<EstimatorKind>, RunError> {
-    let Some(given) = &selection.methods else { return Ok(all.to_vec()) };
-    match given.iter().find(|kind| !all.contains(kind)) {
-        None => Ok(given.clone()),
+    let Some(chosen) = &selection.methods else { return Ok(all.to_vec()) };
+    match chosen.iter().find(|kind| !all.contains(kind)) {
+        None => Ok(chosen.clone()),
         Some(kind) => {
             let names: Vec<_> = all.iter().map(|kind| kind.name()).collect();
             let message = format!("methods: got {kind}, expected some of {}", names.join(", "));

@@ -1,8 +1,9 @@
 //! What became of a run: `result.json` in its directory, and a line of `results.jsonl`.
 
+use crate::id::hex;
 use crate::lab::error::RunError;
 use crate::lab::lines::in_a_line;
-use crate::manifest::{Run, hex};
+use crate::manifest::Run;
 use hardgrad::files::write_atomically;
 use hardgrad::train::{EpochRecord, Evaluation, Trainer};
 use serde::{Deserialize, Serialize};
@@ -23,8 +24,9 @@ pub struct RunResult {
     pub evaluation: Option<Evaluation>,
     /// Where the numbers come from.
     pub provenance: Provenance,
-    /// Sixteen hex digits of a SHA-256 of everything above, so that a damaged file is known.
-    pub check: String,
+    /// Sixteen hex digits of a SHA-256 of the line with this field empty, so that a damaged file is known. It is of the text, so
+    /// that a line of an earlier version, which lacks an option of the config, has a check that matches.
+    check: String,
 }
 
 /// Where a result comes from. Two results of one run may differ in it, and in nothing else on one kind of CPU.
@@ -42,6 +44,14 @@ pub struct Provenance {
     pub seconds: Option<f64>,
 }
 
+/// How a line ends whose check is empty.
+const UNCHECKED: &str = "\"\"}\n";
+
+/// The check of such a line.
+fn check(unchecked: &str) -> String {
+    hex(&Sha256::digest(unchecked)[..8])
+}
+
 impl RunResult {
     /// Of a run that ended so.
     pub fn new(
@@ -52,30 +62,27 @@ impl RunResult {
         provenance: Provenance,
     ) -> Self {
         let history = trainer.history().to_vec();
-        let check = String::new();
-        let mut result = Self { run: run.clone(), history, diverged, evaluation, provenance, check };
-        result.check = result.expected_check();
-        result
-    }
-
-    fn expected_check(&self) -> String {
-        let unchecked = Self { check: String::new(), ..self.clone() };
-        hex(&Sha256::digest(unchecked.to_line())[..8])
+        Self { run: run.clone(), history, diverged, evaluation, provenance, check: String::new() }
     }
 
     /// A line of JSON.
     pub fn to_line(&self) -> String {
-        serde_json::to_string(self).expect("numbers and names are JSON") + "\n"
+        let unchecked = Self { check: String::new(), ..self.clone() };
+        let line = serde_json::to_string(&unchecked).expect("numbers and names are JSON") + "\n";
+        let check = check(&line);
+        format!("{}\"{check}\"}}\n", &line[..line.len() - UNCHECKED.len()])
     }
 
     /// The inverse of [`to_line`](Self::to_line), which trusts nothing.
     pub fn parse(line: &str) -> Result<Self, String> {
         let result: Self = serde_json::from_str(line).map_err(|e| in_a_line(format!("not a result: {e}")))?;
-        let right = result.expected_check();
-        if result.check != right {
+        let end = format!("\"{}\"}}", result.check);
+        let right = line.strip_suffix(&end).map(|start| check(&format!("{start}{UNCHECKED}")));
+        if right.as_ref() != Some(&result.check) {
+            let right = right.unwrap_or_else(|| "not at its end".into());
             return Err(format!("damaged: its check is {}, its content's {right}", result.check));
         }
-        if !result.run.is_itself() {
+        if !result.run.has_its_id() {
             return Err(format!("the id {} is not that of its config", result.run.id));
         }
         let in_order = result.history.iter().map(|record| record.epoch).eq(1..=result.history.len());

@@ -6,7 +6,7 @@ use crate::estimators::{Choice, Noise};
 use crate::exact::{Code, MAX_CODES, Objective, Problem};
 use crate::mat::{Mat, MatMut};
 use crate::params::{ParamGrads, ParamStore};
-use crate::stats::Moments;
+use crate::stats::RunningMoments;
 use crate::tape::{CustomOp, InputGrads, Inputs, Recorded, Tape, Var, Workspace};
 
 /// Inputs recorded on one tape.
@@ -65,7 +65,7 @@ pub fn certify_loss(
             let probability: f64 = tuple.iter().map(|code| code.probability).product();
             if probability > 0.0 {
                 // Twice, so that the variance given the samples is 0.
-                let mut given = Moments::new(problem.logits().len());
+                let mut given = RunningMoments::new(problem.logits().len());
                 (0..2).for_each(|_| given.add(1.0, estimates.row(i)));
                 total.add(probability, &given);
             }

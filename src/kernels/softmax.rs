@@ -35,12 +35,12 @@ pub fn max<T: Real>(x: &[T]) -> T {
 /// ```
 pub fn softmax_row<T: Real>(x: &[T], tau: T, y: &mut [T]) {
     y.copy_from_slice(x);
-    softmax_in_place(tau, y);
+    softmax_in_place(y, tau);
 }
 
 vectorized! {
     /// x ← softmax(x / tau) of one group.
-    pub fn softmax_in_place<T: Real>(tau: T, x: &mut [T]) {
+    pub fn softmax_in_place<T: Real>(x: &mut [T], tau: T) {
         let (top, inv_tau) = (max(x), T::ONE / tau);
         for x in x.iter_mut() {
             *x = (*x - top) * inv_tau;

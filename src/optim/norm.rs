@@ -53,15 +53,15 @@ pub fn clip_norm<T: Scalar>(grads: &mut ParamGrads<T>, max: f64) -> f64 {
 }
 
 /// Number of partial sums: enough vectors that no addition waits for the one before it.
-const LANES: usize = 64;
+const SUMS: usize = 64;
 
 vectorized! {
     /// One block of [`norm`], squared: interleaved partial sums, then in order.
     fn squares<T: Scalar>(x: &[T]) -> f64 {
-        let (chunks, tail) = x.as_chunks::<LANES>();
-        let mut lanes = [0.0_f64; LANES];
+        let (chunks, tail) = x.as_chunks::<SUMS>();
+        let mut lanes = [0.0_f64; SUMS];
         for chunk in chunks {
-            for k in 0..LANES {
+            for k in 0..SUMS {
                 let x = chunk[k].to_f64();
                 lanes[k] += x * x;
             }

@@ -397,7 +397,7 @@ fn problems_and_certificates_refuse_what_they_cannot_do() {
     assert!(message(&[0.0, f64::NAN], 2).starts_with("logits: got NaN"));
     assert!(message(&[0.0; 42], 2).starts_with("problem: got 2^21 codes"));
     assert!(message(&[0.0; 4000], 2).starts_with("problem: got 2^2000 codes"));
-    assert_eq!(Problem::new(&[0.0; 40], 2, &f).unwrap().codes().len(), MAX_CODES);
+    assert_eq!(Problem::new(&[0.0; 28], 2, &f).unwrap().codes().len(), MAX_CODES);
     let (logits, rng) = ([0.0; 2], &mut from_key(11));
     let problem = Problem::new(&logits, 2, &f).unwrap();
     let error = certify(&ReinMax::new(1.0).unwrap(), &problem, 1, rng).unwrap_err().to_string();

@@ -3,6 +3,7 @@
 use crate::command_line::{example, stderr};
 use crate::kill::write_small_digits;
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
@@ -146,7 +147,7 @@ fn what_is_missing_damaged_double_or_diverged_is_named() {
     let changed = run(path, "status --out a");
     assert_eq!(changed.status.code(), Some(2));
     let message = stderr(&changed);
-    let id = message.split("epochs have ").nth(1).unwrap().split(':').next().unwrap();
+    let id = message.split("replace the id by ").nth(1).unwrap().trim_end();
     let first = text.lines().next().unwrap();
     fs::write(&manifest, format!("{{\"id\":\"{id}\"{}\n", &first[20..])).unwrap();
     for _ in 0..2 {
@@ -215,6 +216,79 @@ fn a_manifest_is_read_by_one_rule() {
         let expected = format!("a/manifest.jsonl, line 6: run {} stands in line 1 already", &first[7..19]);
         assert!(stderr(&refused).contains(&expected), "{args}: {}", stderr(&refused));
     }
+}
+
+fn sha256(text: &str, bytes: usize) -> String {
+    Sha256::digest(text)[..bytes].iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// A manifest that an earlier program wrote, whose ids are of the whole config as JSON; and one with the checksum of the test
+/// images, which the program after it recorded. The ids of that one are made here from their description.
+#[test]
+fn earlier_ids_are_read_and_the_same_runs_are_not_planned_twice() {
+    const FIRST: &str = include_str!("../data/manifest-earlier.jsonl");
+    let dir = tempfile::tempdir().unwrap();
+    let with_test_images = |line: &str| {
+        let (start, config) = line.split_once(",\"config\":").unwrap();
+        let canonical = format!("[{},[10000,\"6b74e08c\",2000,\"bcf79aca\"],2]", &config[..config.len() - 1]);
+        let start = start.replace("\"6b74e08c\"", "\"6b74e08c\",\"test_crc32\":\"bcf79aca\"");
+        format!("{{\"id\":\"{}\"{},\"config\":{config}\n", sha256(&canonical, 6), &start[20..])
+    };
+    let second: String = FIRST.lines().map(with_test_images).collect();
+    for (out, text) in [("first", FIRST), ("second", &second)] {
+        fs::create_dir(dir.path().join(out)).unwrap();
+        let manifest = dir.path().join(out).join("manifest.jsonl");
+        fs::write(&manifest, text).unwrap();
+        for experiment in ["tables", "forms", "beta --betas 0.3"] {
+            let args = "--configs 8x4 --seeds 1 --epochs 2 --dataset digits --no-estimate --out";
+            let planned = run(dir.path(), &format!("plan {experiment} {args} {out}"));
+            assert!(stdout(&planned).contains(" 0 of them new: 13 in "), "{}", stderr(&planned));
+        }
+        fs::write(&manifest, text.replacen("\"lr\":0.0003", "\"lr\":0.0004", 1)).unwrap();
+        let other = run(dir.path(), &format!("status --out {out}"));
+        assert!(stderr(&other).contains("manifest.jsonl, line 1: the id is "), "{}", stderr(&other));
+    }
+}
+
+/// Files of before an option was added to the config, here as if `clip_norm` and `draws` had been.
+#[test]
+fn an_option_that_was_added_later_breaks_no_file() {
+    let data = tempfile::tempdir().unwrap();
+    let path = data.path();
+    write_small_digits(path);
+    plan(path, "a");
+    assert!(run(path, &format!("{RUN} a --shard 0/4")).status.success());
+    let edit = |file: &Path| {
+        let text = fs::read_to_string(file).unwrap();
+        let changed = text.replace("\"clip_norm\":null,", "").replace(",\"draws\":100", "");
+        assert_ne!(changed, text);
+        fs::write(file, &changed).unwrap();
+        changed
+    };
+    edit(&path.join("a/manifest.jsonl"));
+    let result = directory(&path.join("a"), 0).join("result.json");
+    let text = edit(&result);
+    let start = &text[..text.rfind(":\"").unwrap()];
+    let check = sha256(&format!("{start}:\"\"}}\n"), 8);
+    fs::write(&result, format!("{start}:\"{check}\"}}\n")).unwrap();
+    assert!(stdout(&run(path, "status --out a")).contains("1 complete, 0 diverged, 0 begun, 3 missing"));
+    for _ in 0..2 {
+        let merged = run(path, "merge --out a"); // the second reads what the first wrote
+        assert!(merged.status.success() && results(&path.join("a")).len() == 1, "{}", stderr(&merged));
+    }
+
+    let train = |options: &str| {
+        let mut command = Command::new(example("train_vae"));
+        command.current_dir(path).args("--quiet --data . --out run".split(' ')).args(options.split(' '));
+        command.output().unwrap()
+    };
+    assert!(train("--epochs 1").status.success());
+    let config = path.join("run/config.json");
+    let text = fs::read_to_string(&config).unwrap();
+    fs::write(&config, text.replace("  \"clip_norm\": null,\n", "")).unwrap();
+    assert_ne!(text, fs::read_to_string(&config).unwrap());
+    let resumed = train("--epochs 2 --resume");
+    assert!(resumed.status.success(), "{}", stderr(&resumed));
 }
 
 /// So few images that an epoch is one step: the time of a plan is then measured in epochs.

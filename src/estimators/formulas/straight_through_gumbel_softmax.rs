@@ -61,5 +61,5 @@ pub(super) fn relaxed_row<T: Real>(logits: &[T], gumbel: &[T], tau: T, q: &mut [
     for ((q, &theta), &gumbel) in q.iter_mut().zip(logits).zip(gumbel) {
         *q = theta + gumbel;
     }
-    softmax_in_place(tau, q);
+    softmax_in_place(q, tau);
 }

@@ -68,7 +68,7 @@ fn a_damaged_manifest_or_measurement_is_named_by_line() {
     let plans: String = results.iter().map(Result::plan).collect();
     std::fs::write(&manifest, plans.replacen("\"epochs\":3", "\"epochs\":4", 1)).unwrap();
     let e = refused(dir.path(), &[]);
-    assert!(e.contains("manifest.jsonl, line 1: the id is ") && e.contains("the line was changed"), "{e}");
+    assert!(e.contains("manifest.jsonl, line 1: the id is ") && e.contains("replace the id by "), "{e}");
     std::fs::write(&manifest, plans).unwrap();
 
     let file = dir.path().join("measured.jsonl");

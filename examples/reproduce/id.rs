@@ -1,0 +1,106 @@
+//! Ids of runs: twelve hex digits that stand for a run's config, images and number of epochs.
+//!
+//! Two schemes are accepted, so that what was planned or computed by an earlier version is gone on with:
+//!
+//! - [`id`], which new runs get, is a hash of the options that differ from their defaults. A new option that has its default
+//!   changes no id.
+//! - [`earlier`], which runs had before, is a hash of the whole config as JSON. It is computed here from the options that there
+//!   were then; a run that needs another option cannot have such an id.
+//!
+//! Both are the first 48 bits of a SHA-256: among a million runs the chance of two with one id is 0.2 %, and `plan` refuses such
+//! a pair. Of the data they hold the numbers of images and the checksums, not the name. Only a run that was planned before the
+//! checksum of the test images was recorded has the name in its place.
+
+use hardgrad::data::DatasetId;
+use hardgrad::estimators::EstimatorConfig;
+use hardgrad::train::TrainConfig;
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+/// The id of a run.
+pub fn id(config: &TrainConfig, dataset: &DatasetId, epochs: usize) -> String {
+    let DatasetId { name, train, test, crc32, test_crc32 } = dataset;
+    let mut text = format!("estimator {}\n", config.estimator.kind());
+    changed(config).for_each(|line| text += &format!("{line}\n"));
+    let test_images = test_crc32.as_ref().unwrap_or(name);
+    text += &format!("images {train} {crc32} {test} {test_images}\nepochs {epochs}\n");
+    digest(&text)
+}
+
+/// Whether this is the run's id in one of the two schemes.
+pub fn is_id(id: &str, config: &TrainConfig, dataset: &DatasetId, epochs: usize) -> bool {
+    id == self::id(config, dataset, epochs)
+        || earlier(config, dataset, epochs).is_some_and(|other| id == other)
+}
+
+/// The config's lines that differ from those of the same estimator's defaults.
+fn changed(config: &TrainConfig) -> impl Iterator<Item = String> {
+    let estimator = config.estimator.kind().default_config();
+    let defaults = TrainConfig { estimator, ..TrainConfig::default() }.to_string();
+    let lines: Vec<_> = config.to_string().lines().map(str::to_owned).collect();
+    lines.into_iter().filter(move |line| !defaults.lines().any(|default| default == line))
+}
+
+/// The options of a config when its ids were made in the earlier way. No other is ever to be added.
+const OPTIONS: [&str; 9] =
+    ["pixels", "hidden", "latent", "tau_schedule", "optimizer", "lr", "clip_norm", "batch_size", "seed"];
+
+/// The hyper-parameters of estimators at that time.
+const PARAMETERS: [&str; 9] = ["tau", "draws", "gap", "form", "beta", "eta", "lambda", "rao_tau", "baseline"];
+
+/// The id in the earlier scheme; `None` if an option that there was not at that time differs from its default.
+fn earlier(config: &TrainConfig, dataset: &DatasetId, epochs: usize) -> Option<String> {
+    let known = |line: &String| {
+        let key = line.split(' ').next().unwrap_or_default();
+        let parameter = key.strip_prefix("estimator.");
+        parameter.map_or(OPTIONS.contains(&key), |name| PARAMETERS.contains(&name))
+    };
+    if !changed(config).all(|line| known(&line)) {
+        return None;
+    }
+    let TrainConfig { vae, tau_schedule, optimizer, lr, clip_norm, batch_size, seed, .. } = config;
+    let vae = format!(
+        r#"{{"pixels":{},"hidden":{},"latent":{}}}"#,
+        vae.pixels,
+        json(&vae.hidden),
+        json(&vae.latent)
+    );
+    let config = format!(
+        r#"{{"vae":{vae},"estimator":{},"tau_schedule":{},"optimizer":{},"lr":{},"clip_norm":{},"batch_size":{batch_size},"seed":{seed}}}"#,
+        earlier_estimator(&config.estimator),
+        json(tau_schedule),
+        json(optimizer),
+        json(lr),
+        json(clip_norm),
+    );
+    let DatasetId { train, test, crc32, test_crc32, .. } = dataset;
+    let images = match test_crc32 {
+        Some(test_crc32) => json(&(train, crc32, test, test_crc32)),
+        None => json(dataset),
+    };
+    Some(digest(&format!("[{config},{images},{epochs}]")))
+}
+
+fn earlier_estimator(estimator: &EstimatorConfig) -> String {
+    let (name, parameters) = (estimator.kind().name(), estimator.parameters());
+    let value = serde_json::to_value(estimator).unwrap_or_default();
+    let fields = parameters.iter().filter(|parameter| PARAMETERS.contains(&parameter.name));
+    let fields: Vec<_> = fields.map(|p| format!("{:?}:{}", p.name, value[name][p.name])).collect();
+    match &fields[..] {
+        [] => format!("{name:?}"),
+        fields => format!("{{{name:?}:{{{}}}}}", fields.join(",")),
+    }
+}
+
+fn json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("numbers and names are JSON")
+}
+
+fn digest(text: &str) -> String {
+    hex(&Sha256::digest(text)[..6])
+}
+
+/// Lower-case hex.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}

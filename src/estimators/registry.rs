@@ -238,6 +238,13 @@ registry!(
         tau "τ": f64 = TAU,
     } => sample(StraightThroughGumbelSoftmax::new(tau)?);
 
+    /// [`GumbelSoftmax`], whose sample is relaxed
+    GumbelSoftmax, "gumbel-softmax", "Gumbel-softmax", "GumbelSoftmax",
+    "(1/τ) J(s) g at the sample s = softmax((θ+G)/τ)", "Jang et al. (2017)", "none of the relaxed problem", "1", {
+        /// Temperature τ, at least 1e-30.
+        tau "τ": f64 = TAU,
+    } => sample(GumbelSoftmax::new(tau)?);
+
     /// [`GumbelRao`]
     GumbelRao, "gumbel-rao", "Gumbel-Rao", "GumbelRao",
     "(1/(Kτ)) Σ_k J(softmax(Y_k/τ)) g, Y_k ~ θ+G conditional on D", "6", "as STGS, less variance", "1", {
@@ -262,6 +269,11 @@ registry!(
         /// Temperature τ, at least 1e-30.
         tau "τ": f64 = TAU,
     } => sample(ReinMax::new(tau)?);
+
+    /// [`ReinMax`] at τ = 1
+    Zgr, "zgr", "ZGR", "ReinMax",
+    "½ (ST + DARN) = ReinMax at τ = 1", "Shekhovtsov (2023)", "second order", "1",
+    => sample(ReinMax::new(1.0)?);
 
     /// [`ReinMaxArgmax`]
     ReinMaxArgmax, "reinmax-argmax", "ReinMax-Argmax", "ReinMaxArgmax",
@@ -414,6 +426,19 @@ impl EstimatorConfig {
     /// The temperature, of those that have one.
     pub fn tau_mut(&mut self) -> Option<&mut f64> {
         self.number_mut("tau")
+    }
+
+    /// What a schedule changes: the temperature τ, or the weight λ of an estimator without one.
+    ///
+    /// ```
+    /// use hardgrad::estimators::EstimatorConfig;
+    /// assert_eq!(EstimatorConfig::Mve { lambda: 3.0 }.scheduled_mut(), Some(&mut 3.0));
+    /// assert_eq!(EstimatorConfig::ReinMax { tau: 1.3 }.scheduled_mut(), Some(&mut 1.3));
+    /// assert_eq!(EstimatorConfig::Darn.scheduled_mut(), None);
+    /// ```
+    pub fn scheduled_mut(&mut self) -> Option<&mut f64> {
+        let name = if self.number_mut("tau").is_some() { "tau" } else { "lambda" };
+        self.number_mut(name)
     }
 
     /// Number of samples of each example that one step draws.

@@ -2,7 +2,7 @@
 
 use super::checkpoint::Checkpoint;
 use super::config::TrainConfig;
-use super::loss::StepLoss;
+use super::loss::{StepLoss, law};
 use super::record::{EpochRecord, Loss, LossSum};
 use crate::data::{Batches, Dataset};
 use crate::error::{Error, Result};
@@ -55,7 +55,7 @@ pub enum Advance {
 /// ```
 #[derive(Debug)]
 pub struct Trainer<'d> {
-    config: TrainConfig,
+    pub(super) config: TrainConfig,
     pub(super) data: &'d Dataset,
     data_crc32: u32,
     streams: Streams,
@@ -241,7 +241,8 @@ impl<'d> Trainer<'d> {
         if self.prepared != Some(epoch) {
             self.estimator = self.config.estimator_at(epoch).build()?;
             if let BuiltEstimator::Sample(estimator) = &self.estimator {
-                self.choice = Choice::shared(estimator.clone(), self.vae.latent().categories);
+                let choice = Choice::shared(estimator.clone(), self.vae.latent().categories);
+                self.choice = choice.with_draw_temperature(self.config.draw_tau)?;
             }
             self.train_batches.reshuffle(&mut self.streams.rng(Purpose::Shuffle, epoch as u64, 0));
             self.prepared = Some(epoch);
@@ -285,7 +286,8 @@ impl<'d> Trainer<'d> {
         let mut rng = self.streams.rng(Purpose::Train, epoch as u64, step as u64);
         self.choice.draw(&mut rng, batch.len() * self.vae.latent().variables * self.samples_of_an_image());
         let (vae, estimator) = (&self.vae, &self.estimator);
-        let loss = StepLoss { vae, estimator, choice: &self.choice, mean: &self.baseline };
+        let (choice, draw_tau) = (&self.choice, self.config.draw_tau);
+        let loss = StepLoss { vae, estimator, choice, draw_tau, mean: &self.baseline };
         let mut tape = self.workspace.tape(&self.params);
         let loss = loss.record(&mut tape, self.data.train.images(), batch)?;
         if !tape.scalar(loss.total).is_finite() {
@@ -334,7 +336,8 @@ impl<'d> Trainer<'d> {
         self.draw(Purpose::Test, self.history.len(), 0, indices.len());
         let mut tape = self.workspace.tape(&self.params);
         let x = tape.constant(inputs.view());
-        let logits = self.vae.encode(&mut tape, x);
+        let theta = self.vae.encode(&mut tape, x);
+        let logits = law(&mut tape, theta, self.config.draw_tau);
         let z = tape.sample(&self.sampler, logits);
         let pixels = self.vae.decode(&mut tape, z);
         let probs = tape.sigmoid(pixels);

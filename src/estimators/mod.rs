@@ -42,7 +42,7 @@ pub use schedule::{ScheduleShape, TemperatureSchedule};
 pub use score::{
     AdaptiveWeight, Baseline, BaselineConfig, DoubleControlVariate, LocalExpectation, LossEstimator,
     PairWithoutReplacement, Rebar, Reinforce, RunningMean, Samples, SamplesEstimator, SumAndSample, Vimco,
-    WeightMoments, importance_loss, local_expectation, samples_loss, score_loss,
+    WeightConfig, WeightMoments, importance_loss, local_expectation, samples_loss, score_loss,
 };
 
 use crate::categorical;

@@ -2,7 +2,7 @@
 
 use super::formulas::*;
 use super::value::Value;
-use super::{Baseline, BaselineConfig, DoubleControlVariate, Estimator, Rebar, Vimco};
+use super::{Baseline, BaselineConfig, DoubleControlVariate, Estimator, Rebar, Vimco, WeightConfig};
 use crate::error::{Error, Result};
 use crate::scalar::Scalar;
 use serde::Serialize;
@@ -19,8 +19,9 @@ pub enum BuiltEstimator<T> {
     Reinforce(BaselineConfig),
     /// [`Rebar`], with three decoder passes.
     Rebar(Rebar),
-    /// [`DoubleControlVariate`], which sees losses and gradients of several samples.
-    DoubleControlVariate(DoubleControlVariate),
+    /// [`DoubleControlVariate`], which sees losses and gradients of several samples, and where its weight comes from. If it is
+    /// adapted, the estimator has α = 0 and gets the [`AdaptiveWeight`](super::AdaptiveWeight)'s in each step.
+    DoubleControlVariate(DoubleControlVariate, WeightConfig),
     /// [`Vimco`], whose loss is the importance-weighted bound.
     Vimco(Vimco),
     /// [`LocalExpectation`](super::LocalExpectation), with L (C − 1) + 1 decoder passes.
@@ -366,9 +367,12 @@ registry!(
     "mean_k (t_k − mean_{j≠k} t_j)(D_k − π) − α J(π) mean_k g_k", "Titsias and Shi (2022)", "none", "1 a sample", {
         /// Number n of samples of each example, from 2 to 10,000.
         samples "n": usize = 2,
-        /// Weight α of the control variate, from −1e30 to 1e30; 0 is leave-one-out.
-        alpha "α": f64 = -0.5,
-    } => BuiltEstimator::DoubleControlVariate(DoubleControlVariate::new(samples, alpha)?);
+        /// Weight α of the control variate, from −1e30 to 1e30, where 0 is leave-one-out; or `adapted`.
+        alpha "α": WeightConfig = WeightConfig::Adapted,
+    } => {
+        let fixed = if let WeightConfig::Fixed(alpha) = alpha { alpha } else { 0.0 };
+        BuiltEstimator::DoubleControlVariate(DoubleControlVariate::new(samples, fixed)?, alpha)
+    };
 
     /// [`Vimco`](super::Vimco)
     Vimco, "vimco", "VIMCO", "Vimco",

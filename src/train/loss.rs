@@ -2,7 +2,9 @@
 
 use crate::data::Images;
 use crate::error::Result;
-use crate::estimators::{Baseline, BaselineConfig, BuiltEstimator, Choice, Reinforce, RunningMean};
+use crate::estimators::{
+    AdaptiveWeight, Baseline, BaselineConfig, BuiltEstimator, Choice, Reinforce, RunningMean, WeightConfig,
+};
 use crate::tape::{Tape, Var};
 use crate::vae::{LossVars, Vae};
 
@@ -24,6 +26,8 @@ pub(super) struct StepLoss<'a> {
     pub(super) draw_tau: f64,
     /// Of earlier losses.
     pub(super) mean: &'a RunningMean,
+    /// Of earlier steps.
+    pub(super) weight: &'a AdaptiveWeight,
 }
 
 impl StepLoss<'_> {
@@ -63,7 +67,11 @@ impl StepLoss<'_> {
                 let bce = rebar.loss(tape, logits, choice, |tape, z| vae.bce(tape, x, z));
                 vae.total(tape, bce, logits)
             }
-            BuiltEstimator::DoubleControlVariate(estimator) => {
+            BuiltEstimator::DoubleControlVariate(estimator, weight) => {
+                let estimator = match weight {
+                    WeightConfig::Fixed(_) => estimator.clone(),
+                    WeightConfig::Adapted => estimator.with_alpha(self.weight.get())?,
+                };
                 let n = estimator.samples();
                 let (x, repeated) = (tape.repeat_rows(x, n), tape.repeat_rows(logits, n));
                 let bce = estimator.loss(tape, logits, choice, |tape, z| vae.bce(tape, x, z));

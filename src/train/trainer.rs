@@ -6,7 +6,7 @@ use super::loss::{StepLoss, law};
 use super::record::{EpochRecord, Loss, LossSum};
 use crate::data::{Batches, Dataset};
 use crate::error::{Error, Result};
-use crate::estimators::{BaselineConfig, BuiltEstimator, Choice, RunningMean};
+use crate::estimators::{AdaptiveWeight, BaselineConfig, BuiltEstimator, Choice, RunningMean, WeightConfig};
 use crate::mat::Mat;
 use crate::optim::{self, Optimizer};
 use crate::par;
@@ -66,6 +66,8 @@ pub struct Trainer<'d> {
     /// Draws the codes of a training step, with the estimator's gradient if the sample has one.
     choice: Choice<f32>,
     baseline: RunningMean,
+    /// Of the double control variate, where it is adapted.
+    weight: AdaptiveWeight,
     optimizer: Box<dyn Optimizer<f32>>,
     pub(super) params: ParamStore<f32>,
     pub(super) history: Vec<EpochRecord>,
@@ -110,6 +112,7 @@ impl<'d> Trainer<'d> {
             estimator: config.estimator.build()?,
             vae,
             baseline: RunningMean::default(),
+            weight: AdaptiveWeight::default(),
             optimizer: config.build_optimizer()?,
             grads: ParamGrads::zeros(&params),
             params,
@@ -141,6 +144,7 @@ impl<'d> Trainer<'d> {
         *trainer.optimizer.moments_mut() = checkpoint.moments;
         trainer.history = checkpoint.history;
         trainer.baseline = checkpoint.baseline;
+        trainer.weight = checkpoint.weight;
         trainer.step = checkpoint.step;
         trainer.losses = checkpoint.losses;
         trainer.check_place()?;
@@ -185,6 +189,7 @@ impl<'d> Trainer<'d> {
             moments: self.optimizer.moments().clone(),
             history: self.history.clone(),
             baseline: self.baseline,
+            weight: self.weight,
             step: self.step,
             losses: self.losses,
         }
@@ -287,7 +292,7 @@ impl<'d> Trainer<'d> {
         self.choice.draw(&mut rng, batch.len() * self.vae.latent().variables * self.samples_of_an_image());
         let (vae, estimator) = (&self.vae, &self.estimator);
         let (choice, draw_tau) = (&self.choice, self.config.draw_tau);
-        let loss = StepLoss { vae, estimator, choice, draw_tau, mean: &self.baseline };
+        let loss = StepLoss { vae, estimator, choice, draw_tau, mean: &self.baseline, weight: &self.weight };
         let mut tape = self.workspace.tape(&self.params);
         let loss = loss.record(&mut tape, self.data.train.images(), batch)?;
         if !tape.scalar(loss.total).is_finite() {
@@ -307,6 +312,9 @@ impl<'d> Trainer<'d> {
             return Err(Error::NotFinite { what: self.what_is_not_finite(), epoch, step });
         }
         (self.step, self.losses, self.baseline) = (step, losses, baseline);
+        if let BuiltEstimator::DoubleControlVariate(estimator, WeightConfig::Adapted) = &self.estimator {
+            self.weight.add(estimator.take_moments());
+        }
         Ok(())
     }
 

@@ -3,12 +3,14 @@
 
 use hardgrad::data::digits;
 use hardgrad::estimators::{
-    At, Choice, Estimator, EstimatorConfig, Noise, ReinMax, Scratch, StraightThrough, importance_loss,
+    At, Choice, Estimator, EstimatorConfig, Noise, ReinMax, Scratch, StraightThrough, WeightConfig,
+    importance_loss,
 };
 use hardgrad::rng::{from_key, uniform};
-use hardgrad::train::{TrainConfig, Trainer};
+use hardgrad::train::{Checkpoint, TrainConfig, Trainer};
 use hardgrad::vae::{Vae, VaeConfig};
 use hardgrad::{Mat, ParamGrads, ParamStore, Workspace};
+use std::path::Path;
 use std::sync::Arc;
 
 fn random(key: u64, rows: usize, cols: usize, size: f64) -> Mat<f64> {
@@ -168,7 +170,8 @@ fn the_straight_through_family_on_the_importance_weighted_bound() {
 fn training_with_the_estimators_at_the_loss() {
     let data = digits(0, 200, 50);
     for estimator in [
-        EstimatorConfig::DoubleControlVariate { samples: 2, alpha: -0.5 },
+        EstimatorConfig::DoubleControlVariate { samples: 2, alpha: WeightConfig::Fixed(-0.5) },
+        EstimatorConfig::DoubleControlVariate { samples: 3, alpha: WeightConfig::Adapted },
         EstimatorConfig::Vimco { samples: 3 },
         EstimatorConfig::LocalExpectation,
         EstimatorConfig::Mve { lambda: 10.0 },
@@ -180,7 +183,12 @@ fn training_with_the_estimators_at_the_loss() {
         let mut trainer = Trainer::new(config, &data).unwrap();
         let first = trainer.epoch(&mut |_| {}).unwrap();
         trainer.advance().unwrap();
-        let mut resumed = Trainer::resume(trainer.checkpoint(), &data).unwrap();
+        // Through the bytes of a file, in which an adapted weight is.
+        let stored = Checkpoint::from_bytes(&trainer.checkpoint().to_bytes(), Path::new("stored")).unwrap();
+        assert_eq!(stored, trainer.checkpoint());
+        let adapted = estimator.to_string().ends_with("alpha adapted");
+        assert_eq!(stored.weight.get() != 0.0, adapted, "{estimator}");
+        let mut resumed = Trainer::resume(stored, &data).unwrap();
         let second = trainer.epoch(&mut |_| {}).unwrap();
         assert!(second.train.loss < first.train.loss, "{estimator}");
         assert_eq!(resumed.epoch(&mut |_| {}).unwrap(), second, "{estimator}");

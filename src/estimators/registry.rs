@@ -239,13 +239,6 @@ registry!(
         tau "τ": f64 = TAU,
     } => sample(StraightThroughGumbelSoftmax::new(tau)?);
 
-    /// [`GumbelSoftmax`], whose sample is relaxed
-    GumbelSoftmax, "gumbel-softmax", "Gumbel-softmax", "GumbelSoftmax",
-    "(1/τ) J(s) g at the sample s = softmax((θ+G)/τ)", "Jang et al. (2017)", "none of the relaxed problem", "1", {
-        /// Temperature τ, at least 1e-30.
-        tau "τ": f64 = TAU,
-    } => sample(GumbelSoftmax::new(tau)?);
-
     /// [`GumbelRao`]
     GumbelRao, "gumbel-rao", "Gumbel-Rao", "GumbelRao",
     "(1/(Kτ)) Σ_k J(softmax(Y_k/τ)) g, Y_k ~ θ+G conditional on D", "6", "as STGS, less variance", "1", {
@@ -270,11 +263,6 @@ registry!(
         /// Temperature τ, at least 1e-30.
         tau "τ": f64 = TAU,
     } => sample(ReinMax::new(tau)?);
-
-    /// [`ReinMax`] at τ = 1
-    Zgr, "zgr", "ZGR", "ReinMax",
-    "½ (ST + DARN) = ReinMax at τ = 1", "Shekhovtsov (2023)", "second order", "1",
-    => sample(ReinMax::new(1.0)?);
 
     /// [`ReinMaxArgmax`]
     ReinMaxArgmax, "reinmax-argmax", "ReinMax-Argmax", "ReinMaxArgmax",
@@ -339,6 +327,18 @@ registry!(
         #[serde(serialize_with = "super::value::serialize_or_infinite")]
         lambda "λ": f64 = 10.0,
     } => sample(Mve::new(lambda)?);
+
+    /// [`ReinMax`] at τ = 1
+    Zgr, "zgr", "ZGR", "ReinMax",
+    "½ (ST + DARN) = ReinMax at τ = 1", "Shekhovtsov (2023)", "second order", "1",
+    => sample(ReinMax::new(1.0)?);
+
+    /// [`GumbelSoftmax`], whose sample is relaxed
+    GumbelSoftmax, "gumbel-softmax", "Gumbel-softmax", "GumbelSoftmax",
+    "(1/τ) J(s) g at the sample s = softmax((θ+G)/τ)", "Jang et al. (2017)", "none of the relaxed problem", "1", {
+        /// Temperature τ, at least 1e-30.
+        tau "τ": f64 = TAU,
+    } => sample(GumbelSoftmax::new(tau)?);
 
     /// [`Reinforce`](super::Reinforce)
     Reinforce, "reinforce", "REINFORCE", "Reinforce",

@@ -29,6 +29,7 @@ fn record<'t>(
     }
 }
 
+#[allow(clippy::type_complexity)] // two closures, which are an objective
 /// f(D), NaN at a masked category as a loss may be there, and its gradient.
 fn objective() -> (impl Fn(&[f64]) -> f64, impl Fn(&[f64], &mut [f64])) {
     let masked = |d: &[f64]| d.iter().zip(LOGITS).any(|(&d, theta)| d > 0.0 && theta == OUT);

@@ -87,6 +87,12 @@
 //! | [17](estimators::ReinMaxRao#method.vjp), ReinMax-Rao | [`estimators::ReinMaxRao`] | `src/estimators/formulas/reinmax_rao.rs` | `tests/it/goldens.rs` |
 //! | [18](estimators::ReinMaxCv#method.vjp), ReinMax-CV | [`estimators::ReinMaxCv`] | `src/estimators/formulas/reinmax_cv.rs` | `tests/it/goldens.rs` |
 //! | [27](estimators::ReinMaxRk2#method.vjp), ReinMax-RK2 | [`estimators::ReinMaxRk2`] | `src/estimators/formulas/reinmax_rk2.rs` | `tests/it/goldens.rs` |
+//! | [Gregor et al. (2014)](estimators::Darn#method.vjp), DARN | [`estimators::Darn`] | `src/estimators/formulas/darn.rs` | `tests/it/field.rs` |
+//! | [AISTATS 2026](estimators::Mve#method.vjp), MVE | [`estimators::Mve`] | `src/estimators/formulas/mve.rs` | `tests/it/field.rs` |
+//! | Titsias and Shi (2022), double control variate | [`estimators::DoubleControlVariate`] | `src/estimators/score/double_control_variate.rs` | `tests/it/identities/losses.rs` |
+//! | Mnih and Rezende (2016), VIMCO | [`estimators::Vimco`] | `src/estimators/score/vimco.rs` | `tests/it/identities/losses.rs` |
+//! | Titsias and Lázaro-Gredilla (2015), local expectation | [`estimators::LocalExpectation`], [`vae::Vae::local_expectation`] | `src/estimators/score/local_expectation.rs` | `tests/it/vae_losses.rs` |
+//! | Kool et al. (2020), Liu et al. (2019), one choice | [`estimators::PairWithoutReplacement`], [`estimators::SumAndSample`] | `src/estimators/score/one_choice.rs` | `tests/it/identities/losses.rs` |
 //! | 2, the VAE's exact gradient | [`vae::Vae::expected_bce`] | `src/vae.rs` | `tests/it/unbiased.rs` |
 //! | 21, the VAE's loss | [`vae::Vae::loss`] | `src/vae.rs` | `tests/it/tiny_vae.rs` |
 //! | 26, Runge–Kutta | [`exact::Problem::rk2`] | `src/exact.rs` | `tests/it/identities.rs` |

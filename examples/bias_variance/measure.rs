@@ -6,8 +6,8 @@
 //! two relaxed passes of its own.
 
 use hardgrad::estimators::{
-    At, Baseline, BaselineConfig, BuiltEstimator, Choice, EstimatorConfig, Rebar, Reinforce, RunningMean,
-    Samples, SamplesEstimator, Scratch,
+    AdaptiveWeight, At, Baseline, BaselineConfig, BuiltEstimator, Choice, EstimatorConfig, Rebar, Reinforce,
+    RunningMean, Samples, SamplesEstimator, Scratch, WeightConfig,
 };
 use hardgrad::rng::{Purpose, Streams};
 use hardgrad::stats::{Estimates, Summary};
@@ -146,6 +146,7 @@ struct Bench<'a, T> {
     grads: ParamGrads<T>,
     scratch: Scratch<T>,
     mean: RunningMean,
+    weight: AdaptiveWeight,
     /// The exact gradient in this precision, once it has been asked for.
     exact: Option<Vec<f64>>,
 }
@@ -154,7 +155,16 @@ impl<'a, T: Scalar> Bench<'a, T> {
     fn new(point: &'a Point<T>, settings: &'a Settings) -> Self {
         let grads = ParamGrads::zeros(&point.params);
         let (workspace, scratch, mean) = (Workspace::new(), Scratch::new(), RunningMean::default());
-        Self { point, settings, workspace, grads, scratch, mean, exact: None }
+        Self {
+            point,
+            settings,
+            workspace,
+            grads,
+            scratch,
+            mean,
+            weight: AdaptiveWeight::default(),
+            exact: None,
+        }
     }
 
     /// The decoder pass that all share.
@@ -207,7 +217,17 @@ impl<'a, T: Scalar> Bench<'a, T> {
                 (1, self.score(pass, Reinforce::new(Baseline::Constant(b))))
             }
             BuiltEstimator::Rebar(rebar) => (1, self.rebar(pass, rebar)),
-            BuiltEstimator::DoubleControlVariate(estimator) => {
+            // An adapted weight is the one that it has before the first step, or that of the passes so far.
+            BuiltEstimator::DoubleControlVariate(estimator, weight) => {
+                if *weight == WeightConfig::Adapted {
+                    self.weight.add(estimator.take_moments());
+                }
+                let alpha = match weight {
+                    WeightConfig::Fixed(alpha) => *alpha,
+                    WeightConfig::Adapted => self.weight.get(),
+                };
+                let estimator =
+                    &estimator.with_alpha(alpha).expect("it has been checked, or is a quotient of moments");
                 (estimator.samples(), self.of_samples(pass, estimator))
             }
             BuiltEstimator::LocalExpectation => (1, self.local_expectation(pass)),

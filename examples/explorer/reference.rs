@@ -205,7 +205,7 @@ impl Cloud {
             BuiltEstimator::Reinforce(BaselineConfig::LeaveOneOut { samples }) => {
                 return Err(Error::argument("samples of leave-one-out", samples, "2"));
             }
-            BuiltEstimator::DoubleControlVariate(_)
+            BuiltEstimator::DoubleControlVariate(..)
             | BuiltEstimator::Vimco(_)
             | BuiltEstimator::LocalExpectation
             | BuiltEstimator::Exact => {

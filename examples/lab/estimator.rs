@@ -28,7 +28,7 @@ struct Fixed {
     /// Optimiser, learning rate and hyper-parameters of a published run, by estimator and latent space; other options override it
     #[arg(long, value_enum)]
     preset: Option<Preset>,
-    /// Let the temperature go to T2 within N epochs: linear:T2:N or exponential:T2:N
+    /// Let the temperature, or the λ of mve, go to T2 within N epochs: linear:T2:N or exponential:T2:N
     #[arg(long, value_name = "SHAPE:T2:N")]
     tau_schedule: Option<TemperatureSchedule>,
 }
@@ -100,9 +100,9 @@ impl EstimatorArgs {
             }
             config.set(name, text).map_err(on_command_line)?;
         }
-        if self.tau_schedule.is_some() && config.tau_mut().is_none() {
+        if self.tau_schedule.is_some() && config.scheduled_mut().is_none() {
             let expected =
-                format!("no schedule with --estimator {}, which has no temperature", self.estimator);
+                format!("no schedule with --estimator {}, which has no temperature or λ", self.estimator);
             return Err(wrong_option("--tau-schedule".into(), "one", expected));
         }
         config.build::<f32>().map_err(on_command_line)?;

@@ -50,6 +50,10 @@ struct Args {
     data: Option<PathBuf>,
     #[command(flatten)]
     estimator: EstimatorArgs,
+    /// Temperature of the law that codes are drawn from, softmax(logits/F), with the divergence of that law; the gradient of the
+    /// sample stays the estimator's, with its own temperature
+    #[arg(long, value_name = "F", default_value_t = 1.0, allow_negative_numbers = true)]
+    draw_tau: f64,
     /// Latent space: categories x variables
     #[arg(long, value_name = "CxL", default_value = "8x4")]
     latent: LatentShape,
@@ -196,6 +200,7 @@ fn config(args: &Args, data: &Dataset) -> hardgrad::Result<TrainConfig> {
         vae: VaeConfig { pixels, ..VaeConfig::paper(args.latent) },
         estimator: args.estimator.config(preset.map(|run| run.estimator))?,
         tau_schedule: args.estimator.tau_schedule,
+        draw_tau: args.draw_tau,
         optimizer: args.optimizer.or(preset.map(|run| run.optimizer)).unwrap_or(OptimizerKind::Adam),
         lr: args.lr.or(preset.map(|run| run.lr)).unwrap_or(5e-4),
         clip_norm: args.clip_norm,

@@ -1,8 +1,9 @@
 //! A sample in a model: estimator and noise in one owner, and the tape's node.
 
 use super::batch::sample_batch;
-use super::{At, Estimator, Noise};
+use super::{At, Estimator, Noise, temperature};
 use crate::categorical;
+use crate::error::Result;
 use crate::mat::MatMut;
 use crate::rng::Pcg64;
 use crate::scalar::Scalar;
@@ -57,7 +58,67 @@ impl<T: Scalar> Choice<T> {
     }
 
     fn with(estimator: Option<Arc<dyn Estimator<T>>>, categories: usize) -> Self {
-        Self { node: Arc::new(SampleNode { estimator, noise: Noise::new(), categories }) }
+        Self::of(SampleNode { estimator, noise: Noise::new(), categories, draw_tau: 1.0 })
+    }
+
+    fn of(node: SampleNode<T>) -> Self {
+        Self { node: Arc::new(node) }
+    }
+
+    /// With a temperature τ_f of the draw, apart from those of the estimator: decoupled temperatures (Shah et al., "Improving Discrete
+    /// Optimisation Via Decoupled Straight-Through Gumbel-Softmax", 2024), for every estimator.
+    ///
+    /// ```text
+    /// D = onehot(argmax(θ/τ_f + G)) ~ softmax(θ/τ_f);     ∂f/∂θ ≈ the estimator's formula at θ, with this D and this G
+    /// ```
+    ///
+    /// τ_f > 0; θ the logits given to [`Tape::sample`]; G the noise. A divergence or a log-probability in the loss has to be that of the law
+    /// which is sampled: give it [`draw_logits`](Self::draw_logits), whose gradient is the true one. With τ_f = 1 nothing changes.
+    ///
+    /// ```
+    /// use hardgrad::estimators::{Choice, Noise, StraightThrough};
+    /// use hardgrad::{Mat, ParamGrads, ParamStore, Workspace};
+    /// let (params, mut workspace) = (ParamStore::<f64>::new(), Workspace::new());
+    /// let noise = Noise::from_gumbel(vec![1.0, 0.0]);
+    /// let choice = Choice::new(StraightThrough::new(1.0)?, 2).with_draw_temperature(2.0)?.with_noise(noise);
+    /// let mut tape = workspace.tape(&params);
+    /// let logits = tape.leaf(&Mat::from_rows(&[[0.0, 3.0_f64.ln()]])); // π = (¼, ¾)
+    /// let d = tape.sample(&choice, logits);
+    /// assert_eq!(tape.value(d).data, [1.0, 0.0]); // 0 + 1 > ln(3)/2 + 0, where ln 3 > 1
+    /// let prices = tape.constant(&Mat::from_rows(&[[0.0], [4.0]]));
+    /// let cost = tape.matmul(d, prices);
+    /// tape.backward(cost, &mut ParamGrads::zeros(&params));
+    /// assert!((tape.grad(logits).unwrap().data[1] - 0.75).abs() < 1e-15); // 4 · ¼ · ¾: at θ
+    /// # Ok::<(), hardgrad::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// If `tau` is not a finite number ≥ 1e-30.
+    pub fn with_draw_temperature(mut self, tau: f64) -> Result<Self> {
+        let tau = temperature(tau)?;
+        self.noise_mut();
+        Arc::get_mut(&mut self.node).expect("noise_mut leaves one owner").draw_tau = tau;
+        Ok(self)
+    }
+
+    /// Panics if the draw has a temperature of its own, which estimators at the loss cannot see.
+    #[track_caller]
+    pub(crate) fn assert_draws_at_logits(&self) {
+        let tau = self.node.draw_tau;
+        assert!(
+            tau == 1.0,
+            "an estimator at the loss takes the logits that are drawn from, not a draw temperature ({tau})"
+        );
+    }
+
+    /// θ/τ_f, the logits of the law that is sampled, with its true gradient; θ itself at τ_f = 1. Shape: `[N, L·C]`, kept.
+    ///
+    /// Estimators at the loss take these as their logits, with a choice that has no draw temperature.
+    pub fn draw_logits(&self, tape: &mut Tape<'_, T>, logits: Var) -> Var {
+        match self.node.draw_tau {
+            1.0 => logits,
+            tau => tape.affine(logits, T::of(1.0 / tau), T::ZERO),
+        }
     }
 
     /// Draws new noise for `variables` latent variables: rows times variables in a row. Allocates nothing once it has drawn as many,
@@ -91,7 +152,9 @@ impl<T: Scalar> Choice<T> {
     fn noise_mut(&mut self) -> &mut Noise<T> {
         if Arc::get_mut(&mut self.node).is_none() {
             // A tape holds the node, and keeps the noise that it was recorded with.
-            *self = Self::with(self.node.estimator.clone(), self.node.categories);
+            let (estimator, node) = (self.node.estimator.clone(), &self.node);
+            let (categories, draw_tau) = (node.categories, node.draw_tau);
+            *self = Self::of(SampleNode { estimator, noise: Noise::new(), categories, draw_tau });
         }
         &mut Arc::get_mut(&mut self.node).expect("a new node has one owner").noise
     }
@@ -106,16 +169,23 @@ impl<T: Scalar> Tape<'_, T> {
     /// If the logits are not whole variables, or not as many as the choice has drawn noise for.
     #[track_caller]
     pub fn sample(&mut self, choice: &Choice<T>, logits: Var) -> Var {
-        self.custom_shared(choice.node.clone(), &[logits])
+        if choice.node.draw_tau == 1.0 {
+            return self.custom_shared(choice.node.clone(), &[logits]);
+        }
+        let held = self.detach(logits);
+        let law = choice.draw_logits(self, held);
+        self.custom_shared(choice.node.clone(), &[logits, law])
     }
 }
 
-/// The straight-through node at a sample. Input: logits `[N, L·C]`; value: the sample D; backward: the estimator's vjp.
+/// The straight-through node at a sample. Input: logits `[N, L·C]`, and those of the law that is sampled if they are others; value: the sample D; backward: the estimator's vjp.
 #[derive(Debug)]
 pub(super) struct SampleNode<T> {
     estimator: Option<Arc<dyn Estimator<T>>>,
     pub(super) noise: Noise<T>,
     pub(super) categories: usize,
+    /// τ_f
+    draw_tau: f64,
 }
 
 impl<T: Scalar> CustomOp<T> for SampleNode<T> {
@@ -143,7 +213,7 @@ impl<T: Scalar> CustomOp<T> for SampleNode<T> {
     }
 
     fn forward(&self, inputs: &Inputs<'_, T>, out: MatMut<'_, T>) {
-        let (logits, c) = (inputs.get(0).data, self.categories);
+        let (logits, c) = (inputs.get(inputs.len() - 1).data, self.categories);
         match &self.estimator {
             Some(estimator) => estimator.sample(logits, &self.noise, c, out.data),
             None => sample_batch(logits, &self.noise, c, out.data, &categorical::sample_row::<T>),

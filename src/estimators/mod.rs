@@ -14,8 +14,12 @@
 //!
 //! [`Estimator`] is what everybody calls: logits, noise and cotangents `[N, L·C]` in slices, threads and SIMD vectors inside. [`Choice`]
 //! puts an estimator into a model on the [tape](crate::tape). [`Formula`] is what the author of an estimator writes, for one latent
-//! variable; every formula is an estimator. [`Reinforce`] and [`Rebar`] need the loss itself and record their passes with
-//! [`Reinforce::loss`] and [`Rebar::loss`].
+//! variable; every formula is an estimator.
+//!
+//! [`Reinforce`] and [`Rebar`] need the loss itself, [`DoubleControlVariate`] the losses and gradients of several samples of each input,
+//! [`LocalExpectation`] those of the neighbouring codes; [`Vimco`] trains on the importance-weighted bound, on which samples with an
+//! estimator of their own train with [`importance_loss`]; [`PairWithoutReplacement`] and [`SumAndSample`] are for one choice. Each records its
+//! passes with a method `loss`.
 //!
 //! Noise comes first, then everything is deterministic: [`Noise`] is drawn before the step, the sample is a function of logits and
 //! noise, and the gradient a function of logits, sample, noise and g. So an estimator can be given a sample or noise of the caller's,
@@ -42,7 +46,7 @@ pub use schedule::{ScheduleShape, TemperatureSchedule};
 pub use score::{
     AdaptiveWeight, Baseline, BaselineConfig, DoubleControlVariate, LocalExpectation, LossEstimator,
     PairWithoutReplacement, Rebar, Reinforce, RunningMean, Samples, SamplesEstimator, SumAndSample, Vimco,
-    WeightMoments, importance_loss, local_expectation, samples_loss, score_loss,
+    WeightConfig, WeightMoments, importance_loss, local_expectation, samples_loss, score_loss,
 };
 
 use crate::categorical;

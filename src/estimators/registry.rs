@@ -2,7 +2,7 @@
 
 use super::formulas::*;
 use super::value::Value;
-use super::{Baseline, BaselineConfig, DoubleControlVariate, Estimator, Rebar, Vimco};
+use super::{Baseline, BaselineConfig, DoubleControlVariate, Estimator, Rebar, Vimco, WeightConfig};
 use crate::error::{Error, Result};
 use crate::scalar::Scalar;
 use serde::Serialize;
@@ -19,8 +19,9 @@ pub enum BuiltEstimator<T> {
     Reinforce(BaselineConfig),
     /// [`Rebar`], with three decoder passes.
     Rebar(Rebar),
-    /// [`DoubleControlVariate`], which sees losses and gradients of several samples.
-    DoubleControlVariate(DoubleControlVariate),
+    /// [`DoubleControlVariate`], which sees losses and gradients of several samples, and where its weight comes from. If it is
+    /// adapted, the estimator has α = 0 and gets the [`AdaptiveWeight`](super::AdaptiveWeight)'s in each step.
+    DoubleControlVariate(DoubleControlVariate, WeightConfig),
     /// [`Vimco`], whose loss is the importance-weighted bound.
     Vimco(Vimco),
     /// [`LocalExpectation`](super::LocalExpectation), with L (C − 1) + 1 decoder passes.
@@ -327,6 +328,18 @@ registry!(
         lambda "λ": f64 = 10.0,
     } => sample(Mve::new(lambda)?);
 
+    /// [`ReinMax`] at τ = 1
+    Zgr, "zgr", "ZGR", "ReinMax",
+    "½ (ST + DARN) = ReinMax at τ = 1", "Shekhovtsov (2023)", "second order", "1",
+    => sample(ReinMax::new(1.0)?);
+
+    /// [`GumbelSoftmax`], whose sample is relaxed
+    GumbelSoftmax, "gumbel-softmax", "Gumbel-softmax", "GumbelSoftmax",
+    "(1/τ) J(s) g at the sample s = softmax((θ+G)/τ)", "Jang et al. (2017)", "none of the relaxed problem", "1", {
+        /// Temperature τ, at least 1e-30.
+        tau "τ": f64 = TAU,
+    } => sample(GumbelSoftmax::new(tau)?);
+
     /// [`Reinforce`](super::Reinforce)
     Reinforce, "reinforce", "REINFORCE", "Reinforce",
     "(f(D) − b)(D − π)", "section 2.5", "none", "1, or one a sample", {
@@ -354,9 +367,12 @@ registry!(
     "mean_k (t_k − mean_{j≠k} t_j)(D_k − π) − α J(π) mean_k g_k", "Titsias and Shi (2022)", "none", "1 a sample", {
         /// Number n of samples of each example, from 2 to 10,000.
         samples "n": usize = 2,
-        /// Weight α of the control variate, from −1e30 to 1e30; 0 is leave-one-out.
-        alpha "α": f64 = -0.5,
-    } => BuiltEstimator::DoubleControlVariate(DoubleControlVariate::new(samples, alpha)?);
+        /// Weight α of the control variate, from −1e30 to 1e30, where 0 is leave-one-out; or `adapted`.
+        alpha "α": WeightConfig = WeightConfig::Adapted,
+    } => {
+        let fixed = if let WeightConfig::Fixed(alpha) = alpha { alpha } else { 0.0 };
+        BuiltEstimator::DoubleControlVariate(DoubleControlVariate::new(samples, fixed)?, alpha)
+    };
 
     /// [`Vimco`](super::Vimco)
     Vimco, "vimco", "VIMCO", "Vimco",
@@ -414,6 +430,19 @@ impl EstimatorConfig {
     /// The temperature, of those that have one.
     pub fn tau_mut(&mut self) -> Option<&mut f64> {
         self.number_mut("tau")
+    }
+
+    /// What a schedule changes: the temperature τ, or the weight λ of an estimator without one.
+    ///
+    /// ```
+    /// use hardgrad::estimators::EstimatorConfig;
+    /// assert_eq!(EstimatorConfig::Mve { lambda: 3.0 }.scheduled_mut(), Some(&mut 3.0));
+    /// assert_eq!(EstimatorConfig::ReinMax { tau: 1.3 }.scheduled_mut(), Some(&mut 1.3));
+    /// assert_eq!(EstimatorConfig::Darn.scheduled_mut(), None);
+    /// ```
+    pub fn scheduled_mut(&mut self) -> Option<&mut f64> {
+        let name = if self.number_mut("tau").is_some() { "tau" } else { "lambda" };
+        self.number_mut(name)
     }
 
     /// Number of samples of each example that one step draws.

@@ -10,6 +10,8 @@
 //! 8. [Write your own estimator](chapter_8_your_own)
 //! 9. [Errata of the paper](errata)
 //!
+//! All of them in order of descent: [the lineage on one page](lineage), from REINFORCE to ReinMax and beyond.
+//!
 //! For reference: [what is promised about bits](reproducibility), and [where the time goes](performance).
 //!
 //! Every code block is a test that asserts a number. To *see* bias and variance, move the sliders:
@@ -38,6 +40,9 @@ pub mod chapter_7_engine {}
 
 #[doc = include_str!("chapter_8.md")]
 pub mod chapter_8_your_own {}
+
+#[doc = include_str!("lineage.md")]
+pub mod lineage {}
 
 #[doc = include_str!("errata.md")]
 pub mod errata {}

@@ -21,13 +21,6 @@ pub const SMALLEST: f64 = f32::MIN_POSITIVE as f64;
 vectorized! {
     /// c_ij = λ p_i p_j / d_ij and m_i = Σ_j p_j / d_ij with d_ij = 1 + λ (p_i + p_j), for p on the simplex. Shapes: c `[C, C]`, of which
     /// the part above the diagonal is written; m `[C]`.
-    ///
-    /// ```
-    /// let (mut c, mut m) = ([0.0; 4], [0.0_f64; 2]);
-    /// hardgrad::kernels::laplacian::conductances(4.0, &[0.25, 0.75], &mut c, &mut m);
-    /// assert!((c[1] - 4.0 * 0.25 * 0.75 / 5.0).abs() < 1e-15);
-    /// assert!((m[0] - (0.25 / 3.0 + 0.75 / 5.0)).abs() < 1e-15);
-    /// ```
     pub fn conductances<T: Real>(lambda: T, p: &[T], c: &mut [T], m: &mut [T]) {
         let n = p.len();
         m.fill(T::ZERO);
@@ -49,13 +42,6 @@ vectorized! {
 vectorized! {
     /// The limit λ → ∞ of [`conductances`]: c_ij = p_i p_j / (p_i + p_j), and masses 0 but for the last node, which has 1, so that a right-hand
     /// side that sums to 0 gives it the value 0. A node without conductances, whose p is 0, has mass 1 too. Shapes as there.
-    ///
-    /// ```
-    /// let (mut c, mut m) = ([0.0; 4], [0.0_f64; 2]);
-    /// hardgrad::kernels::laplacian::limit_conductances(&[0.25, 0.75], &mut c, &mut m);
-    /// assert!((c[1] - 0.1875).abs() < 1e-15);
-    /// assert_eq!(m, [0.0, 1.0]);
-    /// ```
     pub fn limit_conductances<T: Real>(p: &[T], c: &mut [T], m: &mut [T]) {
         let (n, smallest) = (p.len(), T::of(SMALLEST));
         for (i, row) in c.chunks_exact_mut(n).enumerate() {
@@ -77,13 +63,6 @@ vectorized! {
     ///
     /// Where the masses are small, the last node's value is about Σ y / Σ m, a quotient of small numbers. Taken from y itself the sum would
     /// be a difference of large ones.
-    ///
-    /// ```
-    /// let (mut c, mut m, mut y) = ([0.0, 2.0, 0.0, 0.0], [1.0, 3.0_f64], [7.0, f64::NAN]);
-    /// // 3 u_0 − 2 u_1 = 7, −2 u_0 + 5 u_1 = 10, so that the sum is 17
-    /// hardgrad::kernels::laplacian::solve(&mut c, &mut m, &[8.0, 9.0], &mut y);
-    /// assert!((y[0] - 5.0).abs() < 1e-15 && (y[1] - 4.0).abs() < 1e-15);
-    /// ```
     pub fn solve<T: Real>(c: &mut [T], m: &mut [T], w: &[T], y: &mut [T]) {
         let n = y.len();
         if n == 0 {
@@ -115,5 +94,44 @@ vectorized! {
             let inflow = row[k + 1..].iter().zip(&*tail).fold(head[k], |sum, (&c, &u)| sum + c * u);
             head[k] = inflow * m[k];
         }
+    }
+}
+
+#[cfg(test)]
+mod examples {
+    use super::*;
+
+    #[test]
+    fn conductances_by_hand() {
+        let (mut c, mut m) = ([0.0; 4], [0.0_f64; 2]);
+        conductances(4.0, &[0.25, 0.75], &mut c, &mut m);
+        assert!((c[1] - 4.0 * 0.25 * 0.75 / 5.0).abs() < 1e-15);
+        assert!((m[0] - (0.25 / 3.0 + 0.75 / 5.0)).abs() < 1e-15);
+    }
+
+    #[test]
+    fn limit_conductances_by_hand() {
+        let (mut c, mut m) = ([0.0; 4], [0.0_f64; 2]);
+        limit_conductances(&[0.25, 0.75], &mut c, &mut m);
+        assert!((c[1] - 0.1875).abs() < 1e-15);
+        assert_eq!(m, [0.0, 1.0]);
+    }
+
+    #[test]
+    fn solve_by_hand() {
+        let (mut c, mut m, mut y) = ([0.0, 2.0, 0.0, 0.0], [1.0, 3.0_f64], [7.0, f64::NAN]);
+        // 3 u_0 − 2 u_1 = 7, −2 u_0 + 5 u_1 = 10, so that the sum is 17
+        solve(&mut c, &mut m, &[8.0, 9.0], &mut y);
+        assert!((y[0] - 5.0).abs() < 1e-15 && (y[1] - 4.0).abs() < 1e-15);
+    }
+
+    /// Masses of 1e-30 beside conductances of 1, in `f32`: every digit is there.
+    #[test]
+    fn small_masses_keep_their_digits() {
+        let (mut c, mut m, mut y) = ([0.0, 0.75, 0.0, 0.0], [1e-30, 3e-30_f32], [0.5, f32::NAN]);
+        // The sum of the right-hand side is 8e-30, so that both values are near 2.
+        solve(&mut c, &mut m, &[4e-30, 4e-30], &mut y);
+        let far = 2.0 - 0.5 / 0.75 / 4.0; // u_1, as u_0 − u_1 = 0.5 / 0.75 and u_0 + 3 u_1 = 8
+        assert!((y[1] - far).abs() < 1e-6 && (y[0] - y[1] - 0.5 / 0.75).abs() < 1e-6, "{y:?}");
     }
 }

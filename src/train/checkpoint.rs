@@ -9,7 +9,7 @@
 use super::config::TrainConfig;
 use super::record::{EpochRecord, LossSum};
 use crate::error::{Error, Result};
-use crate::estimators::RunningMean;
+use crate::estimators::{AdaptiveWeight, RunningMean};
 use crate::files::framed::{Format, HEADER, encoding};
 use crate::files::replace;
 use crate::optim::Moments;
@@ -34,6 +34,8 @@ pub struct Checkpoint {
     pub history: Vec<EpochRecord>,
     /// REINFORCE's running mean.
     pub baseline: RunningMean,
+    /// The double control variate's weight, where it is adapted.
+    pub weight: AdaptiveWeight,
     /// Updates done in the epoch that follows them.
     pub step: usize,
     /// The losses of those updates.
@@ -52,8 +54,12 @@ pub struct Newest {
 impl Checkpoint {
     /// Header and payload.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let Self { config, data_crc32, params, moments, history, baseline, step, losses } = self;
-        FORMAT.to_bytes(&(config.to_string(), (data_crc32, params, moments, history, baseline, step, losses)))
+        let Self { config, data_crc32, params, moments, history, baseline, weight, step, losses } = self;
+        let numbers = (data_crc32, params, moments, history, baseline, step, losses);
+        match *weight == AdaptiveWeight::default() {
+            true => FORMAT.to_bytes(&(config.to_string(), numbers)),
+            false => FORMAT.to_bytes(&(config.to_string(), numbers, weight)),
+        }
     }
 
     /// The inverse of [`to_bytes`](Self::to_bytes). `path` is for messages.
@@ -73,8 +79,13 @@ impl Checkpoint {
             Error::version(path, format!("{e}; the checkpoint was written by a newer version of hardgrad"))
         })?;
         let (data_crc32, params, moments, history, baseline, step, losses) =
-            encoding(limit).deserialize(rest).map_err(wrong)?;
-        Ok(Self { config, data_crc32, params, moments, history, baseline, step, losses })
+            encoding(limit).allow_trailing_bytes().deserialize_from(&mut rest).map_err(wrong)?;
+        // It stands at the end, and only where something has been seen.
+        let weight = match rest {
+            [] => AdaptiveWeight::default(),
+            rest => encoding(limit).deserialize(rest).map_err(wrong)?,
+        };
+        Ok(Self { config, data_crc32, params, moments, history, baseline, weight, step, losses })
     }
 
     /// Whether the numbers are as many as the config's network has. To be asked before memory is taken for that network.

@@ -54,8 +54,12 @@ pub struct TrainConfig {
     pub vae: VaeConfig,
     /// The gradient estimator.
     pub estimator: EstimatorConfig,
-    /// How the temperature changes from epoch to epoch; `None`: it does not.
+    /// How the temperature, or the λ of an estimator without one, changes from epoch to epoch; `None`: it does not.
     pub tau_schedule: Option<TemperatureSchedule>,
+    /// Temperature τ_f of the law that codes are drawn from, q(z|x) = softmax(θ/τ_f) with θ the encoder's output; 1: θ are the logits.
+    /// All of the loss is that law's: the divergence, and the estimates of estimators at the loss. The gradient of the sample is the
+    /// estimator's at θ, with its own temperature: see [`Choice::with_draw_temperature`](crate::estimators::Choice::with_draw_temperature).
+    pub draw_tau: f64,
     /// The optimiser.
     pub optimizer: OptimizerKind,
     /// Learning rate.
@@ -75,6 +79,7 @@ impl Default for TrainConfig {
             vae: VaeConfig::default(),
             estimator: EstimatorConfig::ReinMax { tau: 1.3 },
             tau_schedule: None,
+            draw_tau: 1.0,
             optimizer: OptimizerKind::Adam,
             lr: 5e-4,
             clip_norm: None,
@@ -110,6 +115,15 @@ impl TrainConfig {
         }
         if let Some(schedule) = &self.tau_schedule {
             schedule.validated()?;
+            let mut estimator = self.estimator;
+            if let Some(&mut from) = estimator.scheduled_mut()
+                && !(from > 0.0 && from.is_finite())
+            {
+                return Err(Error::argument("start of the schedule", from, "a finite number > 0"));
+            }
+        }
+        if !(1e-30..=1e30).contains(&self.draw_tau) {
+            return Err(Error::argument("draw_tau", self.draw_tau, "a number from 1e-30 to 1e30"));
         }
         self.build_optimizer::<f32>()?;
         Ok(self)
@@ -127,7 +141,7 @@ impl TrainConfig {
     /// ```
     pub fn estimator_at(&self, epoch: usize) -> EstimatorConfig {
         let mut estimator = self.estimator;
-        if let (Some(schedule), Some(tau)) = (&self.tau_schedule, estimator.tau_mut()) {
+        if let (Some(schedule), Some(tau)) = (&self.tau_schedule, estimator.scheduled_mut()) {
             *tau = schedule.at(*tau, epoch.saturating_sub(1));
         }
         estimator

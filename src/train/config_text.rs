@@ -59,14 +59,16 @@ const PARAMETER: &str = "estimator.";
 
 impl TrainConfig {
     /// All options but the estimator's, each with its key. A field that is not listed here does not compile.
-    fn options(&mut self) -> [(&'static str, &mut dyn Text); 9] {
-        let Self { vae, estimator: _, tau_schedule, optimizer, lr, clip_norm, batch_size, seed } = self;
+    fn options(&mut self) -> [(&'static str, &mut dyn Text); 10] {
+        let Self { vae, estimator: _, tau_schedule, draw_tau, optimizer, lr, clip_norm, batch_size, seed } =
+            self;
         let VaeConfig { pixels, hidden, latent } = vae;
         [
             ("pixels", pixels),
             ("hidden", hidden),
             ("latent", latent),
             ("tau_schedule", tau_schedule),
+            ("draw_tau", draw_tau),
             ("optimizer", optimizer),
             ("lr", lr),
             ("clip_norm", clip_norm),

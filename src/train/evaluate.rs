@@ -1,6 +1,7 @@
 //! What a VAE is worth with its parameters held fixed: its losses, the importance-weighted bound of Burda, Grosse and
 //! Salakhutdinov, "Importance Weighted Autoencoders" (2016), and the exact likelihood where it can be had.
 
+use super::loss::law;
 use super::record::{Loss, LossSum};
 use super::trainer::Trainer;
 use crate::data::{Batches, Images};
@@ -159,7 +160,8 @@ impl Trainer<'_> {
             self.draw(purpose, epoch, step, batch.len());
             let mut tape = self.workspace.tape(&self.params);
             let x = tape.constant_with(batch.len(), images.pixels_per_image(), |x| images.fill(batch, x));
-            let logits = self.vae.encode(&mut tape, x);
+            let theta = self.vae.encode(&mut tape, x);
+            let logits = law(&mut tape, theta, self.config.draw_tau);
             let z = tape.sample(&self.sampler, logits);
             let loss = self.vae.loss(&mut tape, x, logits, z);
             if !tape.scalar(loss.total).is_finite() {
@@ -179,7 +181,8 @@ impl Trainer<'_> {
         for (i, batch) in batches.iter().enumerate() {
             let mut tape = self.workspace.tape(&self.params);
             let x = tape.constant_with(batch.len(), images.pixels_per_image(), |x| images.fill(batch, x));
-            let logits = self.vae.encode(&mut tape, x);
+            let theta = self.vae.encode(&mut tape, x);
+            let logits = law(&mut tape, theta, self.config.draw_tau);
             let log_pi = tape.log_softmax(logits, latent.categories);
             let log_pi = tape.at_least(log_pi, LOG_OF_NOTHING as f32); // a masked category's −∞ times 0 would be NaN
             let log_pi = tape.value(log_pi).to_mat();

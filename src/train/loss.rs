@@ -2,9 +2,19 @@
 
 use crate::data::Images;
 use crate::error::Result;
-use crate::estimators::{Baseline, BaselineConfig, BuiltEstimator, Choice, Reinforce, RunningMean};
-use crate::tape::Tape;
+use crate::estimators::{
+    AdaptiveWeight, Baseline, BaselineConfig, BuiltEstimator, Choice, Reinforce, RunningMean, WeightConfig,
+};
+use crate::tape::{Tape, Var};
 use crate::vae::{LossVars, Vae};
+
+/// Logits of the law that codes are drawn from: θ/τ_f.
+pub(super) fn law(tape: &mut Tape<'_, f32>, theta: Var, draw_tau: f64) -> Var {
+    match draw_tau {
+        1.0 => theta,
+        tau => tape.affine(theta, (1.0 / tau) as f32, 0.0),
+    }
+}
 
 /// What a step's loss is made of, besides the images.
 pub(super) struct StepLoss<'a> {
@@ -12,8 +22,12 @@ pub(super) struct StepLoss<'a> {
     pub(super) estimator: &'a BuiltEstimator<f32>,
     /// Draws the codes.
     pub(super) choice: &'a Choice<f32>,
+    /// τ_f, which `choice` has too if the estimator is one of the sample.
+    pub(super) draw_tau: f64,
     /// Of earlier losses.
     pub(super) mean: &'a RunningMean,
+    /// Of earlier steps.
+    pub(super) weight: &'a AdaptiveWeight,
 }
 
 impl StepLoss<'_> {
@@ -29,10 +43,11 @@ impl StepLoss<'_> {
     ) -> Result<LossVars> {
         let (vae, choice) = (self.vae, self.choice);
         let x = tape.constant_with(batch.len(), images.pixels_per_image(), |x| images.fill(batch, x));
-        let logits = vae.encode(tape, x);
+        let theta = vae.encode(tape, x);
+        let logits = law(tape, theta, self.draw_tau);
         Ok(match self.estimator {
             BuiltEstimator::Sample(_) => {
-                let z = tape.sample(choice, logits);
+                let z = tape.sample(choice, theta); // its gradient is the estimator's at θ
                 vae.loss(tape, x, logits, z)
             }
             &BuiltEstimator::Reinforce(baseline) => {
@@ -52,7 +67,11 @@ impl StepLoss<'_> {
                 let bce = rebar.loss(tape, logits, choice, |tape, z| vae.bce(tape, x, z));
                 vae.total(tape, bce, logits)
             }
-            BuiltEstimator::DoubleControlVariate(estimator) => {
+            BuiltEstimator::DoubleControlVariate(estimator, weight) => {
+                let estimator = match weight {
+                    WeightConfig::Fixed(_) => estimator.clone(),
+                    WeightConfig::Adapted => estimator.with_alpha(self.weight.get())?,
+                };
                 let n = estimator.samples();
                 let (x, repeated) = (tape.repeat_rows(x, n), tape.repeat_rows(logits, n));
                 let bce = estimator.loss(tape, logits, choice, |tape, z| vae.bce(tape, x, z));

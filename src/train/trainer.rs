@@ -2,11 +2,11 @@
 
 use super::checkpoint::Checkpoint;
 use super::config::TrainConfig;
-use super::loss::StepLoss;
+use super::loss::{StepLoss, law};
 use super::record::{EpochRecord, Loss, LossSum};
 use crate::data::{Batches, Dataset};
 use crate::error::{Error, Result};
-use crate::estimators::{BaselineConfig, BuiltEstimator, Choice, RunningMean};
+use crate::estimators::{AdaptiveWeight, BaselineConfig, BuiltEstimator, Choice, RunningMean, WeightConfig};
 use crate::mat::Mat;
 use crate::optim::{self, Optimizer};
 use crate::par;
@@ -55,7 +55,7 @@ pub enum Advance {
 /// ```
 #[derive(Debug)]
 pub struct Trainer<'d> {
-    config: TrainConfig,
+    pub(super) config: TrainConfig,
     pub(super) data: &'d Dataset,
     data_crc32: u32,
     streams: Streams,
@@ -66,6 +66,8 @@ pub struct Trainer<'d> {
     /// Draws the codes of a training step, with the estimator's gradient if the sample has one.
     choice: Choice<f32>,
     baseline: RunningMean,
+    /// Of the double control variate, where it is adapted.
+    weight: AdaptiveWeight,
     optimizer: Box<dyn Optimizer<f32>>,
     pub(super) params: ParamStore<f32>,
     pub(super) history: Vec<EpochRecord>,
@@ -110,6 +112,7 @@ impl<'d> Trainer<'d> {
             estimator: config.estimator.build()?,
             vae,
             baseline: RunningMean::default(),
+            weight: AdaptiveWeight::default(),
             optimizer: config.build_optimizer()?,
             grads: ParamGrads::zeros(&params),
             params,
@@ -141,6 +144,7 @@ impl<'d> Trainer<'d> {
         *trainer.optimizer.moments_mut() = checkpoint.moments;
         trainer.history = checkpoint.history;
         trainer.baseline = checkpoint.baseline;
+        trainer.weight = checkpoint.weight;
         trainer.step = checkpoint.step;
         trainer.losses = checkpoint.losses;
         trainer.check_place()?;
@@ -185,6 +189,7 @@ impl<'d> Trainer<'d> {
             moments: self.optimizer.moments().clone(),
             history: self.history.clone(),
             baseline: self.baseline,
+            weight: self.weight,
             step: self.step,
             losses: self.losses,
         }
@@ -241,7 +246,8 @@ impl<'d> Trainer<'d> {
         if self.prepared != Some(epoch) {
             self.estimator = self.config.estimator_at(epoch).build()?;
             if let BuiltEstimator::Sample(estimator) = &self.estimator {
-                self.choice = Choice::shared(estimator.clone(), self.vae.latent().categories);
+                let choice = Choice::shared(estimator.clone(), self.vae.latent().categories);
+                self.choice = choice.with_draw_temperature(self.config.draw_tau)?;
             }
             self.train_batches.reshuffle(&mut self.streams.rng(Purpose::Shuffle, epoch as u64, 0));
             self.prepared = Some(epoch);
@@ -285,7 +291,8 @@ impl<'d> Trainer<'d> {
         let mut rng = self.streams.rng(Purpose::Train, epoch as u64, step as u64);
         self.choice.draw(&mut rng, batch.len() * self.vae.latent().variables * self.samples_of_an_image());
         let (vae, estimator) = (&self.vae, &self.estimator);
-        let loss = StepLoss { vae, estimator, choice: &self.choice, mean: &self.baseline };
+        let (choice, draw_tau) = (&self.choice, self.config.draw_tau);
+        let loss = StepLoss { vae, estimator, choice, draw_tau, mean: &self.baseline, weight: &self.weight };
         let mut tape = self.workspace.tape(&self.params);
         let loss = loss.record(&mut tape, self.data.train.images(), batch)?;
         if !tape.scalar(loss.total).is_finite() {
@@ -305,6 +312,9 @@ impl<'d> Trainer<'d> {
             return Err(Error::NotFinite { what: self.what_is_not_finite(), epoch, step });
         }
         (self.step, self.losses, self.baseline) = (step, losses, baseline);
+        if let BuiltEstimator::DoubleControlVariate(estimator, WeightConfig::Adapted) = &self.estimator {
+            self.weight.add(estimator.take_moments());
+        }
         Ok(())
     }
 
@@ -334,7 +344,8 @@ impl<'d> Trainer<'d> {
         self.draw(Purpose::Test, self.history.len(), 0, indices.len());
         let mut tape = self.workspace.tape(&self.params);
         let x = tape.constant(inputs.view());
-        let logits = self.vae.encode(&mut tape, x);
+        let theta = self.vae.encode(&mut tape, x);
+        let logits = law(&mut tape, theta, self.config.draw_tau);
         let z = tape.sample(&self.sampler, logits);
         let pixels = self.vae.decode(&mut tape, z);
         let probs = tape.sigmoid(pixels);

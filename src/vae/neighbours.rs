@@ -57,6 +57,7 @@ impl Vae {
         logits: Var,
         choice: &Choice<T>,
     ) -> Var {
+        choice.assert_draws_at_logits();
         let held = tape.detach(logits);
         let d = tape.sample(choice, held);
         let z = tape.detach(d);

@@ -18,6 +18,7 @@ mod identities;
 mod identity;
 mod idx;
 mod kill;
+mod loss_masks;
 mod masks;
 #[cfg(target_os = "linux")]
 mod memory;

@@ -3,12 +3,14 @@
 
 use hardgrad::data::digits;
 use hardgrad::estimators::{
-    At, Choice, Estimator, EstimatorConfig, Noise, ReinMax, Scratch, StraightThrough, importance_loss,
+    At, Choice, Estimator, EstimatorConfig, Noise, ReinMax, Scratch, StraightThrough, WeightConfig,
+    importance_loss,
 };
 use hardgrad::rng::{from_key, uniform};
-use hardgrad::train::{TrainConfig, Trainer};
+use hardgrad::train::{Checkpoint, TrainConfig, Trainer};
 use hardgrad::vae::{Vae, VaeConfig};
 use hardgrad::{Mat, ParamGrads, ParamStore, Workspace};
+use std::path::Path;
 use std::sync::Arc;
 
 fn random(key: u64, rows: usize, cols: usize, size: f64) -> Mat<f64> {
@@ -168,7 +170,8 @@ fn the_straight_through_family_on_the_importance_weighted_bound() {
 fn training_with_the_estimators_at_the_loss() {
     let data = digits(0, 200, 50);
     for estimator in [
-        EstimatorConfig::DoubleControlVariate { samples: 2, alpha: -0.5 },
+        EstimatorConfig::DoubleControlVariate { samples: 2, alpha: WeightConfig::Fixed(-0.5) },
+        EstimatorConfig::DoubleControlVariate { samples: 3, alpha: WeightConfig::Adapted },
         EstimatorConfig::Vimco { samples: 3 },
         EstimatorConfig::LocalExpectation,
         EstimatorConfig::Mve { lambda: 10.0 },
@@ -180,10 +183,92 @@ fn training_with_the_estimators_at_the_loss() {
         let mut trainer = Trainer::new(config, &data).unwrap();
         let first = trainer.epoch(&mut |_| {}).unwrap();
         trainer.advance().unwrap();
-        let mut resumed = Trainer::resume(trainer.checkpoint(), &data).unwrap();
+        // Through the bytes of a file, in which an adapted weight is.
+        let stored = Checkpoint::from_bytes(&trainer.checkpoint().to_bytes(), Path::new("stored")).unwrap();
+        assert_eq!(stored, trainer.checkpoint());
+        let adapted = estimator.to_string().ends_with("alpha adapted");
+        assert_eq!(stored.weight.get() != 0.0, adapted, "{estimator}");
+        let mut resumed = Trainer::resume(stored, &data).unwrap();
         let second = trainer.epoch(&mut |_| {}).unwrap();
         assert!(second.train.loss < first.train.loss, "{estimator}");
         assert_eq!(resumed.epoch(&mut |_| {}).unwrap(), second, "{estimator}");
         assert_eq!(resumed.params().flat(), trainer.params().flat(), "{estimator}");
     }
+}
+
+/// A schedule changes MVE's λ as it does a temperature, and starts where the estimator does.
+#[test]
+fn lambda_has_a_schedule() {
+    let schedule = "exponential:100:2".parse().unwrap();
+    let of = |lambda: f64| TrainConfig {
+        estimator: EstimatorConfig::Mve { lambda },
+        tau_schedule: Some(schedule),
+        ..TrainConfig::default()
+    };
+    let at = |epoch| of(1.0).validated().unwrap().estimator_at(epoch);
+    assert_eq!(at(1), EstimatorConfig::Mve { lambda: 1.0 });
+    assert_eq!(at(2), EstimatorConfig::Mve { lambda: 10.0 });
+    assert_eq!(at(9), EstimatorConfig::Mve { lambda: 100.0 });
+    for start in [0.0, f64::INFINITY] {
+        let e = of(start).validated().unwrap_err().to_string();
+        assert!(e.starts_with("start of the schedule: got "), "{e}");
+    }
+}
+
+/// The code is drawn from softmax(θ/τ_f), with the divergence of that law; the gradient of the sample is the estimator's at θ.
+#[test]
+fn a_draw_temperature_changes_the_law_and_not_the_estimator() {
+    let (params, vae, x) = small(&[5], "3x2");
+    let (theta, tau) = (random(4, 3, 6, 2.0), 2.5);
+    let estimator: Arc<dyn Estimator<f64>> = Arc::new(ReinMax::new(1.0).unwrap());
+    let mut choice = Choice::shared(estimator.clone(), 3).with_draw_temperature(tau).unwrap();
+    choice.draw(&mut from_key(7), 6);
+    let mut workspace = Workspace::new();
+    let mut tape = workspace.tape(&params);
+    let (x, logits) = (tape.constant(&x), tape.leaf(&theta));
+    let z = tape.sample(&choice, logits);
+    let law = choice.draw_logits(&mut tape, logits);
+    let loss = vae.loss(&mut tape, x, law, z);
+    tape.backward(loss.total, &mut ParamGrads::zeros(&params));
+    let (d, g, got) = (tape.value(z).to_mat(), tape.grad_or_zeros(z), tape.grad_or_zeros(logits));
+
+    let (mut drawn, mut plain) = (vec![0.0; 18], vec![0.0; 18]);
+    let scaled: Vec<f64> = theta.as_slice().iter().map(|x| x * (1.0 / tau)).collect();
+    estimator.sample(&scaled, choice.noise(), 3, &mut drawn);
+    estimator.sample(theta.as_slice(), choice.noise(), 3, &mut plain);
+    assert!(d.as_slice() == drawn && drawn != plain);
+    let at = At { logits: theta.as_slice(), one_hot: &drawn, noise: choice.noise(), categories: 3 };
+    let mut want = vec![0.0; 18];
+    estimator.add_vjp(at, g.as_slice(), &mut want, &mut Scratch::new());
+    let kl = tape.constant(&Mat::from_vec(3, 6, scaled));
+    let kl = {
+        let leaf = tape.value(kl).to_mat();
+        let leaf = tape.leaf(&leaf);
+        let kl = tape.categorical_kl(leaf, 3);
+        let mean = tape.mean(kl);
+        tape.backward(mean, &mut ParamGrads::zeros(&params));
+        tape.grad_or_zeros(leaf)
+    };
+    for ((got, want), kl) in got.as_slice().iter().zip(want).zip(kl.as_slice()) {
+        assert!((got - (want + kl / tau)).abs() < 1e-13, "{got} for {want} + {kl} / τ");
+    }
+    assert!(Choice::<f64>::without_gradient(3).with_draw_temperature(0.0).is_err());
+}
+
+#[test]
+fn training_with_a_draw_temperature() {
+    let data = digits(0, 200, 50);
+    let losses = [1.0, 0.5, 2.0].map(|draw_tau| {
+        let mut config = TrainConfig { draw_tau, batch_size: 20, lr: 2e-3, ..TrainConfig::default() };
+        config.vae.hidden = vec![16];
+        config.vae.latent = "4x3".parse().unwrap();
+        let mut trainer = Trainer::new(config, &data).unwrap();
+        let [first, second] = [(); 2].map(|()| trainer.epoch(&mut |_| {}).unwrap());
+        assert!(second.train.loss < first.train.loss && second.test.kl > 0.0, "τ_f = {draw_tau}");
+        let mut resumed = Trainer::resume(trainer.checkpoint(), &data).unwrap();
+        assert_eq!(resumed.epoch(&mut |_| {}).unwrap(), trainer.epoch(&mut |_| {}).unwrap());
+        second.train.loss
+    });
+    assert!(losses[1] != losses[0] && losses[2] != losses[0]);
+    assert!(TrainConfig { draw_tau: 0.0, ..TrainConfig::default() }.validated().is_err());
 }

@@ -138,6 +138,7 @@ pub fn is_cell(config: &TrainConfig, preset: Preset, kind: EstimatorKind, latent
         vae: VaeConfig::paper(latent),
         estimator: run.estimator,
         tau_schedule: None,
+        draw_tau: 1.0,
         optimizer: run.optimizer,
         lr: run.lr,
         clip_norm: None,
@@ -184,10 +185,13 @@ pub fn cv_look(form: CvForm) -> Look {
 
 /// How a config is trained, where it is not as the paper does.
 pub fn training(config: &TrainConfig) -> String {
-    let TrainConfig { vae, tau_schedule, optimizer, lr, clip_norm, batch_size, .. } = config;
+    let TrainConfig { vae, tau_schedule, draw_tau, optimizer, lr, clip_norm, batch_size, .. } = config;
     let mut parts = vec![format!("{optimizer} {lr}")];
     if let Some(schedule) = tau_schedule {
         parts.push(format!("τ to {} in {} epochs, {}", schedule.to, schedule.over, schedule.shape));
+    }
+    if *draw_tau != 1.0 {
+        parts.push(format!("drawn at τ {draw_tau}"));
     }
     if let Some(norm) = clip_norm {
         parts.push(format!("clipped to {norm}"));

@@ -19,6 +19,16 @@ use crate::scalar::Real;
 /// No 1/τ: π_τ enters as a value, not through its derivative. Any τ > 0 (the packaged reference refuses τ < 1, the paper
 /// uses such τ elsewhere). At τ = 1 the expectation is the second-order approximation, eq. 11, which is exact for quadratic f.
 ///
+/// At τ = 1 it is half-way between [`StraightThrough`](super::StraightThrough) and [`Darn`](super::Darn), draw by draw:
+///
+/// ```text
+/// ½ [ π ⊙ (g − g_D) + D (g_D − ⟨π, g⟩) ]  =  ½ (ST + DARN)
+/// ```
+///
+/// That is ZGR of Shekhovtsov, "Cold Analysis of Rao-Blackwellized Straight-Through Gumbel-Softmax Gradient Estimator" (2023), the limit of
+/// [`GumbelRao`](super::GumbelRao) for τ → 0; on command lines `zgr` is this estimator at τ = 1. The code keeps eq. 12 for every τ: the closed
+/// form agrees to rounding, not to the bit.
+///
 /// ```
 /// use hardgrad::estimators::{At, Estimator, Noise, Scratch, ReinMax};
 /// // π = (¼, ¾), g = (0, 4), so that J(q) g = 4 q_0 q_1 (−1, 1)

@@ -2,7 +2,8 @@
 
 use super::samples::sample_count;
 use super::{Samples, SamplesEstimator, samples_loss};
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::estimators::value::Value;
 use crate::estimators::{Choice, finite};
 use crate::kernels::softmax::vjp_row;
 use crate::scalar::Scalar;
@@ -58,6 +59,14 @@ impl DoubleControlVariate {
     pub fn new(samples: usize, alpha: f64) -> Result<Self> {
         let (samples, alpha) = (sample_count(samples, 2)?, finite("alpha", alpha)?);
         Ok(Self { samples, alpha, moments: Arc::default() })
+    }
+
+    /// The same with another weight, which shares what the sweeps have seen.
+    ///
+    /// # Errors
+    /// If `alpha` is not a number from −1e30 to 1e30.
+    pub fn with_alpha(&self, alpha: f64) -> Result<Self> {
+        Ok(Self { alpha: finite("alpha", alpha)?, ..self.clone() })
     }
 
     /// n, the number of samples of each input.
@@ -176,10 +185,10 @@ impl AdaptiveWeight {
     /// What one step keeps of the past: about the last hundred steps count.
     const DECAY: f64 = 0.99;
 
-    /// α; 0 before the first step.
+    /// α; 0 before the first step, and where ‖B‖ is so small that α is no weight of a [`DoubleControlVariate`].
     pub fn get(&self) -> f64 {
         let alpha = -self.moments.cross / self.moments.square;
-        if self.moments.square > 0.0 && alpha.is_finite() { alpha } else { 0.0 }
+        finite("alpha", alpha).unwrap_or(0.0)
     }
 
     /// Takes one step's moments into the means. Moments that are not finite are left out.
@@ -189,4 +198,38 @@ impl AdaptiveWeight {
             self.moments.square = Self::DECAY * self.moments.square + step.square;
         }
     }
+}
+
+/// The weight of a [`DoubleControlVariate`] as data: a number, or `adapted`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WeightConfig {
+    /// This α.
+    Fixed(f64),
+    /// That of an [`AdaptiveWeight`].
+    Adapted,
+}
+
+impl std::fmt::Display for WeightConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Fixed(alpha) => write!(f, "{alpha}"),
+            Self::Adapted => f.write_str("adapted"),
+        }
+    }
+}
+
+impl std::str::FromStr for WeightConfig {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "adapted" => Ok(Self::Adapted),
+            _ => text.parse().map(Self::Fixed).map_err(|_| Error::argument("alpha", text, Self::ACCEPTS)),
+        }
+    }
+}
+
+impl Value for WeightConfig {
+    const ACCEPTS: &'static str = "a number, or adapted";
 }

@@ -9,7 +9,7 @@ mod reinforce;
 mod samples;
 mod vimco;
 
-pub use double_control_variate::{AdaptiveWeight, DoubleControlVariate, WeightMoments};
+pub use double_control_variate::{AdaptiveWeight, DoubleControlVariate, WeightConfig, WeightMoments};
 pub use local_expectation::{LocalExpectation, local_expectation};
 pub use node::{LossEstimator, score_loss};
 pub use one_choice::{PairWithoutReplacement, SumAndSample};

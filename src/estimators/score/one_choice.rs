@@ -128,6 +128,7 @@ fn record<'t, T: Scalar>(
     choice: &Choice<T>,
     f: impl FnOnce(&mut Tape<'t, T>, Var) -> Var,
 ) -> Var {
+    choice.assert_draws_at_logits();
     let drawn = choice.node().clone();
     let d = tape.custom_shared(Arc::new(TakenNode { plan, drawn }), &[logits]);
     let losses = f(tape, d);

@@ -79,6 +79,7 @@ impl Rebar {
         choice: &Choice<T>,
         mut f: impl FnMut(&mut Tape<'t, T>, Var) -> Var,
     ) -> Var {
+        choice.assert_draws_at_logits();
         let held = tape.detach(logits);
         let d = tape.sample(choice, held);
         let relaxed = self.relaxed(tape, logits, d, choice.node());

@@ -91,6 +91,7 @@ impl Reinforce {
         choice: &Choice<T>,
         f: impl FnOnce(&mut Tape<'t, T>, Var) -> Var,
     ) -> Var {
+        choice.assert_draws_at_logits();
         let held = tape.detach(logits);
         let d = tape.sample(choice, held);
         let loss = f(tape, d);

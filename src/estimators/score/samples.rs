@@ -101,6 +101,7 @@ pub(super) fn several_samples<T: Scalar>(
     choice: &Choice<T>,
     n: usize,
 ) -> Var {
+    choice.assert_draws_at_logits();
     let held = tape.detach(logits);
     let repeated = if n == 1 { held } else { tape.repeat_rows(held, n) };
     let d = tape.sample(choice, repeated);

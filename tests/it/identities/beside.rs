@@ -133,3 +133,24 @@ fn the_bias_of_gumbel_rao_falls_to_that_of_reinmax() {
         println!("τ = {tau}: bias {integral:.5}, Gumbel-Rao {:.5} ± {se:.5}", rao.bias[1]);
     }
 }
+
+/// Both are exact for quadratic f, and neither has less variance on all problems.
+#[test]
+fn the_limit_of_mve_beside_reinmax() {
+    let (mut below, mut ratios) = (0, Vec::new());
+    for case in cases().iter().filter(|case| case.f.phi == Phi::Quadratic && case.categories > 2) {
+        let trace = |estimator: &dyn Estimator<f64>| {
+            certify(estimator, &case.problem(), 2, &mut from_key(23)).unwrap().covariance_trace
+        };
+        ratios.push(trace(&Mve::limit()) / trace(&ReinMax::new(1.0).unwrap()));
+        below += usize::from(*ratios.last().unwrap() < 1.0);
+    }
+    ratios.sort_by(f64::total_cmp);
+    println!(
+        "variance of MVE(∞) over ReinMax's: {:.3} to {:.3}, below 1 in {below} of {}",
+        ratios[0],
+        ratios[ratios.len() - 1],
+        ratios.len()
+    );
+    assert!(ratios[0] < 1.0 && ratios[ratios.len() - 1] > 1.0);
+}

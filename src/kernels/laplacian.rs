@@ -1,26 +1,29 @@
-//! A graph Laplacian with masses, solved without a subtraction in the factorisation.
+//! Solution of linear systems with a graph Laplacian plus masses. The factorisation contains no
+//! subtraction.
 //!
-//! The matrix is diag(m) + Σ_{i<j} c_ij (e_i − e_j)(e_i − e_j)ᵀ with masses m ≥ 0 and conductances c ≥ 0: symmetric, with off-diagonal
-//! entries −c_ij and row sums m_i. Eliminating node k leaves a matrix of this kind again,
+//! The matrix is diag(m) + Σ_{i<j} c_ij (e_i − e_j)(e_i − e_j)ᵀ with masses m ≥ 0 and conductances
+//! c ≥ 0. It is symmetric, with off-diagonal entries −c_ij and row sums m_i. Eliminating node k
+//! leaves a matrix of this form,
 //!
 //! ```text
 //! d_k = m_k + Σ_{j>k} c_kj;   c_ij += c_ki c_kj / d_k;   m_i += c_ki m_k / d_k
 //! ```
 //!
-//! where every term is ≥ 0. So no pivoting is needed, and every entry of the factors keeps its relative accuracy however small the
-//! masses are beside the conductances (Alfa, Xue and Ye, "Accurate computation of the smallest eigenvalue of a diagonally dominant
-//! M-matrix", 2002). With the diagonal entries stored instead of the masses, pivots of the size of the masses would be differences of
-//! conductances.
+//! in which every term is ≥ 0. No pivoting is needed, and every entry of the factors keeps its
+//! relative accuracy, however small the masses are relative to the conductances (Alfa, Xue and Ye,
+//! "Accurate computation of the smallest eigenvalue of a diagonally dominant M-matrix", 2002). If
+//! the diagonal entries were stored instead of the masses, pivots of the size of the masses would
+//! be computed as differences of conductances.
 
 use crate::scalar::Real;
 use crate::simd::vectorized;
 
-/// The smallest normal number of `f32`: a probability below it has lost digits.
+/// The smallest normal number of `f32`. A smaller probability has reduced precision.
 pub const SMALLEST: f64 = f32::MIN_POSITIVE as f64;
 
 vectorized! {
-    /// c_ij = λ p_i p_j / d_ij and m_i = Σ_j p_j / d_ij with d_ij = 1 + λ (p_i + p_j), for p on the simplex. Shapes: c `[C, C]`, of which
-    /// the part above the diagonal is written; m `[C]`.
+    /// c_ij = λ p_i p_j / d_ij and m_i = Σ_j p_j / d_ij with d_ij = 1 + λ (p_i + p_j), for p on the
+    /// simplex. Shapes: c `[C, C]`, of which the part above the diagonal is written; m `[C]`.
     ///
     /// ```
     /// let (mut c, mut m) = ([0.0; 4], [0.0_f64; 2]);
@@ -47,8 +50,10 @@ vectorized! {
 }
 
 vectorized! {
-    /// The limit λ → ∞ of [`conductances`]: c_ij = p_i p_j / (p_i + p_j), and masses 0 but for the last node, which has 1, so that a right-hand
-    /// side that sums to 0 gives it the value 0. A node without conductances, whose p is 0, has mass 1 too. Shapes as there.
+    /// The limit λ → ∞ of [`conductances`]: c_ij = p_i p_j / (p_i + p_j). All masses are 0 except
+    /// that of the last node, which is 1, so that a right-hand side that sums to 0 gives this node
+    /// the value 0. A node with p = 0 has no conductances and mass 1 too. Shapes as for
+    /// [`conductances`].
     ///
     /// ```
     /// let (mut c, mut m) = ([0.0; 4], [0.0_f64; 2]);
@@ -71,12 +76,13 @@ vectorized! {
 }
 
 vectorized! {
-    /// y ← u with (diag(m) + Laplacian(c)) u = y, where y of the last node is not read: it follows from `total`, the sum of the
-    /// right-hand side, given as a row of terms w with Σ w = Σ y. Shapes: c `[C, C]`, of which the part above the diagonal is read and
-    /// overwritten; m, w and y `[C]`; m is overwritten.
+    /// y ← u with (diag(m) + Laplacian(c)) u = y. The last entry of y is not read: it follows from
+    /// `total`, a row w of terms with Σ w = Σ y, the sum of the right-hand side. Shapes: c `[C,
+    /// C]`, of which the part above the diagonal is read and overwritten; m, w and y `[C]`; m is
+    /// overwritten.
     ///
-    /// Where the masses are small, the last node's value is about Σ y / Σ m, a quotient of small numbers. Taken from y itself the sum would
-    /// be a difference of large ones.
+    /// If the masses are small, the value of the last node is about Σ y / Σ m, a quotient of small
+    /// numbers. Computed from y itself, the sum would be a difference of large numbers.
     ///
     /// ```
     /// let (mut c, mut m, mut y) = ([0.0, 2.0, 0.0, 0.0], [1.0, 3.0_f64], [7.0, f64::NAN]);

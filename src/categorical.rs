@@ -1,21 +1,20 @@
-//! Categorical variables by the Gumbel-max trick: noise first, then the sample is a function of it.
-//! And functions of their distributions on slices: entropy, divergence, log-probability of a
-//! sample, the mixture with the uniform distribution.
+//! Categorical variables with the Gumbel-max trick: noise is drawn first, and the sample is a
+//! function of it. The module also contains functions of categorical distributions on slices:
+//! entropy, divergence, log-probability of a sample, and the mixture with the uniform distribution.
 //!
 //! Matrices are row-major `[N, L·C]`: L variables of C = `group` categories in each of N rows of
 //! `cols` = L·C numbers. Entropy, divergence and log-probability are one number per row, in nats,
-//! summed over the row's variables; their vjps take one cotangent per row, and add.
-//! [`Tape`](crate::Tape) has the same functions as operations.
+//! summed over the row's variables. Their vjps take one cotangent per row and add to the gradient.
+//! [`Tape`](crate::Tape) has these functions as operations.
 //!
 //! # Masks
 //!
-//! A logit of −∞ is a category that cannot be chosen. Its probability is 0, its part of every
-//! gradient exactly 0, and the other categories have the values and gradients that they would have
-//! without it: 0 · ln 0 = 0. Where a value is infinite (see [`kl`] and [`log_prob`]) its gradient
-//! does not exist and is NaN.
+//! A logit of −∞ masks a category. Its probability is 0 and its gradient exactly 0, and the other
+//! categories have the values and gradients that they would have without it (0 · ln 0 = 0). Where a
+//! value is infinite (see [`kl`] and [`log_prob`]) its gradient does not exist and is NaN.
 //!
-//! A variable whose logits are all −∞, or one of whose logits is NaN or +∞, gives NaN, as do all
-//! numbers of its gradient; the gradients of other variables are not touched.
+//! A variable whose logits are all −∞, or one of whose logits is NaN or +∞, gives NaN, and so do
+//! all entries of its gradient. The gradients of other variables are not affected.
 
 pub use crate::kernels::categorical::{
     entropy, entropy_vjp, kl, kl_vjp_p, kl_vjp_q, log_prob, log_prob_vjp_logits, log_prob_vjp_sample,
@@ -30,13 +29,14 @@ use crate::rng::{self, Pcg64};
 use crate::scalar::{Real, Scalar};
 use crate::simd::vectorized;
 
-/// Fills `out` with standard Gumbel noise, −ln(−ln u) with u from [`uniform`](rng::uniform): always finite, as u lies strictly between
-/// 0 and 1.
+/// Fills `out` with standard Gumbel noise, −ln(−ln u) with u from [`uniform`](rng::uniform). It is
+/// always finite, because u lies strictly between 0 and 1.
 ///
-/// The cells of u limit it. In `f32`, with 2²³ of them, the numbers lie from −2.81 to 16.64, in `f64`, with 2⁵², from −3.60 to 36.74. So in
-/// `f32` a category whose logit is more than 19.45 below another's is never drawn (its probability is below 4e-9), and one of a
-/// probability below 1e-6 only roughly as often as it should be. Where rarer categories matter, use `f64`: the
-/// limit is 40.3 there, a probability of 3e-18.
+/// The resolution of u limits the range. In `f32`, with 2²³ cells, the noise lies between −2.81 and
+/// 16.64; in `f64`, with 2⁵² cells, between −3.60 and 36.74. In `f32` a category whose logit is
+/// more than 19.45 below another's is therefore never drawn (its probability is below 4e-9), and a
+/// category with a probability below 1e-6 is drawn only approximately as often as it should be. If
+/// rarer categories matter, use `f64`, whose limit is 40.3, a probability of 3e-18.
 ///
 /// ```
 /// use hardgrad::{categorical::gumbel, rng};
@@ -55,12 +55,13 @@ pub fn gumbel<T: Scalar>(rng: &mut Pcg64, out: &mut [T]) {
     *rng = end;
 }
 
-/// Numbers to a block of parallel work: some microseconds.
+/// Elements per block of parallel work: a few microseconds.
 const BLOCK: usize = 1 << 12;
 
 vectorized! {
     fused
-    /// x ← −ln(−ln x). Between the first and the last midpoint of [`uniform`](rng::uniform)'s cells −ln x is a normal number.
+    /// x ← −ln(−ln x). Between the first and the last cell midpoint of [`uniform`](rng::uniform),
+    /// −ln x is a normal number.
     fn gumbel_of_uniform<T: Real>(x: &mut [T]) {
         let minus_ln_2 = T::of(-std::f64::consts::LN_2);
         for x in x {
@@ -70,7 +71,7 @@ vectorized! {
     }
 }
 
-/// Index of the largest of `scores`, the first one where several are equal.
+/// Index of the largest of `scores`; the first one if several are equal.
 ///
 /// ```
 /// use hardgrad::categorical::argmax;
@@ -78,15 +79,16 @@ vectorized! {
 /// ```
 ///
 /// # Panics
-/// If there are none.
+/// If `scores` is empty.
 pub fn argmax<T: Scalar>(scores: impl IntoIterator<Item = T>) -> usize {
     let mut scores = scores.into_iter().enumerate();
     let first = scores.next().expect("argmax of nothing");
     scores.fold(first, |best, next| if next.1 > best.1 { next } else { best }).0
 }
 
-/// The sample D = onehot(argmax(θ + G)) of each group of `categories` logits, eq. 4: D ~ softmax(θ).
-/// Shapes: logits, gumbel and one_hot alike, any number of groups.
+/// Draws the sample D = onehot(argmax(θ + G)) of each group of `categories` logits, eq. 4: D ~
+/// softmax(θ). The slices logits, gumbel and one_hot have equal lengths; the number of groups is
+/// arbitrary.
 ///
 /// ```
 /// use hardgrad::categorical::sample;
@@ -112,14 +114,13 @@ vectorized! {
 }
 
 /// Mask for variables of different sizes in one row, `[1, L·C]` with C the largest size: of the C
-/// numbers of variable l the first `sizes[l]` are 0 and the others −∞. Added to logits `[N, L·C]`,
-/// by [`Tape::add_bias`](crate::Tape::add_bias), it takes the categories that a variable does not
-/// have out of every sample, divergence and gradient, exactly.
+/// numbers of variable l the first `sizes[l]` are 0 and the others −∞. Adding it to logits `[N,
+/// L·C]` with [`Tape::add_bias`](crate::Tape::add_bias) removes the categories that a variable does
+/// not have from every sample, divergence and gradient, exactly.
 ///
-/// There are masks for this and no offsets, as every function and estimator then serves both alike:
-/// they take sixteen variables at once, which must have one length for that, and a masked category
-/// costs time but changes no result. Let the network give L·C logits; those under the mask get no
-/// gradient.
+/// The library uses masks instead of offsets because all functions and estimators process sixteen
+/// variables at once, which requires a common length. A masked category costs time but changes no
+/// result. The network outputs L·C logits; the masked ones get no gradient.
 ///
 /// ```
 /// use hardgrad::{Mat, ParamStore, Workspace, categorical::ragged_mask};
@@ -134,7 +135,7 @@ vectorized! {
 /// ```
 ///
 /// # Panics
-/// If there are no sizes, or one of them is 0.
+/// If `sizes` is empty or contains 0.
 #[track_caller]
 pub fn ragged_mask<T: Scalar>(sizes: &[usize]) -> Mat<T> {
     assert!(!sizes.is_empty() && !sizes.contains(&0), "ragged_mask: sizes {sizes:?}, expected numbers >= 1");
@@ -148,7 +149,8 @@ mod tests {
     use super::*;
     use crate::simd::lanes::Lanes;
 
-    /// A row of one variable, and one of sixteen, against [`argmax`]: with numbers that are equal, infinite, or none.
+    /// Compares a row of one variable, and of sixteen, with [`argmax`]: for numbers that are equal,
+    /// infinite or NaN.
     #[test]
     fn the_sample_is_the_first_of_the_largest() {
         let mut rng = rng::from_key(8);
@@ -163,7 +165,8 @@ mod tests {
                     4 => x.fill(f32::NAN),
                     _ => {}
                 }
-                // No comparison with NaN holds, so it is never the largest, unless it is all there is.
+                // Comparisons with NaN are false, so NaN is the largest only if there is nothing
+                // else.
                 let numbers = x.iter().map(|&x| if x.is_nan() { f32::NEG_INFINITY } else { x });
                 let hot = argmax(numbers);
                 let mut lanes: Vec<Lanes<f32>> = x.iter().map(|&x| Lanes::of(f64::from(x))).collect();
@@ -177,9 +180,9 @@ mod tests {
         }
     }
 
-    /// The documented limits: those of the first and the last cell, and what they mean for a sample.
+    /// The documented limits: those of the first and the last cell, and their effect on a sample.
     #[test]
-    fn gumbel_numbers_end_where_the_documentation_says() {
+    fn gumbel_noise_has_the_documented_range() {
         fn ends<T: Scalar>(cells_log2: i32) -> [f64; 2] {
             let mut ends = [T::open_unit(0), T::open_unit(u64::MAX)];
             assert_eq!(ends[0].to_f64(), 0.5 * 2f64.powi(-cells_log2));
@@ -192,7 +195,8 @@ mod tests {
         }
         let range = |[low, high]: [f64; 2]| high - low;
         assert!((range(f32_ends) - 19.45).abs() < 0.006 && (range(f64_ends) - 40.3).abs() < 0.06);
-        // The least noise of the best category against the most of another.
+        // The smallest noise of the most probable category is compared with the largest noise of
+        // another.
         for (below, drawn) in [(19.44, 1.0), (19.46, 0.0)] {
             let mut d = [9.0_f32; 2];
             sample(&[0.0, -below], &f32_ends.map(|g| g as f32), 2, &mut d);
@@ -200,8 +204,9 @@ mod tests {
         }
     }
 
-    /// Noise that is drawn by blocks against numbers drawn one after the other. Its error is that of two logarithms: of −ln u relative, 3
-    /// ε, which is as much absolute in the outer one.
+    /// Compares noise drawn in blocks with numbers drawn one after the other. The error is that of
+    /// two logarithms: −ln u has relative error 3 ε, which becomes an absolute error of that size
+    /// in the outer logarithm.
     #[test]
     fn noise_is_a_function_of_the_generator_alone() {
         let (mut rng, mut one_by_one) = (rng::from_key(4), rng::from_key(4));

@@ -1,13 +1,13 @@
-//! The library's one error type.
+//! The error type of the library.
 //!
-//! Shapes that do not fit are a bug in the caller's program and panic at the op that noticed them. Files,
-//! hyper-parameters and command lines come from outside and give an [`Error`] that says what was wrong, where, and
-//! what would have been right.
+//! A shape mismatch is a bug in the calling program: the operation that detects it panics. Files,
+//! hyper-parameters and command lines come from outside the program. Invalid ones give an [`Error`]
+//! that names the problem, its location, and what was expected.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// What went wrong with something that came from outside the program.
+/// An error in something that came from outside the program.
 ///
 /// ```
 /// use hardgrad::Error;
@@ -17,43 +17,44 @@ use std::path::{Path, PathBuf};
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
-    /// The operating system refused an operation on a file or directory.
+    /// The operating system reported an error for a file or directory.
     Io {
-        /// What was being done, as a verb: "open", "read", "write".
+        /// The operation, as a verb: "open", "read", "write".
         doing: &'static str,
         /// The file or directory.
         path: PathBuf,
-        /// The operating system's reason.
+        /// The error of the operating system.
         source: std::io::Error,
     },
-    /// A file's bytes are not what its format promises.
+    /// The bytes of a file do not follow its format.
     Format {
         /// The file.
         path: PathBuf,
-        /// Byte offset (in the uncompressed content) at which it was noticed.
+        /// Byte offset in the uncompressed content at which the error was detected.
         offset: u64,
         /// What was found and what was expected.
         problem: String,
     },
-    /// A whole file that another version of this library wrote: it is not damaged, but this version cannot read it.
+    /// An intact file that another version of this library wrote and this version cannot read.
     Version {
         /// The file.
         path: PathBuf,
-        /// What this version does not know, and which version would.
+        /// The unknown feature or version, and which version can read the file.
         problem: String,
     },
     /// An argument or hyper-parameter is outside its range.
     Argument {
         /// Name of the argument.
         name: &'static str,
-        /// The value given, as text.
+        /// The invalid value, as text.
         value: String,
-        /// The valid range or names.
+        /// The valid range, or the valid names.
         expected: String,
     },
-    /// A number stopped being finite during training.
+    /// A number became infinite or NaN during training.
     NotFinite {
-        /// The tensor, e.g. `the loss`, `the gradient of encoder.0.weight` or `encoder.0.weight`.
+        /// The name of the tensor, e.g. `the loss`, `the gradient of encoder.0.weight` or
+        /// `encoder.0.weight`.
         what: String,
         /// Epoch, from 1.
         epoch: usize,
@@ -66,27 +67,27 @@ pub enum Error {
 pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
-    /// An [`Error::Argument`].
+    /// Creates an [`Error::Argument`].
     pub fn argument(name: &'static str, value: impl fmt::Display, expected: impl Into<String>) -> Self {
         Self::Argument { name, value: value.to_string(), expected: expected.into() }
     }
 
-    /// An [`Error::Format`].
+    /// Creates an [`Error::Format`].
     pub fn format(path: &Path, offset: u64, problem: impl Into<String>) -> Self {
         Self::Format { path: path.to_path_buf(), offset, problem: problem.into() }
     }
 
-    /// An [`Error::Version`].
+    /// Creates an [`Error::Version`].
     pub fn version(path: &Path, problem: impl Into<String>) -> Self {
         Self::Version { path: path.to_path_buf(), problem: problem.into() }
     }
 
-    /// An [`Error::Io`].
+    /// Creates an [`Error::Io`].
     pub fn io(doing: &'static str, path: &Path, source: std::io::Error) -> Self {
         Self::Io { doing, path: path.to_path_buf(), source }
     }
 
-    /// Whether a file was not there.
+    /// Whether the error says that a file does not exist.
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound)
     }

@@ -1,32 +1,35 @@
-//! Checks a vjp against central differences, in f64. Public, because users write [`CustomOp`](crate::CustomOp)s too.
+//! Comparison of a vjp with central differences, in `f64`. The module is public because users write
+//! [`CustomOp`](crate::CustomOp)s too.
 
 use crate::mat::Mat;
 use crate::params::{ParamGrads, ParamStore};
 use crate::rng::uniform;
 use crate::tape::{Tape, Var, Workspace};
 
-/// The largest disagreement that [`gradcheck`] found.
+/// The largest deviation that [`gradcheck`] found.
 #[must_use]
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Disagreement {
-    /// |vjp − difference quotient|, relative to the larger of 1 and the largest gradient entry of that input.
+    /// |vjp − difference quotient|, divided by the larger of 1 and the largest gradient entry of
+    /// that input.
     pub error: f64,
-    /// Which input.
+    /// Index of the input.
     pub input: usize,
-    /// Which number of it, row-major.
+    /// Row-major index of the element in that input.
     pub element: usize,
-    /// What the vjp gave there.
+    /// Value of the vjp at that element.
     pub vjp: f64,
-    /// What the difference quotient gave there.
+    /// Value of the difference quotient at that element.
     pub difference: f64,
 }
 
-/// Compares the gradients of ⟨g, f(inputs)⟩, for a random cotangent g in (½, 1½), with central differences at every
-/// number of every input, and returns the largest disagreement.
+/// Compares the gradients of ⟨g, f(inputs)⟩, for a random cotangent g in (½, 1½), with central
+/// differences at every element of every input. Returns the largest deviation.
 ///
-/// The quotient is the fourth-order one, (8 (f₊₁ − f₋₁) − (f₊₂ − f₋₂)) / 12h with h = 10⁻³: for functions of ordinary size its
-/// truncation error is about h⁴/30 ≈ 3·10⁻¹⁴ times the fifth derivative, and its rounding error about 10⁻¹⁶/h = 10⁻¹³. A right vjp stays
-/// far below 10⁻⁹ and a wrong one does not.
+/// The difference quotient is the fourth-order one, (8 (f₊₁ − f₋₁) − (f₊₂ − f₋₂)) / 12h with h =
+/// 10⁻³. For functions of moderate size its truncation error is about h⁴/30 ≈ 3·10⁻¹⁴ times the
+/// fifth derivative, and its rounding error is about 10⁻¹⁶/h = 10⁻¹³. The deviation of a correct
+/// vjp is far below 10⁻⁹; that of a wrong vjp is not.
 ///
 /// ```
 /// use hardgrad::{Mat, gradcheck::gradcheck, rng};
@@ -36,7 +39,7 @@ pub struct Disagreement {
 /// ```
 ///
 /// # Panics
-/// If `f` gives values of different shapes, or one that does not depend on its inputs.
+/// If `f` returns values of different shapes, or a value that does not depend on its inputs.
 #[track_caller]
 pub fn gradcheck(
     rng: &mut impl rand::Rng,
@@ -46,8 +49,9 @@ pub fn gradcheck(
     gradcheck_with(rng, &(), inputs, |tape, (), leaves| f(tape, leaves))
 }
 
-/// [`gradcheck`] of a function that records [`CustomOp`](crate::CustomOp)s: a tape borrows them, so they are handed in as
-/// `ops` (one, a tuple, any type that holds them) and `f` gets them back with the tape's lifetime.
+/// [`gradcheck`] of a function that records [`CustomOp`](crate::CustomOp)s. A tape borrows these
+/// operations, so they are passed as `ops` (one operation, a tuple, or any type that contains
+/// them), and `f` receives them with the tape's lifetime.
 ///
 /// ```
 /// use hardgrad::tape::{CustomOp, InputGrads, Inputs, Recorded};
@@ -77,7 +81,7 @@ pub fn gradcheck(
 /// ```
 ///
 /// # Panics
-/// As [`gradcheck`].
+/// See [`gradcheck`].
 #[track_caller]
 pub fn gradcheck_with<O>(
     rng: &mut impl rand::Rng,
@@ -116,7 +120,7 @@ pub fn gradcheck_with<O>(
             inputs[input].as_mut_slice()[element] = x;
             let vjp = grads[input].as_slice()[element];
             let error = (vjp - difference).abs() / scale;
-            // A NaN must not pass as agreement.
+            // A NaN must not count as agreement.
             if error > worst.error || error.is_nan() {
                 worst = Disagreement { error, input, element, vjp, difference };
             }

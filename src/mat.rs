@@ -1,4 +1,4 @@
-//! Row-major matrices: [`Mat`] owns, [`MatRef`] and [`MatMut`] borrow.
+//! Row-major matrices: [`Mat`] owns its numbers, [`MatRef`] and [`MatMut`] borrow them.
 
 use crate::scalar::Scalar;
 
@@ -18,12 +18,12 @@ pub struct Mat<T> {
 }
 
 impl<T: Scalar> Mat<T> {
-    /// All zeros, `[rows, cols]`.
+    /// A `[rows, cols]` matrix of zeros.
     pub fn zeros(rows: usize, cols: usize) -> Self {
         Self { rows, cols, data: vec![T::ZERO; rows * cols] }
     }
 
-    /// From row-major numbers.
+    /// A matrix from row-major numbers.
     ///
     /// ```
     /// use hardgrad::Mat;
@@ -31,19 +31,19 @@ impl<T: Scalar> Mat<T> {
     /// ```
     ///
     /// # Panics
-    /// If there are not `rows · cols` of them.
+    /// If `data` does not have `rows · cols` numbers.
     #[track_caller]
     pub fn from_vec(rows: usize, cols: usize, data: Vec<T>) -> Self {
         check_len(rows, cols, data.len());
         Self { rows, cols, data }
     }
 
-    /// From an array of rows.
+    /// A matrix from an array of rows.
     pub fn from_rows<const M: usize>(rows: &[[T; M]]) -> Self {
         Self { rows: rows.len(), cols: M, data: rows.concat() }
     }
 
-    /// From a function of (row, column).
+    /// A matrix from a function of (row, column).
     ///
     /// ```
     /// use hardgrad::Mat;
@@ -69,17 +69,18 @@ impl<T: Scalar> Mat<T> {
         &self.data[i * self.cols..(i + 1) * self.cols]
     }
 
-    /// The numbers, row after row.
+    /// The numbers in row-major order.
     pub fn as_slice(&self) -> &[T] {
         &self.data
     }
 
-    /// The numbers, row after row.
+    /// The numbers in row-major order.
     pub fn as_mut_slice(&mut self) -> &mut [T] {
         &mut self.data
     }
 
-    /// A copy of the rows at `indices`, in their order: a mini-batch. Shape: `[indices.len(), cols]`.
+    /// A copy of the rows at `indices`, in that order, as for a mini-batch. Shape: `[indices.len(),
+    /// cols]`.
     ///
     /// ```
     /// use hardgrad::Mat;
@@ -101,17 +102,18 @@ impl<T: Scalar> Mat<T> {
         Self { rows: indices.len(), cols: self.cols, data }
     }
 
-    /// A borrowed view.
+    /// A borrowed view of the matrix.
     pub fn view(&self) -> MatRef<'_, T> {
         MatRef { rows: self.rows, cols: self.cols, data: &self.data }
     }
 
-    /// A mutable borrowed view.
+    /// A mutable view of the matrix.
     pub fn view_mut(&mut self) -> MatMut<'_, T> {
         MatMut { rows: self.rows, cols: self.cols, data: &mut self.data }
     }
 
-    /// Changes the shape and keeps the allocation where it suffices. The contents are then unspecified (but initialised).
+    /// Changes the shape, and reuses the allocation if it is large enough. The contents are
+    /// unspecified afterwards, but initialised.
     pub fn resize(&mut self, rows: usize, cols: usize) {
         self.data.resize(rows * cols, T::ZERO);
         (self.rows, self.cols) = (rows, cols);
@@ -125,7 +127,7 @@ pub struct MatRef<'a, T> {
     pub rows: usize,
     /// Number of columns.
     pub cols: usize,
-    /// The numbers, row after row: `rows · cols` of them.
+    /// The `rows · cols` numbers in row-major order.
     pub data: &'a [T],
 }
 
@@ -142,15 +144,15 @@ pub struct MatMut<'a, T> {
     pub rows: usize,
     /// Number of columns.
     pub cols: usize,
-    /// The numbers, row after row: `rows · cols` of them.
+    /// The `rows · cols` numbers in row-major order.
     pub data: &'a mut [T],
 }
 
 impl<'a, T: Scalar> MatRef<'a, T> {
-    /// A view of row-major numbers.
+    /// Creates a view of row-major numbers.
     ///
     /// # Panics
-    /// If there are not `rows · cols` of them.
+    /// If `data` does not have `rows · cols` numbers.
     #[track_caller]
     pub fn new(rows: usize, cols: usize, data: &'a [T]) -> Self {
         check_len(rows, cols, data.len());
@@ -162,17 +164,17 @@ impl<'a, T: Scalar> MatRef<'a, T> {
         &self.data[i * self.cols..(i + 1) * self.cols]
     }
 
-    /// An owned copy.
+    /// An owned copy of the matrix.
     pub fn to_mat(&self) -> Mat<T> {
         Mat { rows: self.rows, cols: self.cols, data: self.data.to_vec() }
     }
 }
 
 impl<'a, T: Scalar> MatMut<'a, T> {
-    /// A mutable view of row-major numbers.
+    /// Creates a mutable view of row-major numbers.
     ///
     /// # Panics
-    /// If there are not `rows · cols` of them.
+    /// If `data` does not have `rows · cols` numbers.
     #[track_caller]
     pub fn new(rows: usize, cols: usize, data: &'a mut [T]) -> Self {
         check_len(rows, cols, data.len());

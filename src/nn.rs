@@ -1,4 +1,4 @@
-//! Layers: [`Linear`] and [`Mlp`], with PyTorch's default initialisation, and their [`Activation`].
+//! Layers ([`Linear`] and [`Mlp`], with PyTorch's default initialisation) and [`Activation`]s.
 
 pub use crate::kernels::activation::Activation;
 
@@ -8,9 +8,10 @@ use crate::rng::uniform;
 use crate::scalar::Scalar;
 use crate::tape::{Tape, Var};
 
-/// A fully connected layer, x · weight + bias. Shapes: x `[N, K]`, weight `[K, M]`, bias `[1, M]` → `[N, M]`.
+/// A fully connected layer, x · weight + bias. Shapes: x `[N, K]`, weight `[K, M]`, bias `[1, M]` →
+/// `[N, M]`.
 ///
-/// The weight is the transpose of PyTorch's `nn.Linear.weight`: a row for each input.
+/// The weight is the transpose of PyTorch's `nn.Linear.weight`: it has one row per input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Linear {
     /// `[K, M]`
@@ -20,8 +21,8 @@ pub struct Linear {
 }
 
 impl Linear {
-    /// Adds `{name}.weight` and `{name}.bias` to `params`, each number uniform in (−1/√K, 1/√K), as PyTorch's `nn.Linear`
-    /// has it by default.
+    /// Adds `{name}.weight` and `{name}.bias` to `params`, each element uniform in (−1/√K, 1/√K),
+    /// the default of PyTorch's `nn.Linear`.
     pub fn new<T: Scalar>(
         params: &mut ParamStore<T>,
         name: &str,
@@ -47,7 +48,7 @@ impl Linear {
     /// x · weight + bias. Shape: `[N, K]` → `[N, M]`.
     ///
     /// # Panics
-    /// If x has another number of columns than the layer has inputs.
+    /// If the number of columns of x differs from the number of inputs of the layer.
     #[track_caller]
     pub fn forward<T: Scalar>(&self, tape: &mut Tape<'_, T>, x: Var) -> Var {
         self.forward_with(tape, x, Activation::Identity)
@@ -70,8 +71,8 @@ impl Linear {
     /// ```
     ///
     /// # Panics
-    /// If x has another number of columns than the layer has inputs, or the activation's slope is
-    /// outside its range.
+    /// If the number of columns of x differs from the number of inputs of the layer, or the
+    /// activation's slope is outside its range.
     #[track_caller]
     pub fn forward_with<T: Scalar>(&self, tape: &mut Tape<'_, T>, x: Var, activation: Activation) -> Var {
         let (weight, bias) = (tape.param(self.weight), tape.param(self.bias));
@@ -79,7 +80,8 @@ impl Linear {
     }
 }
 
-/// Linear layers with an activation between them, ReLU by default, and none after the last.
+/// Linear layers with an activation after each layer except the last. The default activation is
+/// ReLU.
 ///
 /// ```
 /// use hardgrad::{Mat, ParamStore, Workspace, nn::Mlp, rng};
@@ -99,7 +101,8 @@ pub struct Mlp {
 }
 
 impl Mlp {
-    /// Layers from `sizes[0]` inputs through `sizes[1..]`, named `{name}.0`, `{name}.1`, …
+    /// Creates the layers, with `sizes[0]` inputs and `sizes[1..]` outputs, named `{name}.0`,
+    /// `{name}.1`, …
     ///
     /// # Panics
     /// If there are fewer than two sizes.
@@ -115,7 +118,7 @@ impl Mlp {
         Self { layers: sizes.windows(2).enumerate().map(layer).collect(), activation: Activation::Relu }
     }
 
-    /// The same layers with another activation between them.
+    /// The layers of `self` with another activation between them.
     ///
     /// ```
     /// use hardgrad::{Mat, ParamStore, Workspace, nn::{Activation, Mlp}, rng};
@@ -145,12 +148,12 @@ impl Mlp {
         self.activation
     }
 
-    /// The layers, from the input on.
+    /// The layers, in order from the input.
     pub fn layers(&self) -> &[Linear] {
         &self.layers
     }
 
-    /// Shape: `[N, first size] → [N, last size]`.
+    /// Applies all layers. Shape: `[N, first size] → [N, last size]`.
     #[track_caller]
     pub fn forward<T: Scalar>(&self, tape: &mut Tape<'_, T>, x: Var) -> Var {
         let (last, hidden) = self.layers.split_last().expect("new makes at least one layer");

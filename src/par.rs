@@ -1,15 +1,16 @@
-//! Threads, in one place. Work is cut at boundaries that depend on the sizes alone, never on the number of threads, and
-//! every block writes numbers of its own: so the results are the same bits for any number of threads, and without the
-//! `rayon` feature.
+//! Parallel execution. Work is cut at boundaries that depend only on its size, never on the number
+//! of threads, and every block writes to its own numbers. The results therefore have identical bits
+//! for any number of threads, and without the `rayon` feature.
 //!
-//! The number of threads is the caller's: `rayon::ThreadPool::install` around the work, or rayon's default.
+//! The caller chooses the number of threads with `rayon::ThreadPool::install` around the work;
+//! otherwise it is rayon's default.
 
 #[cfg(feature = "rayon")]
 use std::cell::Cell;
 #[cfg(feature = "rayon")]
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Runs both, side by side where a thread is free.
+/// Runs both closures, in parallel if a thread is idle.
 pub(crate) fn join<A: Send, B: Send>(a: impl FnOnce() -> A + Send, b: impl FnOnce() -> B + Send) -> (A, B) {
     #[cfg(feature = "rayon")]
     return rayon::join(a, b);
@@ -17,12 +18,13 @@ pub(crate) fn join<A: Send, B: Send>(a: impl FnOnce() -> A + Send, b: impl FnOnc
     return (a(), b());
 }
 
-/// Runs `work`, made of many short parallel parts, while the pool's other threads stay awake between the parts. A thread with nothing to
-/// do goes to sleep after some ten microseconds, and waking it takes longer than many a part: two threads lost a fifth of a
-/// training step to that.
+/// Runs `work`, which consists of many short parallel parts, while the other threads of the pool
+/// busy-wait between the parts. An idle thread goes to sleep after about ten microseconds, and
+/// waking it takes longer than many of the parts: without busy-waiting, a training step on two
+/// threads took a fifth longer.
 #[cfg(feature = "rayon")]
-pub(crate) fn keep_awake<R: Send>(work: impl FnOnce() -> R + Send) -> R {
-    /// Lets the others go when the work ends, by a panic too.
+pub(crate) fn with_busy_waiting<R: Send>(work: impl FnOnce() -> R + Send) -> R {
+    /// Releases the waiting threads when the work ends, even if it panics.
     struct Working<'a>(&'a AtomicBool, bool);
     impl Drop for Working<'_> {
         fn drop(&mut self) {
@@ -34,7 +36,7 @@ pub(crate) fn keep_awake<R: Send>(work: impl FnOnce() -> R + Send) -> R {
     let (mut work, mut result) = (Some(work), None);
     let done = AtomicBool::new(false);
     let others = rayon::current_num_threads() - 1;
-    with_others_awake(others, &done, &mut || {
+    with_others_waiting(others, &done, &mut || {
         let _working = Working(&done, WORKING.replace(true));
         result = work.take().map(|work| work());
     });
@@ -42,33 +44,34 @@ pub(crate) fn keep_awake<R: Send>(work: impl FnOnce() -> R + Send) -> R {
 }
 
 #[cfg(not(feature = "rayon"))]
-pub(crate) fn keep_awake<R>(work: impl FnOnce() -> R) -> R {
+pub(crate) fn with_busy_waiting<R>(work: impl FnOnce() -> R) -> R {
     work()
 }
 
 #[cfg(feature = "rayon")]
 thread_local! {
-    /// Whether this thread is inside the work of [`keep_awake`]. While it waits for a part it may be handed the waiting of another
-    /// such work, and must not wait there: that work may in turn wait for this one.
+    /// Whether this thread is inside the work of [`with_busy_waiting`]. Rayon may run the waiting
+    /// loop of another such work on this thread while it waits for a part. The loop must then
+    /// return at once, because that other work may in turn wait for this one.
     static WORKING: Cell<bool> = const { Cell::new(false) };
 }
 
 #[cfg(feature = "rayon")]
-fn with_others_awake(others: usize, done: &AtomicBool, work: &mut (dyn FnMut() + Send)) {
+fn with_others_waiting(others: usize, done: &AtomicBool, work: &mut (dyn FnMut() + Send)) {
     if others == 0 {
         return work();
     }
     let look_for_parts = || {
         while !WORKING.get() && !done.load(Ordering::Acquire) {
             if rayon::yield_now() != Some(rayon::Yield::Executed) {
-                std::thread::yield_now(); // to whatever else the machine has to do
+                std::thread::yield_now(); // lets other processes run
             }
         }
     };
-    rayon::join(|| with_others_awake(others - 1, done, work), look_for_parts);
+    rayon::join(|| with_others_waiting(others - 1, done, work), look_for_parts);
 }
 
-/// Calls `f` for every index in `0..count`, side by side.
+/// Calls `f` for every index in `0..count`, in parallel.
 pub(crate) fn for_each(count: usize, f: impl Fn(usize) + Sync + Send) {
     match count {
         0 => {}
@@ -88,7 +91,7 @@ fn for_range<F: Fn(usize) + Sync>(start: usize, end: usize, f: &F) {
     join(|| for_range(start, half, f), || for_range(half, end, f));
 }
 
-/// Slices, or tuples of slices of one length, that can be cut in two.
+/// Slices, or tuples of slices of equal length, that can be split in two.
 pub(crate) trait Split: Send + Sized {
     fn length(&self) -> usize;
     fn split(self, at: usize) -> (Self, Self);
@@ -112,7 +115,7 @@ impl<T: Sync> Split for &[T] {
     }
 }
 
-/// A slice of `times` numbers for each number of the slices beside it.
+/// A slice with `times` numbers for each number of the slices next to it.
 pub(crate) struct Wide<'a, T> {
     pub(crate) slice: &'a mut [T],
     pub(crate) times: usize,
@@ -128,7 +131,7 @@ impl<T: Send> Split for Wide<'_, T> {
     }
 }
 
-/// Blocks of `size` numbers each, but for the last one, which may be shorter.
+/// Blocks of `size` numbers each. The last block may be shorter.
 pub(crate) struct Blocks<'a, T> {
     pub(crate) slice: &'a mut [T],
     pub(crate) size: usize,
@@ -155,7 +158,7 @@ impl<A: Split, B: Split> Split for (A, B) {
     }
 }
 
-/// Cuts `work` into blocks of `block` numbers and calls `f(start, block)` for each, side by side.
+/// Cuts `work` into blocks of `block` numbers and calls `f(start, block)` for each, in parallel.
 pub(crate) fn for_each_block<S: Split>(work: S, block: usize, f: impl Fn(usize, S) + Sync) {
     fn halve<S: Split, F: Fn(usize, S) + Sync>(start: usize, work: S, block: usize, f: &F) {
         let blocks = work.length().div_ceil(block);
@@ -172,7 +175,7 @@ pub(crate) fn for_each_block<S: Split>(work: S, block: usize, f: impl Fn(usize, 
     halve(0, work, block.max(1), &f);
 }
 
-/// The sum of `f` over blocks of `block` numbers, added up in a tree that depends on the length alone.
+/// The sum of `f` over blocks of `block` numbers, added in a tree that depends only on the length.
 pub(crate) fn sum_blocks<T: Sync>(x: &[T], block: usize, f: &(impl Fn(&[T]) -> f64 + Sync)) -> f64 {
     let blocks = x.len().div_ceil(block);
     if blocks <= 1 {
@@ -188,15 +191,16 @@ mod tests {
     use super::*;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    /// Would hang if the waiting threads outlived the work, or waited for each other.
+    /// This test would hang if the waiting threads did not stop with the work, or waited for each
+    /// other.
     #[test]
-    fn work_with_others_awake_ends() {
-        assert_eq!(keep_awake(|| keep_awake(|| 7)), 7);
-        let panic = std::panic::catch_unwind(|| keep_awake(|| assert_eq!(1, 2)));
+    fn work_with_busy_waiting_ends() {
+        assert_eq!(with_busy_waiting(|| with_busy_waiting(|| 7)), 7);
+        let panic = std::panic::catch_unwind(|| with_busy_waiting(|| assert_eq!(1, 2)));
         assert!(panic.is_err());
         let done: Vec<AtomicUsize> = (0..100).map(|_| AtomicUsize::new(0)).collect();
         for_each(100, |i| {
-            keep_awake(|| {
+            with_busy_waiting(|| {
                 for_each(10, |k| {
                     done[i].fetch_add(k, Ordering::Relaxed);
                 })

@@ -1,16 +1,20 @@
-//! Parameters in one flat, ordered, named store, and their gradients in a second one of the same layout.
+//! Parameters in one flat, ordered, named store, and their gradients in a second store of the same
+//! layout.
 //!
-//! An optimiser sees two flat slices; a checkpoint is one vector; the order is the order of creation, never a hash map's.
+//! An optimiser sees two flat slices, and a checkpoint is one vector. The order is the order of
+//! creation and does not depend on a hash map.
 
 use crate::mat::{Mat, MatMut, MatRef};
 use crate::owner;
 use crate::scalar::Scalar;
 use crate::simd::aligned::Aligned;
 
-/// A parameter's place in its [`ParamStore`], in a clone of it, or in one in another precision. Any other store refuses it.
+/// A handle to a parameter in its [`ParamStore`]. It is also valid in clones of the store and in
+/// copies in another precision. Any other store panics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ParamId {
-    /// The parameter's number, which no other parameter of the process has but its copies in clones of the store.
+    /// Identifier of the parameter. It is unique within the process, except that clones of the
+    /// store have parameters with equal identifiers.
     number: u64,
     pub(crate) index: usize,
     offset: usize,
@@ -51,7 +55,7 @@ impl<T: Scalar> Default for ParamStore<T> {
     }
 }
 
-/// Whether names, shapes and numbers are equal; [`ParamId`]s of the one need not fit the other.
+/// Compares names, shapes and numbers. [`ParamId`]s of one store need not be valid in an equal one.
 impl<T: Scalar> PartialEq for ParamStore<T> {
     fn eq(&self, other: &Self) -> bool {
         let entry = |(name, id): &(String, ParamId)| (name.clone(), id.shape());
@@ -60,7 +64,7 @@ impl<T: Scalar> PartialEq for ParamStore<T> {
 }
 
 impl<T: Scalar> ParamStore<T> {
-    /// An empty store.
+    /// Creates an empty store.
     pub fn new() -> Self {
         Self { values: Aligned::new(), entries: Vec::new() }
     }
@@ -68,7 +72,7 @@ impl<T: Scalar> ParamStore<T> {
     /// Adds a parameter.
     ///
     /// # Panics
-    /// If the name is taken.
+    /// If a parameter of that name exists already.
     #[track_caller]
     pub fn add(&mut self, name: impl Into<String>, value: Mat<T>) -> ParamId {
         let name = name.into();
@@ -113,7 +117,8 @@ impl<T: Scalar> ParamStore<T> {
         MatMut::new(id.rows, id.cols, &mut self.values[id.range()])
     }
 
-    /// The same parameters in another precision. A [`ParamId`] of this store fits that one too, as it fits a clone.
+    /// A copy of the parameters in another precision. A [`ParamId`] of this store is valid in the
+    /// copy, as it is in a clone.
     ///
     /// ```
     /// use hardgrad::{Mat, ParamStore};
@@ -127,7 +132,7 @@ impl<T: Scalar> ParamStore<T> {
         ParamStore { values, entries: self.entries.clone() }
     }
 
-    /// Names and places, in order.
+    /// Names and locations of the parameters, in order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, ParamId)> {
         self.entries.iter().map(|(name, id)| (name.as_str(), *id))
     }
@@ -137,22 +142,22 @@ impl<T: Scalar> ParamStore<T> {
         self.entries.len()
     }
 
-    /// Whether there are none.
+    /// Whether the store has no parameters.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
-    /// All numbers, one parameter after the other.
+    /// The numbers of all parameters, concatenated.
     pub fn flat(&self) -> &[T] {
         &self.values
     }
 
-    /// All numbers, one parameter after the other.
+    /// The numbers of all parameters, concatenated.
     pub fn flat_mut(&mut self) -> &mut [T] {
         &mut self.values
     }
 
-    /// The name of the parameter to which number `index` of [`flat`](Self::flat) belongs.
+    /// The name of the parameter that contains element `index` of [`flat`](Self::flat).
     ///
     /// # Panics
     /// If `index` is out of range.
@@ -162,10 +167,10 @@ impl<T: Scalar> ParamStore<T> {
     }
 }
 
-/// One gradient for each parameter of a store, in the same layout.
+/// One gradient for each parameter of a store, in the layout of the store.
 #[derive(Clone, Debug)]
 pub struct ParamGrads<T> {
-    /// The parameters' numbers.
+    /// Identifiers of the parameters.
     numbers: Vec<u64>,
     values: Aligned<T>,
 }
@@ -178,13 +183,13 @@ impl<T: Scalar> PartialEq for ParamGrads<T> {
 }
 
 impl<T: Scalar> ParamGrads<T> {
-    /// Zero gradients for all parameters of `params`.
+    /// Creates zero gradients for all parameters of `params`.
     pub fn zeros(params: &ParamStore<T>) -> Self {
         let numbers = params.entries.iter().map(|(_, id)| id.number).collect();
         Self { numbers, values: Aligned::zeros(params.values.len()) }
     }
 
-    /// Panics if these are not gradients for all parameters of `params`.
+    /// Panics if these are not gradients of all parameters of `params`.
     #[track_caller]
     pub(crate) fn check(&self, params: &ParamStore<T>) {
         let same = self.numbers.iter().eq(params.entries.iter().map(|(_, id)| &id.number));
@@ -209,17 +214,17 @@ impl<T: Scalar> ParamGrads<T> {
         &mut self.values[id.range()]
     }
 
-    /// The gradients of two different parameters at once.
+    /// The gradients of two distinct parameters.
     pub(crate) fn two_mut(&mut self, a: ParamId, b: ParamId) -> [&mut [T]; 2] {
         self.values.get_disjoint_mut([a.range(), b.range()]).expect("two parameters never overlap")
     }
 
-    /// All numbers, in the order of [`ParamStore::flat`].
+    /// The numbers of all gradients, in the order of [`ParamStore::flat`].
     pub fn flat(&self) -> &[T] {
         &self.values
     }
 
-    /// All numbers, in the order of [`ParamStore::flat`].
+    /// The numbers of all gradients, in the order of [`ParamStore::flat`].
     pub fn flat_mut(&mut self) -> &mut [T] {
         &mut self.values
     }

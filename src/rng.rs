@@ -1,17 +1,20 @@
-//! Randomness: one generator per (seed, purpose, epoch, step), and nothing draws unless a generator is in its signature.
+//! Random number generation: one generator per (seed, purpose, epoch, step). A function draws
+//! random numbers only if a generator is one of its arguments.
 //!
-//! A run has one [`Streams`]. Each use asks it for a generator of its own, so no draw depends on how many numbers
-//! another part of the program took before it: a run that is stopped and resumed at any step, or computed by any number
-//! of threads, sees the same numbers. Generators that share a PCG key and differ in the stream are correlated, so each
-//! gets a *seed* of its own instead, hashed from all four parts.
+//! A run has one [`Streams`]. Each use obtains a generator of its own from it, so no draw depends
+//! on how many numbers another part of the program has drawn. A run that is stopped and resumed at
+//! any step, or computed by any number of threads, therefore uses identical random numbers. PCG
+//! generators that share a key and differ in the stream are correlated, so each generator gets its
+//! own *seed* instead, hashed from all four parts.
 //!
-//! Raw integers are drawn and converted here, by rules that are part of the library's promise of stable values.
+//! Raw integers are drawn and converted in this module, by rules that are part of the library's
+//! guarantee of reproducible values.
 
 use crate::scalar::Scalar;
 use crate::simd::{self, LANES, vectorized};
 pub use rand_pcg::Pcg64;
 
-/// What a generator is for. Two purposes never share a stream.
+/// The purpose of a generator. Two purposes never share a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u64)]
 pub enum Purpose {
@@ -21,15 +24,15 @@ pub enum Purpose {
     Shuffle = 2,
     /// Samples of the latent variables during training.
     Train = 3,
-    /// Samples of the latent variables in the test pass.
+    /// Samples of the latent variables during evaluation on the test set.
     Test = 4,
-    /// Codes drawn from the prior, for pictures.
+    /// Codes drawn from the prior to generate images.
     Prior = 5,
     /// The built-in synthetic digits.
     Digits = 6,
     /// Checks, certificates and examples.
     Check = 7,
-    /// Samples of the training images' latent variables when a run is evaluated.
+    /// Samples of the training images' latent variables during evaluation.
     Evaluate = 8,
     /// Samples for the importance-weighted bound.
     Importance = 9,
@@ -51,12 +54,13 @@ pub struct Streams {
 }
 
 impl Streams {
-    /// The streams of the run with this seed.
+    /// Creates the streams of the run with this seed.
     pub fn new(seed: u64) -> Self {
         Self { seed }
     }
 
-    /// The generator for one purpose at one epoch and step. Calling it again gives the same generator, at its start.
+    /// The generator for one purpose at one epoch and step. Calling the method again returns the
+    /// generator in its initial state.
     pub fn rng(&self, purpose: Purpose, epoch: u64, step: u64) -> Pcg64 {
         let mut h = mix(self.seed);
         for part in [purpose as u64, epoch, step] {
@@ -66,7 +70,8 @@ impl Streams {
     }
 }
 
-/// A generator from a 64-bit key, such as one drawn from another generator. Different keys give unrelated generators.
+/// A generator from a 64-bit key, for example one drawn from another generator. Different keys give
+/// independent generators.
 ///
 /// ```
 /// use hardgrad::rng::{from_key, uniform};
@@ -79,8 +84,8 @@ pub fn from_key(key: u64) -> Pcg64 {
     Pcg64::new(state, 0x0a02_bdbf_7bb3_c0a7_ac28_fa16_a64a_bf96)
 }
 
-/// The output function of SplitMix64 (Steele, Lea, Flood 2014): a bijection of 64 bits in which each input bit flips
-/// about half of the output bits.
+/// The output function of SplitMix64 (Steele, Lea, Flood 2014): a bijection of 64-bit integers in
+/// which flipping any input bit flips about half of the output bits.
 fn mix(x: u64) -> u64 {
     let z = x.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -88,8 +93,9 @@ fn mix(x: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-/// A uniform number in the *open* interval (0, 1): the midpoint of one of 2²³ (f32) or 2⁵² (f64) equal cells, which is
-/// exact in the type. So `ln u` and `ln(−ln u)` are finite, without an epsilon.
+/// A uniform number in the *open* interval (0, 1): the midpoint of one of 2²³ (f32) or 2⁵² (f64)
+/// equal cells, which the type represents exactly. `ln u` and `ln(−ln u)` are therefore finite
+/// without an epsilon.
 ///
 /// ```
 /// use hardgrad::rng::{from_key, uniform};
@@ -101,15 +107,15 @@ pub fn uniform<T: Scalar>(rng: &mut impl rand::Rng) -> T {
     T::open_unit(rng.next_u64())
 }
 
-/// The generator as it will be after `numbers` more draws of [`uniform`].
+/// The state of the generator after `numbers` further calls of [`uniform`].
 pub(crate) fn after(rng: &Pcg64, numbers: usize) -> Pcg64 {
     let mut rng = rng.clone();
     rng.advance(numbers as u128);
     rng
 }
 
-/// Sixteen xoshiro128++ generators (Blackman and Vigna, 2021) side by side, one a vector lane: for kernels that draw by the hundred. A
-/// number takes a tenth of the time that [`Pcg64`] needs for it.
+/// Sixteen xoshiro128++ generators (Blackman and Vigna, 2021), one per SIMD lane, for kernels that
+/// draw hundreds of numbers. A number takes a tenth of the time that [`Pcg64`] needs.
 #[derive(Clone, Debug)]
 pub(crate) struct LaneRng {
     /// Word w of lane l's state is `state[w][l]`.
@@ -117,8 +123,9 @@ pub(crate) struct LaneRng {
 }
 
 impl LaneRng {
-    /// Generators from a 64-bit key, seeded by SplitMix64 as the authors advise. Different keys give unrelated generators, which are
-    /// unrelated to [`from_key`]'s too.
+    /// Creates generators from a 64-bit key, seeded with SplitMix64 as the authors recommend.
+    /// Different keys give independent generators, which are also independent of those of
+    /// [`from_key`].
     pub(crate) fn from_key(key: u64) -> Self {
         let key = mix(!key);
         let word = |i: usize| mix(key.wrapping_add((i as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)));
@@ -133,8 +140,9 @@ impl LaneRng {
         Self { state }
     }
 
-    /// Fills `out` with standard exponential numbers, −ln u with u uniform as in [`uniform`]: all finite and > 0. One number of each lane
-    /// in turn; after a length that is no multiple of sixteen, the rest of the last row is lost.
+    /// Fills `out` with standard exponential numbers, −ln u with u as in [`uniform`], all of them
+    /// finite and > 0. Numbers are taken from the lanes in turn. If the length is not a multiple of
+    /// sixteen, the remaining numbers of the last row are discarded.
     pub(crate) fn fill_exponential<T: Scalar>(&mut self, out: &mut [T]) {
         let (rows, rest) = out.split_at_mut(out.len() / LANES * LANES);
         self.fill_rows(rows);
@@ -170,7 +178,8 @@ vectorized! {
     }
 }
 
-/// The same numbers on a CPU without fused multiply-adds: the logarithms of sixteen numbers together.
+/// The variant of `fill_exponential` for CPUs without fused
+/// multiply-adds: computes the logarithms of sixteen numbers together. Both return equal bits.
 fn fill_exponential_emulated<T: Scalar>(state: &mut [[u32; LANES]; 4], out: &mut [T]) {
     let minus_ln_2 = T::of(-std::f64::consts::LN_2);
     for row in out.as_chunks_mut::<LANES>().0 {
@@ -230,7 +239,7 @@ pub fn below(rng: &mut impl rand::Rng, bound: u64) -> u64 {
 /// use hardgrad::rng::{from_key, shuffle};
 /// let mut order = [0, 1, 2, 3];
 /// shuffle(&mut from_key(3), &mut order);
-/// assert_eq!(order.iter().sum::<i32>(), 6); // the same numbers in another order
+/// assert_eq!(order.iter().sum::<i32>(), 6); // a permutation keeps the sum
 /// ```
 pub fn shuffle<V>(rng: &mut impl rand::Rng, values: &mut [V]) {
     for i in (1..values.len()).rev() {
@@ -244,7 +253,8 @@ mod tests {
     use super::*;
     use crate::scalar::sealed::Number;
 
-    /// The values every seed's results rest on. A change here is a change of random streams: say so in the CHANGELOG.
+    /// The values on which the results of every seed depend. A change of these values is a change
+    /// of the random streams and must be recorded in the CHANGELOG.
     #[test]
     fn streams_are_pinned() {
         let mut rng = Streams::new(0).rng(Purpose::Train, 1, 2);
@@ -255,7 +265,8 @@ mod tests {
         assert_eq!(order, [7, 0, 5, 4, 3, 1, 6, 2]);
     }
 
-    /// As above, for the draws of Gumbel-Rao: the first lanes of two rows, to the bit.
+    /// The values of the generators of Gumbel-Rao: the first lanes of two rows, compared bit by
+    /// bit.
     #[test]
     fn lanes_are_pinned() {
         let mut drawn = [0.0_f32; 2 * LANES];
@@ -264,17 +275,18 @@ mod tests {
         assert_eq!(bits, [1_076_175_721, 1_064_359_850, 1_063_804_930]);
         let mut wide = [0.0_f64; LANES];
         LaneRng::from_key(1).fill_exponential(&mut wide);
-        // The high halves of the same numbers, up to the low halves' share.
+        // The `f64` numbers are made from the same high halves; the low halves change them only
+        // slightly.
         assert!((wide[0] - f64::from(drawn[0])).abs() < 1e-5 * wide[0]);
         let mut many = vec![0.0_f64; 64_000];
         LaneRng::from_key(2).fill_exponential(&mut many);
         let mean = many.iter().sum::<f64>() / many.len() as f64;
-        assert!((mean - 1.0).abs() < 5.0 / (many.len() as f64).sqrt()); // standard deviation 1, five standard errors
+        assert!((mean - 1.0).abs() < 5.0 / (many.len() as f64).sqrt()); // five standard errors
     }
 
-    /// The first outputs from the state 1, 2, 3, 4, as the authors' C program prints them.
+    /// The first outputs from the state 1, 2, 3, 4, as printed by the authors' C program.
     #[test]
-    fn xoshiro_is_the_published_one() {
+    fn xoshiro_matches_the_published_outputs() {
         let mut state = [1, 2, 3, 4];
         let drawn: [u32; 5] = std::array::from_fn(|_| xoshiro128_next(&mut state));
         assert_eq!(drawn, [641, 1_573_767, 3_222_811_527, 3_517_856_514, 836_907_274]);
@@ -299,7 +311,7 @@ mod tests {
         let mut rng = from_key(1);
         let mut seen = [0u32; 5];
         (0..5000).for_each(|_| seen[below(&mut rng, 5) as usize] += 1);
-        // Binomial(5000, 1/5): sd 28; 5 sd.
+        // Binomial(5000, 1/5) has standard deviation 28; the tolerance is five of them.
         assert!(seen.iter().all(|&n| n.abs_diff(1000) < 142), "{seen:?}");
     }
 }

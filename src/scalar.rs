@@ -1,12 +1,13 @@
-//! The two number types, `f32` for training and `f64` for gradient checks, and what they share with a SIMD vector of them.
+//! The two number types, `f32` for training and `f64` for gradient checks, and the operations that
+//! they share with a SIMD vector of them.
 
 use std::fmt::{Debug, Display};
 use std::iter::Sum;
 use std::ops::{Add, AddAssign, Div, DivAssign, Mul, MulAssign, Neg, Sub, SubAssign};
 
-/// What only this crate implements and calls.
+/// Items that only this crate implements and calls.
 pub(crate) mod sealed {
-    /// Which of the two types a generic body is running with.
+    /// The number type for which a generic body is instantiated.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub enum Kind {
         /// `f32`
@@ -19,12 +20,12 @@ pub(crate) mod sealed {
     pub trait Sealed: Sized {
         /// `f32` or `f64`.
         type Number;
-        /// The numbers of a row, one after the other.
+        /// The numbers of a row.
         fn numbers(row: &mut [Self]) -> &mut [Self::Number];
     }
 
-    /// What a number does on a CPU without an instruction for fused multiply-adds. Each has the bits of the method of
-    /// [`Real`](super::Real) that it stands for.
+    /// Operations on a CPU without an instruction for fused multiply-adds. Each has the bits of the
+    /// corresponding method of [`Real`](super::Real).
     pub trait Emulate: Sized + Copy {
         /// self · a + b with one rounding.
         fn emulated_mul_add(self, a: Self, b: Self) -> Self;
@@ -35,46 +36,51 @@ pub(crate) mod sealed {
         /// [`Real::recip_normal`](super::Real::recip_normal)
         fn emulated_recip_normal(self) -> Self;
 
-        /// Each x · a + b.
+        /// x · a + b for each number.
         fn each_mul_add<const N: usize>(x: [Self; N], a: &[Self; N], b: &[Self; N]) -> [Self; N] {
             std::array::from_fn(|l| x[l].emulated_mul_add(a[l], b[l]))
         }
-        /// [`emulated_exp2_nonpositive`](Self::emulated_exp2_nonpositive) of each.
+        /// [`emulated_exp2_nonpositive`](Self::emulated_exp2_nonpositive) of each number.
         fn each_exp2_nonpositive<const N: usize>(x: [Self; N]) -> [Self; N] {
             x.map(Self::emulated_exp2_nonpositive)
         }
-        /// [`emulated_log2_normal`](Self::emulated_log2_normal) of each.
+        /// [`emulated_log2_normal`](Self::emulated_log2_normal) of each number.
         fn each_log2_normal<const N: usize>(x: [Self; N]) -> [Self; N] {
             x.map(Self::emulated_log2_normal)
         }
-        /// [`emulated_recip_normal`](Self::emulated_recip_normal) of each.
+        /// [`emulated_recip_normal`](Self::emulated_recip_normal) of each number.
         fn each_recip_normal<const N: usize>(x: [Self; N]) -> [Self; N] {
             x.map(Self::emulated_recip_normal)
         }
     }
 
-    /// Seals [`Scalar`](super::Scalar), and holds what depends on how the type stores a number.
+    /// Seals [`Scalar`](super::Scalar), and contains what depends on the representation of the
+    /// type.
     pub trait Number: Sized {
-        /// An integer of the same width.
+        /// An unsigned integer of the width of the type.
         type Bits: Copy + Default + Ord + std::fmt::Debug;
         /// Which type this is.
         const KIND: Kind;
-        /// `x`, exactly.
+        /// Converts `x` exactly.
         fn of_byte(x: u8) -> Self;
-        /// An integer that grows with |x|, and is above infinity's for NaN: the largest of many says whether all are finite.
+        /// An integer that increases with |x|, and is larger for NaN than for infinity. The maximum
+        /// over many numbers shows whether all are finite.
         fn magnitude(self) -> Self::Bits;
-        /// 64 random bits to a uniform number in the open interval (0, 1); see [`uniform`](crate::rng::uniform).
+        /// Converts 64 random bits to a uniform number in the open interval (0, 1); see
+        /// [`uniform`](crate::rng::uniform).
         fn open_unit(raw: u64) -> Self;
-        /// The same from 32 random bits, and 32 more where the type has room for them.
+        /// [`open_unit`](Self::open_unit) from 32 random bits, and 32 more if the type has the
+        /// precision for them.
         fn open_unit_of_halves(high: u32, low: impl FnOnce() -> u32) -> Self;
     }
 }
 
-/// A real number: what the formula for one latent variable is written in. The library calls a formula with `f32`, with `f64`, or with a
-/// SIMD vector of them, one latent variable in each lane; the formula cannot tell which. Sealed.
+/// The number type of a formula for one latent variable. The library calls a formula with `f32`,
+/// with `f64`, or with a SIMD vector of either that has one latent variable per lane; the formula
+/// cannot distinguish them. Sealed.
 ///
-/// There is no `<` and no index of the largest, which could differ from lane to lane: instead [`select`](Self::select) and
-/// [`if_above`](Self::if_above) choose in each lane.
+/// There is no `<` and no argmax index, because their results could differ between lanes.
+/// [`select`](Self::select) and [`if_above`](Self::if_above) are lane-wise selections instead.
 ///
 /// ```
 /// use hardgrad::Real;
@@ -111,45 +117,46 @@ pub trait Real:
     /// −∞
     const NEG_INFINITY: Self;
 
-    /// The nearest number to `x`.
+    /// The number nearest to `x`.
     fn of(x: f64) -> Self;
     /// eˣ
     fn exp(self) -> Self;
     /// Natural logarithm.
     fn ln(self) -> Self;
-    /// ln(1 + x), exact for small x.
+    /// ln(1 + x), accurate for small x.
     fn ln_1p(self) -> Self;
-    /// 2ˣ for x ≤ 0, within 2 units in the last place; 0 where that would be subnormal.
+    /// 2ˣ for x ≤ 0, within 2 units in the last place; 0 where the result would be subnormal.
     fn exp2_nonpositive(self) -> Self;
     /// log₂ of a normal number > 0, within 2 units in the last place.
     fn log2_normal(self) -> Self;
-    /// 1/x of a normal number > 0 whose reciprocal is one, within 2 units in the last place; faster than a division.
+    /// 1/x of a normal number > 0 whose reciprocal is normal, within 2 units in the last place;
+    /// faster than a division.
     fn recip_normal(self) -> Self;
-    /// self · a + b with one rounding; for `f64` slow on a CPU without the instruction.
+    /// self · a + b with one rounding. For `f64` this is slow on a CPU without the instruction.
     fn mul_add(self, a: Self, b: Self) -> Self;
-    /// The larger; the other one if one is NaN.
+    /// The larger number; if one is NaN, the other one.
     fn max(self, other: Self) -> Self;
     /// Lane-wise select: `yes` where this is > `bound`, else `no`.
     fn if_above(self, bound: Self, yes: Self, no: Self) -> Self;
-    /// Lane-wise select: `yes` where this is > 0, else `no`. For an entry d of the one-hot sample, `d.select(a, b)` is a at the
-    /// category drawn and b at all others.
+    /// Lane-wise select: `yes` where this is > 0, else `no`. For an entry d of the one-hot sample,
+    /// `d.select(a, b)` is a at the category drawn and b at all others.
     #[inline(always)]
     fn select(self, yes: Self, no: Self) -> Self {
         self.if_above(Self::ZERO, yes, no)
     }
-    /// Whether this is < `bound`, in any lane.
+    /// Whether this is < `bound` in any lane.
     fn any_below(self, bound: Self) -> bool;
     /// x ← eˣ for each number of a row.
     fn exp_all(x: &mut [Self]);
-    /// Σ x of a row, in an order that depends on the length alone.
+    /// Σ x of a row, in an order that depends only on the length.
     fn total(x: &[Self]) -> Self;
-    /// Σ eˣ of a row, in the same order.
+    /// Σ eˣ of a row, in the order of the sum of x.
     fn total_exp(x: &[Self]) -> Self;
-    /// x ← onehot(argmax x), of a row: the first of several largest ones.
+    /// x ← onehot(argmax x) of a row, for the first of several maxima.
     fn one_hot_of_largest(x: &mut [Self]);
 }
 
-/// `f32` or `f64`. Sealed: the GEMM and SIMD modules rely on there being no third.
+/// `f32` or `f64`. Sealed, because the GEMM and SIMD modules rely on there being no third type.
 ///
 /// ```
 /// use hardgrad::Scalar;
@@ -167,7 +174,7 @@ pub trait Scalar:
 {
     /// Distance from 1 to the next number.
     const EPSILON: Self;
-    /// The smallest positive number with all its digits.
+    /// The smallest positive normal number.
     const MIN_POSITIVE: Self;
 
     /// Exact widening.

@@ -1,8 +1,8 @@
-//! Statistics of gradient estimates as they stream by: mean and variance by component, and how far the mean points away from the
-//! exact gradient.
+//! Streaming statistics of gradient estimates: elementwise mean and variance, and the deviation of
+//! the mean from the exact gradient.
 //!
-//! [`Estimates`] takes N estimates e of one gradient and gives a [`Summary`]. With m their mean, S the trace of their covariance
-//! (divisor N − 1) and x the exact gradient:
+//! [`Estimates`] collects N estimates e of one gradient and computes a [`Summary`]. Let m be their
+//! mean, S the trace of their covariance (divisor N − 1), and x the exact gradient:
 //!
 //! ```text
 //! cosine       ⟨m, x⟩ / (‖m‖ ‖x‖)
@@ -10,16 +10,17 @@
 //! bias         ‖m − x‖
 //! ```
 //!
-//! What is left of the noise in m, of which E‖m‖² has S/N and E‖m − x‖² has S/N, makes the cosine too small and the bias too large.
-//! The *corrected* ones take it off:
+//! The mean m still contains noise, which contributes S/N to both E‖m‖² and E‖m − x‖². It makes the
+//! cosine too small and the bias too large. The *corrected* statistics subtract this contribution:
 //!
 //! ```text
 //! cosine       ⟨m, x⟩ / (√(‖m‖² − S/N) ‖x‖)
 //! bias         √(‖m − x‖² − S/N)
 //! ```
 //!
-//! Standard errors are the jackknife's over B = 16 groups of N/B estimates. A smooth statistic c without group b is
-//! c_b ≈ c − ⟨∇c, m_b − m⟩ / (B − 1), m_b the group's mean, and the variance of c is that of ⟨∇c, m⟩, Σ ⟨∇c, m_b − m⟩² / (B (B − 1)). So
+//! Standard errors are computed with the jackknife over B = 16 groups of N/B estimates. A smooth
+//! statistic c without group b is c_b ≈ c − ⟨∇c, m_b − m⟩ / (B − 1), where m_b is the mean of the
+//! group. The variance of c is that of ⟨∇c, m⟩, Σ ⟨∇c, m_b − m⟩² / (B (B − 1)). Therefore
 //!
 //! ```text
 //! se² = (B − 1)/B Σ_b (c_b − mean of the c_b)²
@@ -27,7 +28,7 @@
 
 use crate::error::{Error, Result};
 
-/// Running mean and sum of squared deviations by component, with weights (West 1979).
+/// Running elementwise mean and sum of squared deviations, with weights (West 1979).
 ///
 /// ```
 /// use hardgrad::stats::RunningMoments;
@@ -45,12 +46,13 @@ pub struct RunningMoments {
 }
 
 impl RunningMoments {
-    /// Of nothing yet, for vectors of this length.
+    /// Creates moments of no values, for vectors of this length.
     pub fn new(len: usize) -> Self {
         Self { weight: 0.0, mean: vec![0.0; len], squares: vec![0.0; len] }
     }
 
-    /// Takes in a value with a weight > 0. One that has not changed leaves the squares at 0 to the bit.
+    /// Adds a value with a weight > 0. As long as a component has not changed, its sum of squared
+    /// deviations is exactly 0.
     ///
     /// # Panics
     /// If the value has another length.
@@ -66,7 +68,7 @@ impl RunningMoments {
         }
     }
 
-    /// Takes in all that `other` has (Chan, Golub and LeVeque 1979).
+    /// Adds all values of `other` (Chan, Golub and LeVeque 1979).
     ///
     /// ```
     /// use hardgrad::stats::RunningMoments;
@@ -81,7 +83,7 @@ impl RunningMoments {
     /// ```
     ///
     /// # Panics
-    /// If `other` is of vectors of another length.
+    /// If the vectors of `other` have another length.
     #[track_caller]
     pub fn merge(&mut self, other: &Self) {
         let (len, theirs) = (self.mean.len(), other.mean.len());
@@ -100,12 +102,12 @@ impl RunningMoments {
         self.weight = weight;
     }
 
-    /// The sum of the weights: the number of values where each has weight 1.
+    /// Sum of the weights. It is the number of values if each has weight 1.
     pub fn weight(&self) -> f64 {
         self.weight
     }
 
-    /// The mean; zeros of nothing.
+    /// Weighted mean; zeros if there are no values.
     pub fn mean(&self) -> &[f64] {
         &self.mean
     }
@@ -115,7 +117,8 @@ impl RunningMoments {
         &self.squares
     }
 
-    /// Trace of the covariance, with divisor N − 1, where each value has weight 1. NaN of fewer than two.
+    /// Trace of the covariance, with divisor N − 1, if each value has weight 1. NaN for fewer than
+    /// two values.
     fn covariance_trace(&self) -> f64 {
         let divisor = self.weight - 1.0;
         if divisor > 0.0 { self.squares.iter().sum::<f64>() / divisor } else { f64::NAN }
@@ -127,7 +130,7 @@ pub(crate) fn dot(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
-/// ⟨a, b⟩ / (‖a‖ ‖b‖); NaN if one of them is 0.
+/// Cosine of the angle between two vectors, ⟨a, b⟩ / (‖a‖ ‖b‖); NaN if one of them is 0.
 ///
 /// ```
 /// use hardgrad::stats::cosine;
@@ -136,14 +139,14 @@ pub(crate) fn dot(a: &[f64], b: &[f64]) -> f64 {
 /// ```
 ///
 /// # Panics
-/// If they differ in length.
+/// If the vectors differ in length.
 #[track_caller]
 pub fn cosine(a: &[f64], b: &[f64]) -> f64 {
     assert!(a.len() == b.len(), "cosine: {} and {} numbers", a.len(), b.len());
     dot(a, b) / (dot(a, a).sqrt() * dot(b, b).sqrt())
 }
 
-/// N estimates of one gradient, in sixteen groups. See the [module](self).
+/// N estimates of one gradient, in sixteen groups. The [module](self) has the formulas.
 ///
 /// ```
 /// use hardgrad::stats::Estimates;
@@ -165,42 +168,42 @@ pub struct Estimates {
     of_each: usize,
 }
 
-/// What [`Estimates`] were. What does not exist is `None`: a direction of 0, a corrected length that the noise outweighs, and
-/// whatever a number that is not finite has reached.
+/// Statistics of [`Estimates`]. A statistic that does not exist is `None`: the direction of a zero
+/// vector, a corrected norm whose square would be negative, and any statistic that is not finite.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Summary {
-    /// N
+    /// N, the number of estimates.
     pub draws: usize,
-    /// Cosine between mean and exact gradient.
+    /// Cosine between the mean and the exact gradient.
     pub cosine: Option<f64>,
-    /// Its standard error.
+    /// Standard error of the cosine.
     pub cosine_se: Option<f64>,
-    /// The same without the noise that is left in the mean; above 1 by chance.
+    /// Cosine corrected for the noise in the mean. It can exceed 1 by chance.
     pub cosine_corrected: Option<f64>,
-    /// ‖std‖₂ / ‖mean‖₂
+    /// Relative standard deviation, ‖std‖₂ / ‖mean‖₂.
     pub relative_sd: Option<f64>,
-    /// Its standard error.
+    /// Standard error of the relative standard deviation.
     pub relative_sd_se: Option<f64>,
-    /// Trace of the covariance of one estimate: ‖std‖₂².
+    /// Trace of the covariance of one estimate, ‖std‖₂².
     pub covariance_trace: f64,
-    /// ‖mean‖₂
+    /// Norm of the mean, ‖mean‖₂.
     pub mean_norm: f64,
-    /// ‖exact‖₂
+    /// Norm of the exact gradient, ‖exact‖₂.
     pub exact_norm: f64,
-    /// ‖mean − exact‖₂
+    /// Norm of the bias, ‖mean − exact‖₂.
     pub bias_norm: f64,
-    /// The same without the noise that is left in the mean.
+    /// Norm of the bias, corrected for the noise in the mean.
     pub bias_norm_corrected: Option<f64>,
 }
 
 impl Estimates {
-    /// B of the jackknife.
+    /// Number of groups B of the jackknife.
     pub const GROUPS: usize = 16;
 
-    /// Of nothing yet, for `count` estimates of `len` numbers.
+    /// Creates an empty collection for `count` estimates of `len` numbers.
     ///
     /// # Errors
-    /// If `count` is no multiple of 16, or below 32.
+    /// If `count` is not a multiple of 16, or is below 32.
     pub fn new(len: usize, count: usize) -> Result<Self> {
         if count < 2 * Self::GROUPS || !count.is_multiple_of(Self::GROUPS) {
             let expected = "a multiple of 16 from 32 on, as the standard errors come from 16 equal groups";
@@ -210,10 +213,10 @@ impl Estimates {
         Ok(Self { groups, added: 0, of_each: count / Self::GROUPS })
     }
 
-    /// Takes in the next estimate.
+    /// Adds the next estimate.
     ///
     /// # Panics
-    /// If it has another length, or there are `count` of them already.
+    /// If it has another length, or `count` estimates have been added already.
     #[track_caller]
     pub fn add(&mut self, estimate: &[f64]) {
         let group = self.added / self.of_each;
@@ -222,10 +225,11 @@ impl Estimates {
         self.added += 1;
     }
 
-    /// The statistics against the exact gradient.
+    /// Computes the statistics with respect to the exact gradient.
     ///
     /// # Panics
-    /// If the exact gradient has another length, or there are fewer estimates than [`new`](Self::new) was told.
+    /// If the exact gradient has another length, or fewer estimates were added than
+    /// [`new`](Self::new) was called for.
     #[track_caller]
     pub fn summary(&self, exact: &[f64]) -> Summary {
         let expected = self.of_each * Self::GROUPS;
@@ -235,9 +239,10 @@ impl Estimates {
         let bias: Vec<f64> = mean.iter().zip(exact).map(|(m, e)| m - e).collect();
         let noise = trace / expected as f64;
         let exact_norm = dot(exact, exact).sqrt();
-        let of_mean = |m: &RunningMoments| cosine(m.mean(), exact);
-        let relative_sd = |m: &RunningMoments| m.covariance_trace().sqrt() / dot(m.mean(), m.mean()).sqrt();
-        // Where the noise is all there is, the difference under the root is 0 or less, and the quotient no number.
+        let of_mean = |m: &Moments| cosine(m.mean(), exact);
+        let relative_sd = |m: &Moments| m.covariance_trace().sqrt() / dot(m.mean(), m.mean()).sqrt();
+        // If the mean consists of noise only, the difference under the root can be 0 or negative.
+        // The quotient is then not finite.
         let corrected = dot(mean, exact) / ((dot(mean, mean) - noise).sqrt() * exact_norm);
         Summary {
             draws: expected,
@@ -254,16 +259,16 @@ impl Estimates {
         }
     }
 
-    /// All groups but one.
-    fn without(&self, left_out: Option<usize>) -> RunningMoments {
-        let mut all = RunningMoments::new(self.groups[0].mean().len());
+    /// The moments of all groups except one.
+    fn without(&self, left_out: Option<usize>) -> Moments {
+        let mut all = Moments::new(self.groups[0].mean().len());
         let kept = self.groups.iter().enumerate().filter(|&(b, _)| Some(b) != left_out);
         kept.for_each(|(_, group)| all.merge(group));
         all
     }
 
-    /// Standard error of a statistic.
-    fn jackknife(&self, statistic: impl Fn(&RunningMoments) -> f64) -> Option<f64> {
+    /// Jackknife standard error of a statistic.
+    fn jackknife(&self, statistic: impl Fn(&Moments) -> f64) -> Option<f64> {
         let count = Self::GROUPS as f64;
         let values: Vec<f64> = (0..Self::GROUPS).map(|b| statistic(&self.without(Some(b)))).collect();
         let mean = values.iter().sum::<f64>() / count;
@@ -281,8 +286,9 @@ mod tests {
     use super::*;
     use crate::rng::{from_key, uniform};
 
-    /// The jackknife's standard error of a mean is the textbook's, from the groups' means; so it is for a cosine, to first order:
-    /// estimates (1, u) with u uniform on (−½, ½) and small noise in the mean, seen from (1, 1).
+    /// For a mean, the jackknife's standard error is exactly the usual one, computed from the group
+    /// means. For a cosine this holds to first order. The estimates are (1, u) with u uniform on
+    /// (−½, ½), so the noise in the mean is small; the exact gradient is (1, 1).
     #[test]
     fn the_standard_error_is_that_of_many_repetitions() {
         const COUNT: usize = 1024;
@@ -292,21 +298,24 @@ mod tests {
             (0..COUNT).for_each(|_| estimates.add(&[1.0, uniform::<f64>(&mut rng) - 0.5]));
             estimates.summary(&[1.0, 1.0])
         };
-        // cos(φ − 45°) with tan φ = m: the derivative at m = 0 is sin 45°; the sd of m is √(1/12N).
+        // The cosine is cos(φ − 45°) with tan φ = m. Its derivative at m = 0 is sin 45°, and the
+        // standard deviation of m is √(1/12N).
         let expected = 0.5_f64.sqrt() * (1.0 / (12.0 * COUNT as f64)).sqrt();
         let runs: Vec<Summary> = (0..50).map(|_| run()).collect();
-        // se² is expected² χ²₁₅/15; of its mean over 50 the sd is expected² √(2/(15·50)): five of them.
+        // se² is distributed as expected² χ²₁₅/15. Its mean over 50 repetitions has standard
+        // deviation expected² √(2/(15·50)); the tolerance is five of them.
         let mean = runs.iter().map(|s| s.cosine_se.unwrap().powi(2)).sum::<f64>() / 50.0;
         assert!((mean / expected.powi(2) - 1.0).abs() < 5.0 * (2.0_f64 / 750.0).sqrt() + 0.01, "{mean}");
         let trace = runs.iter().map(|s| s.covariance_trace).sum::<f64>() / 50.0;
-        // Var u² = 1/80 − 1/144 for the square of a uniform number.
+        // Var u² = 1/80 − 1/144 is the variance of the square of a uniform number.
         let tolerance = 5.0 * ((1.0 / 80.0 - 1.0 / 144.0) / (50.0 * COUNT as f64)).sqrt();
         assert!((trace - 1.0 / 12.0).abs() < tolerance, "{trace}");
     }
 
-    /// Of pure noise around x the plain cosine is short of 1 by the noise in the mean, S/N of ‖m‖²; the corrected one is not.
+    /// For pure noise around x the uncorrected cosine is below 1 because of the noise in the mean,
+    /// whose share of ‖m‖² is S/N. The corrected cosine is not.
     #[test]
-    fn the_correction_takes_the_noise_off() {
+    fn the_correction_removes_the_noise() {
         const LEN: usize = 1600;
         const COUNT: usize = 160;
         let mut rng = from_key(2);
@@ -320,19 +329,20 @@ mod tests {
         let noise = LEN as f64 / 12.0 / COUNT as f64; // S/N
         let share = noise / 4.0; // of ‖x‖²
         let plain = 1.0 / (1.0 + share).sqrt();
-        // ½ share of a sum of LEN squares, of relative sd √(2/LEN); and share times the relative sd of the noise along x.
+        // The tolerance has two parts: ½ share of a sum of LEN squares with relative standard
+        // deviation √(2/LEN), and share times the relative standard deviation of the noise along x.
         let sd = 0.5 * share * (2.0 / LEN as f64).sqrt() + share * (share / LEN as f64).sqrt();
         let tolerance = 5.0 * sd;
         assert!((found.cosine.unwrap() - plain).abs() < tolerance, "{found:?}");
         assert!((found.cosine_corrected.unwrap() - 1.0).abs() < tolerance, "{found:?}");
-        assert!(plain < 1.0 - 2.0 * tolerance, "the two would not be told apart");
-        // E‖m − x‖² = S/N, so nothing much is left of the bias, or nothing at all.
+        assert!(plain < 1.0 - 2.0 * tolerance, "the corrected and uncorrected cosine are too close for this test");
+        // E‖m − x‖² = S/N, so the corrected bias is close to 0 or does not exist.
         let left = found.bias_norm_corrected.unwrap_or(0.0).powi(2);
         assert!(left < 5.0 * noise * (2.0 / LEN as f64).sqrt(), "{found:?}");
     }
 
     #[test]
-    fn what_does_not_exist_is_none() {
+    fn undefined_statistics_are_none() {
         let mut zeros = Estimates::new(2, 32).unwrap();
         (0..32).for_each(|_| zeros.add(&[0.0, 0.0]));
         let found = zeros.summary(&[1.0, 0.0]);

@@ -1,15 +1,15 @@
-//! How much of a discrete code a model uses: counts, perplexity and dead categories of each
-//! variable.
+//! Statistics of how a model uses its discrete code: counts, perplexity and the number of dead
+//! categories of each variable.
 
 use crate::error::{Error, Result};
 use crate::scalar::Scalar;
 
-/// How often each category of each of L variables was chosen.
+/// Number of times that each category of each of L variables was chosen.
 ///
-/// Of a code that has collapsed a few categories take all samples, and the others are dead: the
-/// model has the capacity of a smaller one. The perplexity of a variable, exp of the entropy of its
-/// empirical distribution, is the number of equally likely categories with that entropy: between 1
-/// (one category alone) and C (all alike).
+/// In a collapsed code a few categories receive all samples and the others are dead, so the model
+/// has the capacity of a smaller one. The perplexity of a variable is exp of the entropy of its
+/// empirical distribution. It is the number of equally likely categories that would have that
+/// entropy: 1 if only one category occurs, and C if all are equally frequent.
 ///
 /// ```
 /// use hardgrad::usage::CodeUsage;
@@ -29,16 +29,16 @@ pub struct CodeUsage {
 }
 
 impl CodeUsage {
-    /// Of no sample yet.
+    /// Creates counts of zero.
     ///
     /// # Panics
-    /// If there are no categories.
+    /// If `categories` is 0.
     #[track_caller]
     pub fn new(variables: usize, categories: usize) -> Self {
         Self::from_counts(vec![0; variables * categories], categories)
     }
 
-    /// From counts, `[L, C]`.
+    /// Creates the statistics from counts, `[L, C]`.
     ///
     /// ```
     /// use hardgrad::usage::CodeUsage;
@@ -48,7 +48,7 @@ impl CodeUsage {
     /// ```
     ///
     /// # Panics
-    /// If they do not divide into variables of `categories`, or that is 0.
+    /// If the number of counts is not a multiple of `categories`, or `categories` is 0.
     #[track_caller]
     pub fn from_counts(counts: Vec<u64>, categories: usize) -> Self {
         let len = counts.len();
@@ -59,7 +59,7 @@ impl CodeUsage {
         Self { categories, counts }
     }
 
-    /// Counts one-hot samples, `[N, L·C]`.
+    /// Adds one-hot samples, `[N, L·C]`, to the counts.
     ///
     /// ```
     /// use hardgrad::usage::CodeUsage;
@@ -69,11 +69,11 @@ impl CodeUsage {
     /// ```
     ///
     /// # Errors
-    /// If one of them has anything but one 1 among zeros, for instance NaN. Nothing is counted
-    /// then.
+    /// If a sample is not one-hot, for instance because it contains NaN. The counts then do not
+    /// change.
     ///
     /// # Panics
-    /// If there are no whole samples of L·C numbers.
+    /// If the length is not a multiple of L·C.
     #[track_caller]
     pub fn add<T: Scalar>(&mut self, one_hot: &[T]) -> Result<()> {
         let (width, len) = (self.counts.len(), one_hot.len());
@@ -98,7 +98,7 @@ impl CodeUsage {
     /// Adds the counts of `other`.
     ///
     /// # Panics
-    /// If it is of another number of variables or categories.
+    /// If `other` has another number of variables or categories.
     #[track_caller]
     pub fn merge(&mut self, other: &Self) {
         let (ours, theirs) = ((self.variables(), self.categories), (other.variables(), other.categories));
@@ -116,20 +116,20 @@ impl CodeUsage {
         self.categories
     }
 
-    /// How often each category of a variable was chosen, `[C]`.
+    /// Counts of the categories of a variable, `[C]`.
     ///
     /// # Panics
-    /// If there is no such variable.
+    /// If the variable does not exist.
     #[track_caller]
     pub fn counts(&self, variable: usize) -> &[u64] {
         &self.counts[variable * self.categories..(variable + 1) * self.categories]
     }
 
-    /// exp(−Σ f ln f) of a variable, with f the frequencies of its categories; in [1, C] but for
-    /// rounding, and NaN before the first sample.
+    /// Perplexity of a variable, exp(−Σ f ln f) with f the frequencies of its categories. It lies
+    /// in [1, C] up to rounding, and is NaN before the first sample.
     ///
     /// # Panics
-    /// If there is no such variable.
+    /// If the variable does not exist.
     #[track_caller]
     pub fn perplexity(&self, variable: usize) -> f64 {
         let counts = self.counts(variable);
@@ -141,7 +141,7 @@ impl CodeUsage {
         (-chosen.map(|f| f * f.ln()).sum::<f64>()).exp()
     }
 
-    /// The perplexity of each variable, in order.
+    /// Perplexities of all variables, in order.
     ///
     /// ```
     /// use hardgrad::usage::CodeUsage;
@@ -153,10 +153,10 @@ impl CodeUsage {
         (0..self.variables()).map(|variable| self.perplexity(variable))
     }
 
-    /// Number of categories of a variable that were never chosen; masked ones are among them.
+    /// Number of categories of a variable that were never chosen, including masked ones.
     ///
     /// # Panics
-    /// If there is no such variable.
+    /// If the variable does not exist.
     #[track_caller]
     pub fn dead(&self, variable: usize) -> usize {
         self.counts(variable).iter().filter(|&&count| count == 0).count()
@@ -167,8 +167,8 @@ impl CodeUsage {
 mod tests {
     use super::*;
 
-    /// All counts from 0 to 3 of three categories, against Π f^−f, which is the perplexity without
-    /// a logarithm.
+    /// All counts from 0 to 3 for three categories, compared with Π f^−f, a form of the perplexity
+    /// without a logarithm.
     #[test]
     fn the_perplexity_is_the_weighted_geometric_mean_of_inverse_frequencies() {
         for code in 1..64_u64 {
@@ -176,15 +176,15 @@ mod tests {
             let total = counts.iter().sum::<u64>() as f64;
             let want: f64 = counts.iter().map(|&c| c as f64 / total).map(|f| f.powf(-f)).product();
             let got = CodeUsage::from_counts(counts.to_vec(), 3).perplexity(0);
-            // Three terms of at most 1/e, a sum up to ln 3, and an exponential: some ten roundings
-            // of numbers up to 3.
+            // The sum has three terms of at most 1/e each and is at most ln 3. With the exponential
+            // there are about ten roundings of numbers up to 3.
             assert!((got - want).abs() < 30.0 * f64::EPSILON, "{counts:?}: {got} for {want}");
         }
         assert!(CodeUsage::new(1, 3).perplexity(0).is_nan());
     }
 
     #[test]
-    fn parts_add_up_to_the_whole() {
+    fn merged_parts_equal_the_whole() {
         let one_hot = |k: usize| [0, 1, 2, 3].map(|j| f32::from(u8::from(j == k)));
         let samples: Vec<f32> = (0..40).flat_map(|i| one_hot(i * i % 7 % 4)).collect();
         let (mut whole, mut parts) = (CodeUsage::new(2, 4), CodeUsage::new(2, 4));
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_one_hot_is_refused_and_not_counted() {
+    fn samples_that_are_not_one_hot_are_rejected() {
         for bad in [[0.0, 0.0], [1.0, 1.0], [2.0, 0.0], [f32::NAN, 1.0], [1.0, -1.0]] {
             let mut usage = CodeUsage::new(2, 2);
             let e = usage.add(&[[1.0, 0.0], bad].concat()).unwrap_err().to_string();

@@ -1,5 +1,6 @@
-//! The same bits at every vector width, but for products. A process has one width, so each is computed in a child process, which runs
-//! one test of this file and writes what it computed to a file.
+//! Tests that results have identical bits at every vector width, except for products. A process
+//! uses one width, so each width is computed in a child process, which runs one test of this file
+//! and writes its results to a file.
 
 use crate::data::digits;
 use crate::estimators::{
@@ -19,10 +20,10 @@ use std::process::{Command, Output};
 
 const WIDTHS: [&str; 3] = ["plain", "avx2", "avx512"];
 
-/// Where a child writes to.
+/// The file that a child writes to.
 const OUT: &str = "HARDGRAD_WIDTHS_OUT";
 
-/// Whether a child rounds its weights once more before it trains.
+/// Whether a child perturbs its weights by one rounding before training.
 const ROUND: &str = "HARDGRAD_WIDTHS_ROUND";
 
 /// Runs the test `name` of this file at `width`, as a child.
@@ -36,7 +37,7 @@ fn child(name: &str, width: &str, round: bool) -> (Output, String) {
     (command.output().unwrap(), std::fs::read_to_string(out.path()).unwrap())
 }
 
-/// The lines that it wrote.
+/// The lines that the child wrote.
 fn lines(name: &str, width: &str, round: bool) -> Vec<String> {
     let (output, text) = child(name, width, round);
     assert!(output.status.success(), "{width}: {}", String::from_utf8_lossy(&output.stdout));
@@ -44,7 +45,7 @@ fn lines(name: &str, width: &str, round: bool) -> Vec<String> {
     text.lines().map(str::to_owned).collect()
 }
 
-/// A line each: a name, and a hash of the bits.
+/// One line per result: a name, and a hash of the bits.
 #[derive(Default)]
 struct Record(String);
 
@@ -82,7 +83,7 @@ fn an_unknown_width_is_refused_by_name() {
     assert!(said.contains("HARDGRAD_SIMD: got \"avx3\", expected `plain`, `avx2` or `avx512`"), "{said}");
 }
 
-/// What a child computes.
+/// Results that a child computes.
 fn all_numbers() -> String {
     let mut record = Record::default();
     kernels::<f32>(&mut record);
@@ -158,7 +159,7 @@ fn kernels<T: Scalar>(record: &mut Record) {
     }
 }
 
-/// Every estimator that hooks onto the sample, in each of its forms.
+/// Every estimator at the sample, in each of its forms.
 fn sample_estimators() -> Vec<EstimatorConfig> {
     use EstimatorConfig as E;
     let mut all = vec![];
@@ -184,7 +185,7 @@ fn sample_estimators() -> Vec<EstimatorConfig> {
     all
 }
 
-/// The sample and its vjp, for whole blocks of sixteen variables and for what is left over.
+/// The sample and its vjp, for full blocks of sixteen variables and for the remainder.
 fn estimators<T: Scalar>(record: &mut Record) {
     let mut configs = sample_estimators();
     for kind in EstimatorKind::ALL.iter().map(|kind| kind.default_config()) {
@@ -232,7 +233,8 @@ fn optimizers<T: Scalar>(record: &mut Record) {
     }
 }
 
-/// In `f32`, the products of a layer; in `f64` the GEMM library does them, by the CPU's features.
+/// In `f32`, the products of a layer. In `f64` they are computed by the GEMM library, according to
+/// the CPU's features.
 fn products(record: &mut Record) {
     for (n, k, m) in [(1, 1, 1), (100, 784, 70), (33, 65, 129), (5, 300, 17)] {
         let mut x = random::<f32>(1, n * k, 1.0);
@@ -255,7 +257,8 @@ fn products(record: &mut Record) {
 const TRAINED: [EstimatorConfig; 2] =
     [EstimatorConfig::ReinMax { tau: 0.9 }, EstimatorConfig::GumbelRao { tau: 0.7, draws: 10 }];
 
-/// What a child computes: three epochs of each of [`TRAINED`], a line for each epoch with its two losses, and one for all parameters.
+/// A child trains each of [`TRAINED`] for three epochs. It writes one line per epoch with the two
+/// losses, and one line for all parameters.
 fn three_epochs() -> String {
     let data = digits(0, 450, 130);
     let mut text = String::new();
@@ -292,10 +295,12 @@ fn apart(a: &[String], b: &[String]) -> f64 {
     a.iter().zip(&b).map(|(a, b)| (a - b).abs()).sum::<f64>() / a.iter().sum::<f64>()
 }
 
-/// With AVX2 and AVX-512 the bits are the same. Without, each term of a product is rounded twice and not once, in each of 15 steps, and
-/// training magnifies that. By how much is measured: by a run whose weights were rounded once more, at its start. 15 such
-/// roundings that are independent of each other come to √15 < 4 of one, the second rounding of a term to no more than the
-/// one that both runs have, and two runs' distances vary, by less than 4: so less than 16 times that distance.
+/// With AVX2 and AVX-512 the bits are identical. Without them, each term of a product is rounded
+/// twice instead of once, in each of 15 steps, and training magnifies the difference. The
+/// magnification is measured with a run whose weights are perturbed by one rounding at the start.
+/// 15 independent perturbations of this kind amount to √15 < 4 of one; the second rounding of a
+/// term contributes no more than the one that both runs have; and the distance between two runs
+/// varies by a factor of less than 4. The tolerance is therefore 16 times the measured distance.
 #[test]
 fn three_epochs_agree_to_rounding() {
     if let Some(path) = std::env::var_os(OUT) {

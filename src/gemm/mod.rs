@@ -1,6 +1,8 @@
-//! Matrix products: the only caller of the kernels. Slices are checked here, and threads decided here.
+//! Matrix products: the only caller of the product kernels. Slices are checked and the work is
+//! divided among threads here.
 //!
-//! `f32` products are this crate's own (`gemm/tiles.rs`), `f64` products the GEMM library's.
+//! `f32` products use this crate's kernels (`gemm/tiles.rs`), `f64` products the `matrixmultiply`
+//! crate.
 #![allow(unsafe_code)]
 
 #[cfg(test)]
@@ -12,7 +14,8 @@ use crate::par;
 use crate::scalar::{Scalar, sealed::Kind};
 use std::ops::Range;
 
-/// A matrix as it stands, or transposed. The GEMM library takes any strides, so a transposed operand costs nothing.
+/// A matrix or its transpose. The kernels accept any strides, so a transposed operand costs
+/// nothing.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Operand<'a, T> {
     rows: usize,
@@ -35,17 +38,19 @@ impl<'a, T> MatRef<'a, T> {
     }
 }
 
-/// Below this many multiply-adds a product stays on one thread: handing half of it to another that is awake costs about a
-/// microsecond, and this takes some.
+/// A product with fewer multiply-adds than this stays on one thread: handing half of it to a
+/// busy-waiting thread costs about a microsecond, and a product of this size takes a few.
 const SPLIT_ABOVE: usize = 1 << 18;
 
-/// A block's width is a multiple of this many columns or rows, so that no block but the last has ragged tiles.
+/// The width of a block is a multiple of this number of columns or rows, so that only the last
+/// block has partial tiles.
 const TILE: usize = 32;
 
-/// `c = a · b + beta · c`, with `a: [N, K]`, `b: [K, M]`, `c: [N, M]`, `beta` 0 or 1. With `beta` 0 what `c` held does not matter.
+/// `c = a · b + beta · c`, with `a: [N, K]`, `b: [K, M]`, `c: [N, M]`, `beta` 0 or 1. With `beta` 0
+/// the previous contents of `c` are ignored.
 ///
 /// # Panics
-/// If the shapes do not fit.
+/// If the shapes do not match.
 #[track_caller]
 pub(crate) fn gemm<'a, T: Scalar>(
     a: impl Into<Operand<'a, T>>,
@@ -69,7 +74,8 @@ pub(crate) fn gemm<'a, T: Scalar>(
     }
     let c = Target { at: c.data.as_mut_ptr(), row_stride: c.cols, rows: c.rows, cols: c.cols };
     let pieces = if a.rows * a.cols * b.cols < SPLIT_ABOVE { 1 } else { 2 };
-    // Cut the longer side of the output: the operand on the other side is packed once more by each piece.
+    // The longer side of the output is cut, because each piece packs the operand of the other side
+    // once more.
     let by_cols = c.cols >= c.rows;
     let width = if by_cols { c.cols } else { c.rows }.div_ceil(pieces).next_multiple_of(TILE);
     let side = if by_cols { c.cols } else { c.rows };
@@ -81,7 +87,8 @@ pub(crate) fn gemm<'a, T: Scalar>(
         } else {
             (a.rows(from, to), b, c.rows(from, to))
         };
-        // SAFETY: the pieces are disjoint ranges of rows or columns of one exclusively borrowed `c`.
+        // SAFETY: the pieces are disjoint ranges of rows or columns of one exclusively borrowed
+        // `c`.
         unsafe { piece(a, b, beta, c) }
     });
 }
@@ -99,7 +106,7 @@ impl<T> Operand<'_, T> {
         self
     }
 
-    /// One past the largest index that this operand reads.
+    /// One past the largest index of the slice that this operand reads.
     fn reach(&self) -> usize {
         if self.rows == 0 || self.cols == 0 {
             return 0;
@@ -108,7 +115,7 @@ impl<T> Operand<'_, T> {
     }
 }
 
-/// A rectangle of the output. Rectangles that threads write at the same time are disjoint.
+/// A rectangle of the output. Rectangles that threads write concurrently are disjoint.
 #[derive(Clone, Copy)]
 struct Target<T> {
     at: *mut T,
@@ -117,7 +124,8 @@ struct Target<T> {
     cols: usize,
 }
 
-// SAFETY: a `Target` is only made from an exclusive borrow that outlives the work, and cut into disjoint rectangles.
+// SAFETY: a `Target` is only made from an exclusive borrow that outlives the work, and is cut into
+// disjoint rectangles.
 unsafe impl<T: Send> Send for Target<T> {}
 // SAFETY: as above.
 unsafe impl<T: Send> Sync for Target<T> {}
@@ -136,18 +144,18 @@ impl<T> Target<T> {
     }
 }
 
-/// One product on this thread.
+/// Computes one product on this thread.
 ///
 /// # Safety
-/// `c` is a rectangle inside memory that nothing else reads or writes meanwhile.
+/// `c` is a rectangle in memory that nothing else reads or writes during the call.
 unsafe fn piece<T: Scalar>(a: Operand<'_, T>, b: Operand<'_, T>, beta: T, c: Target<T>) {
     assert!(
         a.reach() <= a.data.len() && b.reach() <= b.data.len(),
         "gemm: an operand reaches past its slice"
     );
     match T::KIND {
-        // SAFETY: `Scalar` is sealed and KIND says which type T is, so the casts change nothing; the operands' reach was
-        // checked above and `c` is the caller's promise.
+        // SAFETY: `Scalar` is sealed and KIND says which type T is, so the casts change nothing.
+        // The extent of the operands was checked above, and `c` is the caller's guarantee.
         Kind::F32 => unsafe {
             tiles::product(a.cast(), b.cast(), beta != T::ZERO, c.cast());
         },
@@ -156,7 +164,7 @@ unsafe fn piece<T: Scalar>(a: Operand<'_, T>, b: Operand<'_, T>, beta: T, c: Tar
     }
 }
 
-/// An operand as the kernels take it.
+/// An operand in the form that the kernels take.
 #[derive(Clone, Copy)]
 struct Raw<T> {
     at: *const T,
@@ -191,12 +199,12 @@ impl<T> Target<T> {
 macro_rules! product {
     ($name:ident, $t:ty, $matrixmultiply:path) => {
         /// # Safety
-        /// As [`piece`]; the operands lie inside memory that is not written meanwhile.
+        /// As for [`piece`]; the operands lie in memory that is not written during the call.
         #[cfg(not(feature = "gemm"))]
         unsafe fn $name(a: Raw<$t>, b: Raw<$t>, beta: $t, c: Target<$t>) {
             let (sa, sb, sc) =
                 ((a.row_stride, a.col_stride), (b.row_stride, b.col_stride), c.row_stride as isize);
-            // SAFETY: the caller's promise.
+            // SAFETY: guaranteed by the caller.
             unsafe {
                 $matrixmultiply(
                     a.rows, a.cols, b.cols, 1.0, a.at, sa.0, sa.1, b.at, sb.0, sb.1, beta, c.at, sc, 1,
@@ -205,14 +213,14 @@ macro_rules! product {
         }
 
         /// # Safety
-        /// As [`piece`]; the operands lie inside memory that is not written meanwhile.
+        /// As for [`piece`]; the operands lie in memory that is not written during the call.
         #[cfg(feature = "gemm")]
         unsafe fn $name(a: Raw<$t>, b: Raw<$t>, beta: $t, c: Target<$t>) {
             let (sa, sb, sc) =
                 ((a.col_stride, a.row_stride), (b.col_stride, b.row_stride), c.row_stride as isize);
-            // This library computes c = beta · c + a · b, and reads c only if told to.
+            // The library computes c = beta · c + a · b and reads c only if beta is not 0.
             let (keep, one) = (beta != 0.0, gemm::Parallelism::None);
-            // SAFETY: the caller's promise.
+            // SAFETY: guaranteed by the caller.
             unsafe {
                 gemm::gemm(
                     a.rows, b.cols, a.cols, c.at, 1, sc, keep, a.at, sa.0, sa.1, b.at, sb.0, sb.1, beta, 1.0,

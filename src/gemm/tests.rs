@@ -1,4 +1,5 @@
-//! The matrix product against the sum that defines it, in every orientation.
+//! Tests of the matrix product against the sum that defines it, for every orientation of the
+//! operands.
 
 use super::gemm;
 use crate::rng::{self, uniform};
@@ -15,8 +16,9 @@ fn transposed<T: Scalar>(m: &Mat<T>) -> Mat<T> {
     Mat::from_fn(m.cols(), m.rows(), |i, j| m.row(j)[i])
 }
 
-/// Each number is a sum of k products of magnitude ≤ 1, each rounded once or twice, added in some order: the error is at
-/// most (k + 1) · k · ε by the standard bound for sums of any order; terms average to ½ · ½.
+/// Each number is a sum of k products of magnitude ≤ 1, each rounded once or twice, added in some
+/// order. The standard bound for sums in any order gives an error of at most (k + 1) · k · ε; terms
+/// average to ½ · ½.
 fn check<T: Scalar>(n: usize, k: usize, m: usize) {
     let (a, b) = (random::<T>(1, n, k), random::<T>(2, k, m));
     let before = random::<T>(3, n, m);
@@ -48,7 +50,8 @@ fn check<T: Scalar>(n: usize, k: usize, m: usize) {
 
 #[test]
 fn every_orientation_matches_the_definition() {
-    // Among them 0 rows, 0 inner, single numbers, ragged tiles, and two that are cut into pieces, by columns and by rows.
+    // The sizes include 0 rows, an inner size of 0, single numbers, partial tiles, and two products
+    // that are cut into pieces, by columns and by rows.
     for (n, k, m) in [(0, 3, 4), (3, 0, 4), (1, 1, 1), (5, 7, 3), (33, 65, 17), (65, 100, 200), (300, 60, 70)]
     {
         check::<f32>(n, k, m);
@@ -65,7 +68,7 @@ fn with_beta_zero_old_contents_do_not_matter() {
 
 #[test]
 #[should_panic(expected = "gemm: [2, 3] · [2, 3] does not fit [2, 3]")]
-fn shapes_that_do_not_fit_are_named() {
+fn mismatched_shapes_are_named_in_the_panic() {
     let a = Mat::<f32>::zeros(2, 3);
     gemm(a.view(), a.view(), 0.0, Mat::zeros(2, 3).view_mut());
 }

@@ -1,8 +1,8 @@
-//! The product of `f32` matrices: the few hundred products of a training step are too small to pay for what a general library does beside
-//! multiplying.
+//! The product of `f32` matrices. The products of a training step are small (there are a few
+//! hundred of them), and the overhead of a general library would be a large part of their time.
 //!
-//! A *tile* of the output, R rows of W numbers, stays in registers while it is summed. For each k it takes one row of `b`, W numbers,
-//! and R single numbers of `a`:
+//! A *tile* of the output, R rows of W numbers, stays in registers while it is accumulated. For
+//! each k it reads one row of `b`, W numbers, and R single numbers of `a`:
 //!
 //! ```text
 //!            b[k, j .. j+W]
@@ -10,67 +10,70 @@
 //! a[i+1, k]  c[i+1, j .. j+W]    += a[i+1, k] · b[k, j .. j+W]      … R rows
 //! ```
 //!
-//! which is R·W/16 multiply-adds of AVX-512 for R + W/16 loads: the more of both the registers hold, the less the loads matter.
-//! `a` is read where it stands, in either orientation. `b` is read once by each R rows of tiles, so W columns of it are copied to a
-//! *panel* first, which has them one after the other, aligned, and in the first-level cache.
+//! This takes R·W/16 multiply-adds of AVX-512 for R + W/16 loads: the larger the tile in registers,
+//! the smaller the share of the loads. `a` is read in place, in either orientation. `b` is read
+//! once for each R rows of tiles, so W columns of it are first copied to a *panel*, which stores
+//! their rows contiguously, aligned, and in the first-level cache.
 //!
-//! Each number of `c` is summed in the order of k, with one rounding a term, `c ← fma(a[i, k], b[k, j], c)`, or, on a CPU without the
-//! instruction, with two, `c ← a[i, k] · b[k, j] + c`. So the bits are those of three plain loops, whatever R and W are, and
-//! wherever the product is cut.
+//! Each number of `c` is accumulated in the order of k, with one rounding per term, `c ← fma(a[i,
+//! k], b[k, j], c)`, or with two on a CPU without the instruction, `c ← a[i, k] · b[k, j] + c`. The
+//! bits are therefore those of three plain loops, for all R and W and for every division of the
+//! product into pieces.
 
 use super::{Raw, Target};
 use crate::simd::{self, Width};
 
-/// Rows of a panel: 32 KiB of W = 32 numbers.
+/// Number of rows of a panel: 32 KiB for W = 32 numbers.
 const DEPTH: usize = 256;
 
-/// One row of a panel, in whole cache lines.
+/// One row of a panel, aligned to a cache line.
 #[derive(Clone, Copy)]
 #[repr(align(64))]
 struct Line<const W: usize>([f32; W]);
 
-/// `c = a · b`, or `c += a · b` to `keep` what it holds.
+/// `c = a · b`, or `c += a · b` if `keep`.
 ///
 /// # Safety
-/// The operands lie inside memory that is not written meanwhile, `c` inside memory that nothing else reads or writes meanwhile, and their
-/// sizes fit.
+/// The operands lie in memory that is not written during the call, `c` lies in memory that nothing
+/// else reads or writes during the call, and their sizes match.
 pub(super) unsafe fn product(a: Raw<f32>, b: Raw<f32>, keep: bool, c: Target<f32>) {
     match simd::width() {
-        // SAFETY: `width` has asked the CPU for these features; the rest is the caller's promise.
+        // SAFETY: `width` has checked that the CPU has these features; the rest is guaranteed by
+        // the caller.
         #[cfg(target_arch = "x86_64")]
         Width::Avx512 => unsafe { avx512(a, b, keep, c) },
         // SAFETY: as above.
         #[cfg(target_arch = "x86_64")]
         Width::Avx2 => unsafe { avx2(a, b, keep, c) },
-        // SAFETY: the caller's promise.
+        // SAFETY: guaranteed by the caller.
         Width::Plain => unsafe { plain(a, b, keep, c) },
     }
 }
 
 /// # Safety
-/// As [`product`]; and the CPU has these features.
+/// As for [`product`], and the CPU has these features.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512vl,avx512dq")]
 unsafe fn avx512(a: Raw<f32>, b: Raw<f32>, keep: bool, c: Target<f32>) {
     // 26 of 32 registers hold the tile. A batch of 100 rows is 4 tiles of 13 and 4 of 12.
-    // SAFETY: the caller's promise.
+    // SAFETY: guaranteed by the caller.
     unsafe { product_by_tiles::<13, 32, true>(a, b, keep, c, transposed_by_512) }
 }
 
 /// # Safety
-/// As [`product`]; and the CPU has these features.
+/// As for [`product`], and the CPU has these features.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
 unsafe fn avx2(a: Raw<f32>, b: Raw<f32>, keep: bool, c: Target<f32>) {
     // 12 of 16 registers hold the tile.
-    // SAFETY: the caller's promise.
+    // SAFETY: guaranteed by the caller.
     unsafe { product_by_tiles::<6, 16, true>(a, b, keep, c, transposed_by_256) }
 }
 
 /// # Safety
-/// As [`product`].
+/// As for [`product`].
 unsafe fn plain(a: Raw<f32>, b: Raw<f32>, keep: bool, c: Target<f32>) {
-    // SAFETY: the caller's promise.
+    // SAFETY: guaranteed by the caller.
     unsafe {
         if simd::PLAIN_IS_FUSED {
             // 24 of 32 registers of 128 bits hold the tile.
@@ -82,11 +85,11 @@ unsafe fn plain(a: Raw<f32>, b: Raw<f32>, keep: bool, c: Target<f32>) {
     }
 }
 
-/// Goes through panels, and for each through the tiles of its columns. `copy_columns` fills a panel from W
-/// columns of `b` that are contiguous each.
+/// Iterates over panels, and for each panel over the tiles of its columns. `copy_columns` fills a
+/// panel from W columns of `b` each of which is contiguous.
 ///
 /// # Safety
-/// As [`product`].
+/// As for [`product`].
 #[inline(always)]
 unsafe fn product_by_tiles<const R: usize, const W: usize, const FUSED: bool>(
     a: Raw<f32>,
@@ -102,25 +105,27 @@ unsafe fn product_by_tiles<const R: usize, const W: usize, const FUSED: bool>(
         for k in (0..b.rows.max(1)).step_by(DEPTH) {
             let panel = &mut panel[..DEPTH.min(b.rows - k)];
             let part = b.part(k..k + panel.len(), j..j + cols);
-            // SAFETY: the caller's promise.
+            // SAFETY: guaranteed by the caller.
             unsafe {
                 if part.row_stride == 1 && cols == W { copy_columns(part, panel) } else { copy(part, panel) }
             }
             for tile in 0..tiles {
-                // Rows shared out evenly.
+                // Rows are divided evenly among the tiles.
                 let (i, end) = (tile * a.rows / tiles, (tile + 1) * a.rows / tiles);
                 let (a, c) = (a.part(i..end, k..k + panel.len()), c.rows(i, end).columns(j, j + cols));
-                // SAFETY: the caller's promise.
+                // SAFETY: guaranteed by the caller.
                 unsafe { any_tile::<W, FUSED>(a, panel, keep || k > 0, c, &mut beside) }
             }
         }
     }
 }
 
-/// The tile of as many rows as `c` has, at most 13, and of at most W columns: with fewer it is summed `beside` the output.
+/// Computes the tile with the number of rows of `c`, at most 13, and at most W columns. A tile of
+/// fewer than W columns is computed in the buffer `beside` and then copied.
 ///
 /// # Safety
-/// `a` has as many rows as `c` and as many columns as `panel` is long; as [`product`].
+/// `a` has as many rows as `c` and as many columns as `panel` has rows; otherwise as for
+/// [`product`].
 #[inline(always)]
 unsafe fn any_tile<const W: usize, const FUSED: bool>(
     a: Raw<f32>,
@@ -133,13 +138,13 @@ unsafe fn any_tile<const W: usize, const FUSED: bool>(
     let whole =
         if ragged { Target { at: beside.as_mut_ptr().cast(), row_stride: W, cols: W, ..c } } else { c };
     if ragged && keep {
-        // SAFETY: `c` is the caller's promise, and `whole` has as many rows, which are longer.
+        // SAFETY: `c` is guaranteed by the caller, and `whole` has as many rows, which are longer.
         unsafe { copy_rows(c, whole, c.cols) }
     }
     macro_rules! by_rows {
         ($($rows:literal)*) => {
             match c.rows {
-                // SAFETY: the caller's promise, and W columns.
+                // SAFETY: guaranteed by the caller, and there are W columns.
                 $($rows => unsafe { tile::<$rows, W, FUSED>(a, panel, keep, whole) },)*
                 rows => unreachable!("a tile of {rows} rows"),
             }
@@ -156,7 +161,7 @@ unsafe fn any_tile<const W: usize, const FUSED: bool>(
 /// Both have `cols` columns, and `to` has as many rows as `from`.
 unsafe fn copy_rows(from: Target<f32>, to: Target<f32>, cols: usize) {
     for i in 0..from.rows {
-        // SAFETY: row i of each, `cols` numbers, the caller's promise.
+        // SAFETY: row i of each has `cols` numbers, guaranteed by the caller.
         unsafe {
             let row = from.at.add(i * from.row_stride);
             row.copy_to(to.at.add(i * to.row_stride), cols);
@@ -164,19 +169,21 @@ unsafe fn copy_rows(from: Target<f32>, to: Target<f32>, cols: usize) {
     }
 }
 
-/// One tile: R rows of W numbers.
+/// Computes one tile of R rows of W numbers.
 ///
 /// # Safety
-/// `c` has R rows of W columns, `a` has R rows and as many columns as `panel` is long; as [`product`].
+/// `c` has R rows of W columns, `a` has R rows and as many columns as `panel` has rows; otherwise
+/// as for [`product`].
 #[inline(always)]
-#[allow(clippy::needless_range_loop)] // with iterators the sums are kept in memory
+#[allow(clippy::needless_range_loop)] // iterators would keep the sums in memory
 unsafe fn tile<const R: usize, const W: usize, const FUSED: bool>(
     a: Raw<f32>,
     panel: &[Line<W>],
     keep: bool,
     c: Target<f32>,
 ) {
-    // Loops over constants, which the compiler unrolls, so that the sums are registers.
+    // The loops have constant bounds and are unrolled by the compiler, so that the sums stay in
+    // registers.
     let row = |i: usize| c.at.wrapping_add(i * c.row_stride).cast::<[f32; W]>();
     let mut sums = [[0.0; W]; R];
     if keep {
@@ -188,7 +195,7 @@ unsafe fn tile<const R: usize, const W: usize, const FUSED: bool>(
     let mut column = a.at;
     for b in panel {
         for i in 0..R {
-            // SAFETY: `a` has R rows and a column for each line of the panel.
+            // SAFETY: `a` has R rows, and a column for each row of the panel.
             let x = unsafe { *column.offset(i as isize * a.row_stride) };
             for j in 0..W {
                 sums[i][j] = if FUSED { x.mul_add(b.0[j], sums[i][j]) } else { x * b.0[j] + sums[i][j] };
@@ -202,31 +209,33 @@ unsafe fn tile<const R: usize, const W: usize, const FUSED: bool>(
     }
 }
 
-/// Fills a panel from `b`, and with zeros beyond its last column.
+/// Fills a panel from `b`, with zeros beyond the last column.
 ///
 /// # Safety
-/// `b` lies inside memory that is not written meanwhile, and has as many rows as the panel and at most W columns.
+/// `b` lies in memory that is not written during the call, and has as many rows as the panel and at
+/// most W columns.
 #[inline(always)]
 unsafe fn copy<const W: usize>(b: Raw<f32>, panel: &mut [Line<W>]) {
     for (k, line) in panel.iter_mut().enumerate() {
         let row = b.at.wrapping_offset(k as isize * b.row_stride);
         if b.col_stride == 1 && b.cols == W {
-            // SAFETY: the caller's promise: a row of W numbers.
+            // SAFETY: guaranteed by the caller: a row of W numbers.
             line.0 = unsafe { row.cast::<[f32; W]>().read_unaligned() };
         } else {
             line.0 = [0.0; W];
             for (j, x) in line.0[..b.cols].iter_mut().enumerate() {
-                // SAFETY: the caller's promise.
+                // SAFETY: guaranteed by the caller.
                 *x = unsafe { *row.offset(j as isize * b.col_stride) };
             }
         }
     }
 }
 
-/// The same for 32 columns, each contiguous: 4 × 4 numbers are transposed in each quarter of a vector.
+/// [`copy`] for 32 columns each of which is contiguous: 4 × 4 numbers are transposed in each
+/// quarter of a vector.
 ///
 /// # Safety
-/// As [`copy`]; `b` has 32 columns, each contiguous.
+/// As for [`copy`]; `b` has 32 columns, each contiguous.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512vl,avx512dq")]
 unsafe fn transposed_by_512(b: Raw<f32>, panel: &mut [Line<32>]) {
@@ -235,10 +244,10 @@ unsafe fn transposed_by_512(b: Raw<f32>, panel: &mut [Line<32>]) {
     let (fours, rest) = panel.split_at_mut(whole);
     for (k, lines) in fours.chunks_exact_mut(4).enumerate() {
         for half in 0..2 {
-            // Vector i has 4 numbers each of columns i, 4 + i, 8 + i and 12 + i of this half.
+            // Vector i contains 4 numbers each of columns i, 4 + i, 8 + i and 12 + i of this half.
             let [v0, v1, v2, v3] = std::array::from_fn(|i| {
                 let first = b.part(4 * k..4 * k + 4, 16 * half + i..16 * half + i + 1).at;
-                // SAFETY: 4 numbers of a column that is as long as the panel.
+                // SAFETY: reads 4 numbers of a column that is as long as the panel.
                 let four = |q: isize| unsafe { _mm_loadu_ps(first.offset(4 * q * b.col_stride)) };
                 let v = _mm512_castps128_ps512(four(0));
                 let v = _mm512_insertf32x4::<1>(v, four(1));
@@ -261,14 +270,14 @@ unsafe fn transposed_by_512(b: Raw<f32>, panel: &mut [Line<32>]) {
             }
         }
     }
-    // SAFETY: the caller's promise.
+    // SAFETY: guaranteed by the caller.
     unsafe { copy(b.part(whole..b.rows, 0..32), rest) }
 }
 
-/// The same for 16 columns and vectors of 256 bits.
+/// [`copy`] for 16 contiguous columns, with vectors of 256 bits.
 ///
 /// # Safety
-/// As [`copy`]; `b` has 16 columns, each contiguous.
+/// As for [`copy`]; `b` has 16 columns, each contiguous.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
 unsafe fn transposed_by_256(b: Raw<f32>, panel: &mut [Line<16>]) {
@@ -277,10 +286,10 @@ unsafe fn transposed_by_256(b: Raw<f32>, panel: &mut [Line<16>]) {
     let (fours, rest) = panel.split_at_mut(whole);
     for (k, lines) in fours.chunks_exact_mut(4).enumerate() {
         for half in 0..2 {
-            // Vector i has 4 numbers each of columns i and 4 + i of this half.
+            // Vector i contains 4 numbers each of columns i and 4 + i of this half.
             let [v0, v1, v2, v3] = std::array::from_fn(|i| {
                 let first = b.part(4 * k..4 * k + 4, 8 * half + i..8 * half + i + 1).at;
-                // SAFETY: 4 numbers of a column that is as long as the panel.
+                // SAFETY: reads 4 numbers of a column that is as long as the panel.
                 let four = |q: isize| unsafe { _mm_loadu_ps(first.offset(4 * q * b.col_stride)) };
                 _mm256_insertf128_ps::<1>(_mm256_castps128_ps256(four(0)), four(1))
             });
@@ -300,7 +309,7 @@ unsafe fn transposed_by_256(b: Raw<f32>, panel: &mut [Line<16>]) {
             }
         }
     }
-    // SAFETY: the caller's promise.
+    // SAFETY: guaranteed by the caller.
     unsafe { copy(b.part(whole..b.rows, 0..16), rest) }
 }
 
@@ -310,7 +319,7 @@ mod tests {
 
     type Product = unsafe fn(Raw<f32>, Raw<f32>, bool, Target<f32>);
 
-    /// The kernels that may run here, and whether they fuse multiply and add.
+    /// The kernels that this CPU supports, and whether each fuses multiplication and addition.
     fn kernels() -> Vec<(Product, bool)> {
         vec![
             (plain, simd::PLAIN_IS_FUSED),
@@ -320,7 +329,8 @@ mod tests {
         ]
     }
 
-    /// A matrix of numbers in (−½, ½), with one that is not finite here and there: row-major, or with contiguous columns.
+    /// A matrix of numbers in (−½, ½), some of which are replaced by infinities or NaNs, either
+    /// row-major or with contiguous columns.
     fn operand(data: &mut Vec<f32>, rows: usize, cols: usize, transposed: bool, odd: bool) -> Raw<f32> {
         let mut rng = crate::rng::from_key((rows * 1000 + cols) as u64);
         let mut number = || crate::rng::uniform::<f32>(&mut rng) - 0.5;
@@ -348,7 +358,8 @@ mod tests {
         data[i * m.row_stride as usize + j * m.col_stride as usize]
     }
 
-    /// Bit for bit the three plain loops, with nothing written beside the output.
+    /// Compares with three plain loops, bit by bit, and checks that nothing outside the output is
+    /// written.
     #[test]
     fn every_kernel_has_the_bits_of_three_plain_loops() {
         const BESIDE: f32 = 1e9;
@@ -395,7 +406,8 @@ mod tests {
                         let want = if fused { &together } else { &apart };
                         let mut got = before.clone();
                         let c = Target { at: got.as_mut_ptr(), row_stride: stride, rows: n, cols: m };
-                        // SAFETY: the operands are views of `x` and `y`, the output of `got`, and `kernels` asked the CPU.
+                        // SAFETY: the operands are views of `x` and `y`, the output of `got`, and
+                        // `kernels` has checked the CPU's features.
                         unsafe { kernel(a, b, keep, c) };
                         let same =
                             |(x, y): (&f32, &f32)| x.to_bits() == y.to_bits() || x.is_nan() && y.is_nan();

@@ -1,4 +1,4 @@
-//! Activation functions, element by element.
+//! Activation functions, elementwise.
 
 use super::elementwise::{axpy, map_vjp};
 use crate::error::{Error, Result};
@@ -9,8 +9,7 @@ use serde::{Deserialize, Serialize};
 
 /// The function that a layer applies to each of its outputs.
 ///
-/// Every one of them maps NaN to NaN, so that a number that went wrong in one layer is seen after
-/// the last.
+/// Every activation maps NaN to NaN, so that a NaN in one layer remains visible after the last.
 ///
 /// ```
 /// use hardgrad::{Mat, ParamStore, Workspace, nn::Activation};
@@ -27,11 +26,11 @@ pub enum Activation {
     /// y = x
     #[default]
     Identity,
-    /// y = max(x, 0). Its derivative at 0 is taken as 0, as PyTorch takes it.
+    /// y = max(x, 0). Its derivative at 0 is defined as 0, as in PyTorch.
     Relu,
     /// y = x where x > 0, else slope · x, with a slope in [0, 1] (Maas et al. 2013, "Rectifier
-    /// nonlinearities improve neural network acoustic models"). Its derivative at 0 is taken as the
-    /// slope, as PyTorch takes it.
+    /// nonlinearities improve neural network acoustic models"). Its derivative at 0 is defined as
+    /// the slope, as in PyTorch.
     LeakyRelu(f64),
 }
 
@@ -55,11 +54,12 @@ impl Activation {
         Self::LeakyRelu(slope).validated()
     }
 
-    /// Itself, if its slope is in its range.
+    /// Returns `self` if the slope is in its range.
     ///
     /// # Errors
-    /// If the slope is not a number in [0, 1]. A slope below 0 would give two inputs one output,
-    /// whose sign no longer tells which derivative to take; one above 1 would not be a leak.
+    /// If the slope is not a number in [0, 1]. With a negative slope, two inputs would have one
+    /// output, and the sign of the output would no longer determine the derivative. A slope above 1
+    /// would not be a leak.
     pub fn validated(self) -> Result<Self> {
         match self {
             Self::LeakyRelu(slope) if !(0.0..=1.0).contains(&slope) => {
@@ -69,7 +69,7 @@ impl Activation {
         }
     }
 
-    /// Panics, in the name of the operation `name`, if the slope is outside its range.
+    /// Panics with the name of the operation if the slope is outside its range.
     #[track_caller]
     pub(crate) fn assert_valid(self, name: &str) {
         if let Err(error) = self.validated() {
@@ -78,25 +78,25 @@ impl Activation {
     }
 }
 
-/// max(x, 0); NaN of NaN.
+/// max(x, 0); NaN for a NaN.
 #[inline(always)]
 fn relu_of<T: Scalar>(x: T) -> T {
     if x <= T::ZERO { T::ZERO } else { x }
 }
 
-/// The cotangent of x, given that of y = max(x, 0), which is > 0 where x is.
+/// The cotangent of x from the cotangent of y = max(x, 0). y > 0 exactly where x > 0.
 #[inline(always)]
 fn relu_vjp_of<T: Scalar>(y: T, g: T) -> T {
     if y > T::ZERO { g } else { T::ZERO }
 }
 
-/// x where x > 0, else slope · x; NaN of NaN.
+/// x where x > 0, else slope · x; NaN for a NaN.
 #[inline(always)]
 fn leaky_relu_of<T: Scalar>(slope: T, x: T) -> T {
     if x <= T::ZERO { slope * x } else { x }
 }
 
-/// The cotangent of x, given that of y = [`leaky_relu_of`] x, which is > 0 where x is.
+/// The cotangent of x from the cotangent of y = [`leaky_relu_of`] x. y > 0 exactly where x > 0.
 #[inline(always)]
 fn leaky_relu_vjp_of<T: Scalar>(slope: T, y: T, g: T) -> T {
     if y > T::ZERO { g } else { slope * g }
@@ -123,7 +123,7 @@ vectorized! {
     }
 }
 
-/// dx += g ⊙ activation′(x), with the derivative read off the output y.
+/// dx += g ⊙ activation′(x), with the derivative computed from the output y.
 pub fn activate_vjp<T: Scalar>(activation: Activation, y: &[T], g: &[T], dx: &mut [T]) {
     match activation {
         Activation::Identity => axpy(T::ONE, g, dx),
@@ -140,7 +140,7 @@ pub fn add_bias<T: Scalar>(bias: &[T], activation: Activation, y: &mut [T]) {
     par::for_each_block(y, ROWS * bias.len(), |_, y| add_bias_block(bias, activation, y));
 }
 
-/// Rows to a block of parallel work.
+/// Rows per block of parallel work.
 const ROWS: usize = 25;
 
 vectorized! {
@@ -165,13 +165,13 @@ fn add_bias_row<T: Scalar>(bias: &[T], y: &mut [T], f: impl Fn(T) -> T) {
     }
 }
 
-/// dx = g ⊙ activation′(x), with the derivative read off the output y: what is left of g before the
-/// activation, for the vjp of [`add_bias`] and of the product before it.
+/// dx = g ⊙ activation′(x), with the derivative computed from the output y. This is the cotangent
+/// of the pre-activation, for the vjp of [`add_bias`] and of the preceding product.
 pub fn cotangent<T: Scalar>(activation: Activation, y: &[T], g: &[T], dx: &mut [T]) {
     par::for_each_block((y, (g, dx)), BLOCK, |_, (y, (g, dx))| cotangent_block(activation, y, g, dx));
 }
 
-/// Numbers to a block of parallel work: some microseconds.
+/// Elements per block of parallel work: a few microseconds.
 const BLOCK: usize = 1 << 13;
 
 vectorized! {
@@ -235,8 +235,8 @@ mod examples {
 mod tests {
     use super::*;
 
-    /// NaN stays NaN, and zeros, infinities and the smallest numbers go to the side of 0 that they
-    /// are on, alone and behind a bias, in rows that fill vectors and in rows that do not.
+    /// NaN stays NaN, and zeros, infinities and the smallest numbers are classified by their own
+    /// sign, with and without a bias, in rows that fill SIMD vectors and in rows that do not.
     fn check<T: Scalar>() {
         let nan = T::of(f64::NAN);
         let infinity = -T::NEG_INFINITY;
@@ -269,14 +269,14 @@ mod tests {
     }
 
     #[test]
-    fn every_activation_shows_what_is_not_a_number() {
+    fn every_activation_propagates_nan() {
         check::<f32>();
         check::<f64>();
     }
 
-    /// A ReLU's zero is +0, whatever it is the ReLU of, and it lets no infinite cotangent through.
+    /// The zero of a ReLU is +0 for every argument, and blocks an infinite cotangent.
     #[test]
-    fn the_relu_is_closed_below_zero() {
+    fn the_relu_blocks_gradients_below_zero() {
         let mut y = [1.0_f32; 3];
         activate(Activation::Relu, &[-0.0, -1.0, f32::NEG_INFINITY], &mut y);
         assert!(y.iter().all(|y| y.to_bits() == 0));

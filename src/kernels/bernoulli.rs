@@ -1,11 +1,12 @@
-//! Binary cross-entropy on logits: the negative log-likelihood of grey levels in [0, 1] under Bernoulli pixels.
+//! Binary cross-entropy on logits: the negative log-likelihood of grey levels in [0, 1] under
+//! Bernoulli pixels.
 
 use super::elementwise::sigmoid_of;
 use crate::par;
 use crate::scalar::Scalar;
 use crate::simd::{sum_of, vectorized};
 
-/// Rows to a block of work; a block of 784 pixels a row takes some microseconds.
+/// Rows per block of parallel work; a block with 784 pixels per row takes a few microseconds.
 const ROWS: usize = 8;
 
 /// −t ln σ(x) − (1 − t) ln(1 − σ(x)) = max(x, 0) − x t + ln(1 + e^−|x|), finite for every finite x.
@@ -14,7 +15,8 @@ fn bce_of<T: Scalar>(x: T, t: T) -> T {
     x.max(T::ZERO) - x * t + (-x.abs()).exp().ln_1p()
 }
 
-/// Summed over each row, in nats: logits x `[N, M]`, targets t `[N, M]` in [0, 1] → loss `[N]`.
+/// Binary cross-entropy summed over each row, in nats: logits x `[N, M]`, targets t `[N, M]` in [0,
+/// 1] → loss `[N]`.
 pub fn bce_with_logits<T: Scalar>(x: &[T], t: &[T], cols: usize, loss: &mut [T]) {
     par::for_each_block(loss, ROWS, |start, loss| {
         for (i, loss) in loss.iter_mut().enumerate() {
@@ -32,7 +34,7 @@ vectorized! {
     }
 }
 
-/// dx += g (σ(x) − t), with one g a row.
+/// dx += g (σ(x) − t), with one g per row.
 pub fn bce_with_logits_vjp<T: Scalar>(x: &[T], t: &[T], cols: usize, g: &[T], dx: &mut [T]) {
     let cols = cols.max(1);
     par::for_each_block(dx, ROWS * cols, |start, dx| {
@@ -51,7 +53,7 @@ vectorized! {
     }
 }
 
-/// dt += −g x, with one g a row: for targets that are themselves computed.
+/// dt += −g x, with one g per row, for targets that are themselves computed.
 pub fn bce_with_logits_target_vjp<T: Scalar>(x: &[T], cols: usize, g: &[T], dt: &mut [T]) {
     let cols = cols.max(1);
     for ((dt, x), &g) in dt.chunks_mut(cols).zip(x.chunks(cols)).zip(g) {

@@ -1,5 +1,5 @@
-//! Categorical distributions given by logits: entropy, divergence between two, log-probability of a
-//! sample.
+//! Categorical distributions that are specified by logits: entropy, divergence between two of them,
+//! and log-probability of a sample.
 //!
 //! Matrices are row-major `[N, L·C]`: L variables of C = `group` categories in each of N rows of
 //! `cols` = L·C numbers. A result is one number per row, in nats, summed over the row's variables;
@@ -13,7 +13,7 @@ use crate::scalar::{Real, Scalar};
 use crate::simd::lanes::{self, LANES, Lanes};
 use crate::simd::vectorized;
 
-/// Rows to a block of parallel work.
+/// Rows per block of parallel work.
 pub(super) const ROWS: usize = 25;
 
 /// Length of the `scratch` that each function of this module needs, for N = `rows`.
@@ -24,7 +24,7 @@ pub(super) const ROWS: usize = 25;
 /// assert!(scratch_len(1, 4, 2) >= 3 * 16 * 2 + 2); // three times sixteen variables
 /// ```
 ///
-/// # Panics
+/// If `cols` is not a multiple of `group`, or `group` is 0.
 /// If `cols` is no multiple of `group`, or `group` is 0.
 #[track_caller]
 pub fn scratch_len(rows: usize, cols: usize, group: usize) -> usize {
@@ -32,7 +32,7 @@ pub fn scratch_len(rows: usize, cols: usize, group: usize) -> usize {
     rows.div_ceil(ROWS) * block_scratch(cols, group)
 }
 
-/// For each block sixteen variables side by side, three times, and one number per variable.
+/// Per block: three buffers for sixteen interleaved variables, and one number per variable.
 pub(super) fn block_scratch(cols: usize, group: usize) -> usize {
     lanes::memory(3 * group) + ROWS * (cols / group)
 }
@@ -60,7 +60,7 @@ pub(super) fn check_len(name: &str, len: usize, expected: usize) {
 /// ```
 ///
 /// # Panics
-/// If a slice has another length than its shape says, or `scratch` is shorter than [`scratch_len`].
+/// If the length of a slice does not match its shape, or `scratch` is shorter than [`scratch_len`].
 #[track_caller]
 pub fn entropy<T: Scalar>(x: &[T], cols: usize, group: usize, out: &mut [T], scratch: &mut [T]) {
     check_group(cols, group);
@@ -79,7 +79,7 @@ pub fn entropy<T: Scalar>(x: &[T], cols: usize, group: usize, out: &mut [T], scr
 /// ```
 ///
 /// # Panics
-/// If a slice has another length than its shape says, or `scratch` is shorter than [`scratch_len`].
+/// If the length of a slice does not match its shape, or `scratch` is shorter than [`scratch_len`].
 #[track_caller]
 pub fn entropy_vjp<T: Scalar>(x: &[T], cols: usize, group: usize, g: &[T], dx: &mut [T], scratch: &mut [T]) {
     check_group(cols, group);
@@ -91,8 +91,8 @@ pub fn entropy_vjp<T: Scalar>(x: &[T], cols: usize, group: usize, g: &[T], dx: &
 /// KL(softmax(q) ‖ softmax(p)), Σ_l Σ_c π_q (ln π_q − ln π_p). Shapes: q and p
 /// `[N, L·C]` → out `[N]`.
 ///
-/// A category that q cannot choose adds 0, whatever p is there. One that q can choose and p cannot
-/// makes the divergence +∞.
+/// A category masked in q contributes 0, whatever its probability in p. If p masks a category that
+/// q does not, the divergence is +∞.
 ///
 /// ```
 /// use hardgrad::categorical::{kl, scratch_len};
@@ -105,7 +105,7 @@ pub fn entropy_vjp<T: Scalar>(x: &[T], cols: usize, group: usize, g: &[T], dx: &
 /// ```
 ///
 /// # Panics
-/// If a slice has another length than its shape says, or `scratch` is shorter than [`scratch_len`].
+/// If the length of a slice does not match its shape, or `scratch` is shorter than [`scratch_len`].
 #[track_caller]
 pub fn kl<T: Scalar>(q: &[T], p: &[T], cols: usize, group: usize, out: &mut [T], scratch: &mut [T]) {
     check_len("q", q.len(), out.len() * cols);
@@ -125,7 +125,7 @@ pub fn kl<T: Scalar>(q: &[T], p: &[T], cols: usize, group: usize, out: &mut [T],
 /// ```
 ///
 /// # Panics
-/// If a slice has another length than its shape says, or `scratch` is shorter than [`scratch_len`].
+/// If the length of a slice does not match its shape, or `scratch` is shorter than [`scratch_len`].
 #[track_caller]
 pub fn kl_vjp_q<T: Scalar>(
     q: &[T],
@@ -150,7 +150,7 @@ pub fn kl_vjp_q<T: Scalar>(
 /// ```
 ///
 /// # Panics
-/// If a slice has another length than its shape says, or `scratch` is shorter than [`scratch_len`].
+/// If the length of a slice does not match its shape, or `scratch` is shorter than [`scratch_len`].
 #[track_caller]
 pub fn kl_vjp_p<T: Scalar>(
     q: &[T],
@@ -167,8 +167,8 @@ pub fn kl_vjp_p<T: Scalar>(
 /// Log-probability of the one-hot sample d under softmax(x), Σ_l Σ_c d ln π. Shapes: x and d
 /// `[N, L·C]` → out `[N]`.
 ///
-/// d may also be weights ≥ 0, as of a relaxed sample. A masked category of weight 0 adds 0; one of
-/// weight > 0 makes the result −∞.
+/// d may also contain weights ≥ 0, for example a relaxed sample. A masked category with weight 0
+/// contributes 0; with a weight > 0 it makes the result −∞.
 ///
 /// ```
 /// use hardgrad::categorical::{log_prob, scratch_len};
@@ -181,7 +181,7 @@ pub fn kl_vjp_p<T: Scalar>(
 /// ```
 ///
 /// # Panics
-/// If a slice has another length than its shape says, or `scratch` is shorter than [`scratch_len`].
+/// If the length of a slice does not match its shape, or `scratch` is shorter than [`scratch_len`].
 #[track_caller]
 pub fn log_prob<T: Scalar>(x: &[T], d: &[T], cols: usize, group: usize, out: &mut [T], scratch: &mut [T]) {
     check_len("x", x.len(), out.len() * cols);
@@ -189,7 +189,7 @@ pub fn log_prob<T: Scalar>(x: &[T], d: &[T], cols: usize, group: usize, out: &mu
     reduce(Value::LogProb, Pair::new(x, d, cols, group), out, scratch);
 }
 
-/// dx += g (d − π Σ d), of each variable. Shapes: x, d and dx `[N, L·C]`, g `[N]`.
+/// dx += g (d − π Σ d), for each variable. Shapes: x, d and dx `[N, L·C]`, g `[N]`.
 ///
 /// ```
 /// use hardgrad::categorical::{log_prob_vjp_logits, scratch_len};
@@ -200,7 +200,7 @@ pub fn log_prob<T: Scalar>(x: &[T], d: &[T], cols: usize, group: usize, out: &mu
 /// ```
 ///
 /// # Panics
-/// If a slice has another length than its shape says, or `scratch` is shorter than [`scratch_len`].
+/// If the length of a slice does not match its shape, or `scratch` is shorter than [`scratch_len`].
 #[track_caller]
 pub fn log_prob_vjp_logits<T: Scalar>(
     x: &[T],
@@ -214,8 +214,8 @@ pub fn log_prob_vjp_logits<T: Scalar>(
     reduce_vjp(Vjp::LogProbLogits, Pair::new(x, d, cols, group), g, dx, scratch);
 }
 
-/// dd += g ln π, and 0 for a masked category, which no sample can move to. Shapes: x, d and dd
-/// `[N, L·C]`, g `[N]`.
+/// dd += g ln π, and 0 for a masked category, which no sample can select. Shapes: x, d and dd `[N,
+/// L·C]`, g `[N]`.
 ///
 /// ```
 /// use hardgrad::categorical::{log_prob_vjp_sample, scratch_len};
@@ -227,7 +227,7 @@ pub fn log_prob_vjp_logits<T: Scalar>(
 /// ```
 ///
 /// # Panics
-/// If a slice has another length than its shape says, or `scratch` is shorter than [`scratch_len`].
+/// If the length of a slice does not match its shape, or `scratch` is shorter than [`scratch_len`].
 #[track_caller]
 pub fn log_prob_vjp_sample<T: Scalar>(
     x: &[T],
@@ -241,7 +241,7 @@ pub fn log_prob_vjp_sample<T: Scalar>(
     reduce_vjp(Vjp::LogProbSample, Pair::new(x, d, cols, group), g, dd, scratch);
 }
 
-/// Two matrices of one shape, `[N, L·C]`.
+/// Two matrices of equal shape, `[N, L·C]`.
 #[derive(Clone, Copy)]
 struct Pair<'a, T> {
     a: &'a [T],
@@ -258,7 +258,7 @@ impl<'a, T> Pair<'a, T> {
         Self { a, b, cols, group }
     }
 
-    /// `count` rows of both, from row `first` on.
+    /// `count` rows of both matrices, starting at row `first`.
     fn rows(self, first: usize, count: usize) -> Self {
         let range = first * self.cols..(first + count) * self.cols;
         Self { a: &self.a[range.clone()], b: &self.b[range], ..self }
@@ -332,7 +332,7 @@ vectorized! {
     }
 }
 
-/// What [`reduce`] computes of each variable.
+/// The function that [`reduce`] computes for each variable.
 #[derive(Clone, Copy)]
 enum Value {
     Kl,
@@ -340,7 +340,7 @@ enum Value {
 }
 
 impl Value {
-    /// The value of one variable, or of sixteen side by side. Overwrites all three.
+    /// The value of one variable, or of sixteen interleaved variables. Overwrites all three rows.
     #[inline(always)]
     fn of_row<T: Real>(self, a: &mut [T], b: &mut [T], e: &mut [T]) -> T {
         match self {
@@ -350,7 +350,7 @@ impl Value {
     }
 }
 
-/// What [`reduce_vjp`] computes of each variable.
+/// The function that [`reduce_vjp`] computes for each variable.
 #[derive(Clone, Copy)]
 enum Vjp {
     KlQ,
@@ -360,7 +360,8 @@ enum Vjp {
 }
 
 impl Vjp {
-    /// a ← what one variable, or sixteen side by side, add to the gradient. Overwrites all three.
+    /// a ← the contribution of one variable, or of sixteen interleaved variables, to the gradient.
+    /// Overwrites all three rows.
     #[inline(always)]
     fn of_row<T: Real>(self, g: T, a: &mut [T], b: &mut [T], e: &mut [T]) {
         match self {
@@ -372,7 +373,7 @@ impl Vjp {
     }
 }
 
-/// g, or NaN where the value is not finite.
+/// g, or NaN if the value is not finite.
 #[inline(always)]
 fn if_finite<T: Real>(g: T, value: T) -> T {
     g + value * T::ZERO
@@ -401,7 +402,7 @@ fn divergence_row<T: Real>(q: &mut [T], p: &mut [T], e: &mut [T]) -> Divergence<
         *p = t.exp();
         q_total += *e;
         p_total += *p;
-        // Where p cannot choose: +∞ if q can, else 0.
+        // Where p masks the category: +∞ if q does not, else 0.
         let alone = s.if_above(lowest, -T::NEG_INFINITY, T::ZERO);
         *q = t.if_above(T::NEG_INFINITY, s - t, alone);
         mean += t.if_above(T::NEG_INFINITY, *e * *q, alone);
@@ -449,7 +450,7 @@ fn log_prob_row<T: Real>(x: &mut [T], d: &[T], e: &mut [T]) -> LogProb<T> {
         *e = x.exp();
         total += *e;
         weights += d;
-        // Where x cannot choose: −∞ if the sample did, else 0.
+        // Where x masks the category: −∞ if the sample selects it, else 0.
         dot += x.if_above(T::NEG_INFINITY, d * *x, d.if_above(T::ZERO, T::NEG_INFINITY, d * T::ZERO));
     }
     LogProb { value: dot - weights * total.ln(), total, weights }

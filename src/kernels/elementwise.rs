@@ -1,4 +1,4 @@
-//! Element by element.
+//! Elementwise operations.
 
 use crate::scalar::Scalar;
 use crate::simd::vectorized;
@@ -33,7 +33,7 @@ pub fn affine<T: Scalar>(alpha: T, x: &[T], offset: T, y: &mut [T]) {
     }
 }
 
-/// dx += alpha · g: the vjp of every linear element-wise op (`add`, `sub`, `affine`).
+/// dx += alpha · g: the vjp of every linear elementwise operation (`add`, `sub`, `affine`).
 pub fn axpy<T: Scalar>(alpha: T, g: &[T], dx: &mut [T]) {
     for (dx, &g) in dx.iter_mut().zip(g) {
         *dx += alpha * g;
@@ -41,15 +41,15 @@ pub fn axpy<T: Scalar>(alpha: T, g: &[T], dx: &mut [T]) {
 }
 
 vectorized! {
-    /// y = max(x, bound), and NaN for NaN
+    /// y = max(x, bound); NaN for a NaN
     pub fn at_least<T: Scalar>(bound: T, x: &[T], y: &mut [T]) {
         for (y, &x) in y.iter_mut().zip(x) {
-            *y = if x < bound { bound } else { x }; // no comparison with NaN holds
+            *y = if x < bound { bound } else { x }; // false for a NaN
         }
     }
 }
 
-/// dx += g but where x < bound
+/// dx += g, except where x < bound
 pub fn at_least_vjp<T: Scalar>(bound: T, x: &[T], g: &[T], dx: &mut [T]) {
     map_vjp(x, g, dx, |x, g| if x < bound { T::ZERO } else { g });
 }
@@ -66,13 +66,13 @@ pub fn mul_vjp<T: Scalar>(b: &[T], g: &[T], da: &mut [T]) {
     map_vjp(b, g, da, |b, g| g * b);
 }
 
-/// ln(1 + eˣ) = max(x, 0) + ln(1 + e^−|x|), finite for every finite x.
+/// ln(1 + eˣ) = max(x, 0) + ln(1 + e^−|x|), which is finite for every finite x.
 #[inline(always)]
 pub fn softplus_of<T: Scalar>(x: T) -> T {
     x.max(T::ZERO) + (-x.abs()).exp().ln_1p()
 }
 
-/// 1 / (1 + e⁻ˣ), through e^−|x| so that neither branch overflows.
+/// 1 / (1 + e⁻ˣ), computed from e^−|x|, which cannot overflow.
 #[inline(always)]
 pub fn sigmoid_of<T: Scalar>(x: T) -> T {
     let e = (-x.abs()).exp();

@@ -1,21 +1,24 @@
-//! A graph Laplacian with masses, solved without a subtraction in the factorisation.
+//! Solution of linear systems with a graph Laplacian plus masses. The factorisation contains no
+//! subtraction.
 //!
-//! The matrix is diag(m) + Σ_{i<j} c_ij (e_i − e_j)(e_i − e_j)ᵀ with masses m ≥ 0 and conductances c ≥ 0: symmetric, with off-diagonal
-//! entries −c_ij and row sums m_i. Eliminating node k leaves a matrix of this kind again,
+//! The matrix is diag(m) + Σ_{i<j} c_ij (e_i − e_j)(e_i − e_j)ᵀ with masses m ≥ 0 and conductances
+//! c ≥ 0. It is symmetric, with off-diagonal entries −c_ij and row sums m_i. Eliminating node k
+//! leaves a matrix of this form,
 //!
 //! ```text
 //! d_k = m_k + Σ_{j>k} c_kj;   c_ij += c_ki c_kj / d_k;   m_i += c_ki m_k / d_k
 //! ```
 //!
-//! where every term is ≥ 0. So no pivoting is needed, and every entry of the factors keeps its relative accuracy however small the
-//! masses are beside the conductances (Alfa, Xue and Ye, "Accurate computation of the smallest eigenvalue of a diagonally dominant
-//! M-matrix", 2002). With the diagonal entries stored instead of the masses, pivots of the size of the masses would be differences of
-//! conductances.
+//! in which every term is ≥ 0. No pivoting is needed, and every entry of the factors keeps its
+//! relative accuracy, however small the masses are relative to the conductances (Alfa, Xue and Ye,
+//! "Accurate computation of the smallest eigenvalue of a diagonally dominant M-matrix", 2002). If
+//! the diagonal entries were stored instead of the masses, pivots of the size of the masses would
+//! be computed as differences of conductances.
 
 use crate::scalar::Real;
 use crate::simd::vectorized;
 
-/// The smallest normal number of `f32`: a probability below it has lost digits.
+/// The smallest normal number of `f32`. A smaller probability has reduced precision.
 pub const SMALLEST: f64 = f32::MIN_POSITIVE as f64;
 
 vectorized! {
@@ -57,9 +60,10 @@ vectorized! {
 }
 
 vectorized! {
-    /// y ← u with (diag(m) + Laplacian(c)) u = y, where y of the last node is not read: it follows from `total`, the sum of the
-    /// right-hand side, given as a row of terms w with Σ w = Σ y. Shapes: c `[C, C]`, of which the part above the diagonal is read and
-    /// overwritten; m, w and y `[C]`; m is overwritten.
+    /// y ← u with (diag(m) + Laplacian(c)) u = y. The last entry of y is not read: it follows from
+    /// `total`, a row w of terms with Σ w = Σ y, the sum of the right-hand side. Shapes: c `[C,
+    /// C]`, of which the part above the diagonal is read and overwritten; m, w and y `[C]`; m is
+    /// overwritten.
     ///
     /// Where the masses are small, the last node's value is about Σ y / Σ m, a quotient of small numbers. Taken from y itself the sum would
     /// be a difference of large ones.

@@ -1,7 +1,7 @@
-//! ln Σ eˣ of numbers that come in parts.
+//! Streaming computation of ln Σ eˣ.
 
-/// ln Σ eˣ over all numbers added so far. Kept as the largest of them, m, and Σ eˣ⁻ᵐ, so that nothing overflows, and what
-/// underflows is less than a rounding of the sum.
+/// ln Σ eˣ over all numbers added so far. The state is the largest of them, m, and Σ eˣ⁻ᵐ, so that
+/// nothing overflows and the underflowing terms are smaller than a rounding error of the sum.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LogSumExp {
     max: f64,
@@ -15,18 +15,18 @@ impl Default for LogSumExp {
 }
 
 impl LogSumExp {
-    /// Adds these numbers. −∞ adds nothing; NaN and ∞ make the [`value`](Self::value) NaN.
+    /// Adds these numbers. −∞ contributes nothing; NaN and ∞ make the [`value`](Self::value) NaN.
     pub fn add(&mut self, numbers: impl Iterator<Item = f64> + Clone) {
         let max = numbers.clone().fold(self.max, f64::max);
         if self.max < max {
             self.sum *= (self.max - max).exp();
             self.max = max;
         }
-        // Before the first finite number m is −∞, and x − m would be NaN.
+        // Before the first finite number, m is −∞ and x − m would be NaN.
         self.sum += numbers.filter(|&x| x != f64::NEG_INFINITY).map(|x| (x - max).exp()).sum::<f64>();
     }
 
-    /// ln Σ eˣ; −∞ before the first number.
+    /// ln Σ eˣ; −∞ if no number has been added.
     pub fn value(&self) -> f64 {
         self.max + self.sum.ln()
     }
@@ -51,8 +51,9 @@ mod tests {
     use super::*;
     use crate::rng::{from_key, uniform};
 
-    /// Against one sum in plain arithmetic, where that does not overflow: 60 roundings of numbers of one sign, and the
-    /// exponentials' arguments, up to 20, at 2⁻⁵³ each.
+    /// Compares with one sum in plain arithmetic, where that does not overflow. The error comes
+    /// from 60 roundings of numbers of one sign, and from the arguments of the exponentials, up to
+    /// 20, at 2⁻⁵³ each.
     #[test]
     fn parts_and_orders_agree_with_the_whole() {
         let mut rng = from_key(1);
@@ -73,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_number_is_not_hidden() {
+    fn nan_and_infinity_give_nan() {
         for bad in [f64::NAN, f64::INFINITY] {
             for numbers in [[bad, 0.0], [0.0, bad]] {
                 let mut sum = LogSumExp::default();

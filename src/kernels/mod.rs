@@ -1,12 +1,14 @@
-//! The numeric loops: slices in, slices out. Each forward stands directly above its vjp.
+//! The numeric kernels, on slices. Each forward function stands directly above its vjp.
 //!
-//! A forward writes its output; a vjp *adds* to the gradient of each input, given `g`, the cotangent of the output.
+//! A forward function writes its output. A vjp *adds* to the gradient of each input; its argument
+//! `g` is the cotangent of the output.
 //!
-//! A number that depends on NaN is NaN, in every forward. A vjp multiplies `g` by what the forward saved, so NaN in either is NaN in the
-//! gradient; only ReLU chooses, and passes `g` on where its value is NaN, as PyTorch does.
+//! In every forward function, a result that depends on a NaN is NaN. A vjp multiplies `g` by values
+//! saved in the forward pass, so a NaN in either gives a NaN in the gradient. The exception is
+//! ReLU, which selects: where its value is NaN it passes `g` on, as PyTorch does.
 //!
-//! Kernels know no tape. A row-major `[N, L·C]` matrix is also a list of `N·L` groups of `C` numbers, which is how the
-//! softmax kernels see the logits of `L` latent variables.
+//! Kernels do not depend on the tape. A row-major `[N, L·C]` matrix is also a list of `N·L` groups
+//! of `C` numbers; the softmax kernels treat the logits of `L` latent variables in this way.
 
 pub mod activation;
 pub mod bernoulli;

@@ -1,10 +1,10 @@
-//! Sums, and rows that are repeated.
+//! Sums, and repetition of rows.
 
 use crate::scalar::Scalar;
 use crate::simd::{self, vectorized};
 
 vectorized! {
-    /// Σ x, in an order that depends on the length alone.
+    /// Σ x, in an order that depends only on the length.
     pub fn sum<T: Scalar>(x: &[T]) -> T {
         simd::sum(x)
     }
@@ -22,7 +22,7 @@ pub fn row_sum<T: Scalar>(x: &[T], cols: usize, y: &mut [T]) {
     }
 }
 
-/// dx `[N, M]` += g `[N]` in every column.
+/// dx `[N, M]` += g `[N]`, for every column.
 pub fn row_sum_vjp<T: Scalar>(g: &[T], cols: usize, dx: &mut [T]) {
     for (i, &g) in g.iter().enumerate() {
         sum_vjp(g, &mut dx[i * cols..(i + 1) * cols]);
@@ -40,7 +40,7 @@ vectorized! {
     }
 }
 
-/// Each row `times` times in a row: x `[N, M]` → y `[N·times, M]`.
+/// Repeats each row `times` times, consecutively: x `[N, M]` → y `[N·times, M]`.
 pub fn repeat_rows<T: Scalar>(x: &[T], cols: usize, times: usize, y: &mut [T]) {
     let cols = cols.max(1);
     for (k, y) in y.chunks_exact_mut(cols).enumerate() {

@@ -1,19 +1,20 @@
-//! Softmax, log-softmax and the KL divergence to the uniform prior, by groups of C numbers.
+//! Softmax, log-softmax and the KL divergence to the uniform prior, for groups of C numbers.
 //!
-//! A logit of −∞ is a category that cannot be chosen: its probability and its part of every
-//! gradient are exactly 0, and those of the others are what they are without it (with 0 · ln
-//! 0 = 0). A group of −∞ alone, or with a NaN or +∞, gives NaN, in that group only.
+//! A logit of −∞ masks a category. Its probability and its gradient are exactly 0, and the other
+//! categories have the values and gradients that they would have without it (with 0 · ln 0 = 0). A
+//! group that consists only of −∞, or contains a NaN or +∞, gives NaN; other groups are not
+//! affected.
 //!
-//! [`vjp_row`] is the one kernel from which ST, STGS, Gumbel-Rao, GST and ReinMax are all built: `J(q) g = q ⊙ (g − ⟨q, g⟩)`, the
-//! softmax's vector-Jacobian product at a point `q` of the simplex.
+//! ST, STGS, Gumbel-Rao, GST and ReinMax are all built from [`vjp_row`]: `J(q) g = q ⊙ (g − ⟨q,
+//! g⟩)`, the softmax's vector-Jacobian product at a point `q` of the simplex.
 
 use crate::par::{self, Blocks, Wide};
 use crate::scalar::{Real, Scalar};
 use crate::simd::lanes::{self, LANES, Lanes};
 use crate::simd::{sum, vectorized};
 
-/// The largest of `x`; −∞ if there is none. NaN is passed over: what is taken off every number before an exponential may be any of them, and
-/// NaN less that is NaN.
+/// The largest number of `x`; −∞ if there is none. NaNs are skipped. This is harmless where the
+/// maximum is subtracted before an exponential, because NaN minus any number is NaN.
 ///
 /// ```
 /// assert_eq!(hardgrad::softmax::max(&[1.0, 3.0, 2.0]), 3.0);
@@ -23,8 +24,8 @@ pub fn max<T: Real>(x: &[T]) -> T {
     x.iter().fold(T::NEG_INFINITY, |m, &x| x.if_above(m, x, m))
 }
 
-/// y = softmax(x / tau) of one group. The largest x is subtracted first, so the largest exponential is 1: no overflow, and
-/// the sum is at least 1.
+/// y = softmax(x / tau) of one group. The largest x is subtracted first, so the largest exponential
+/// is 1: nothing overflows, and the sum is at least 1.
 ///
 /// ```
 /// let mut y = [0.0; 2];
@@ -46,7 +47,7 @@ vectorized! {
             *x = (*x - top) * inv_tau;
         }
         T::exp_all(x);
-        let inv_total = T::ONE / T::total(x); // a division of vectors takes as long as thirty multiplications
+        let inv_total = T::ONE / T::total(x); // a vector division takes as long as thirty multiplications
         for x in x {
             *x *= inv_total;
         }
@@ -74,11 +75,12 @@ vectorized! {
 }
 
 vectorized! {
-    /// dx += weight · J(q) g = weight · q ⊙ (g − ⟨q, g⟩), of one group, for q on the simplex. With q = softmax(x / tau) and weight
-    /// 1/tau this is the softmax's vjp.
+    /// dx += weight · J(q) g = weight · q ⊙ (g − ⟨q, g⟩), of one group, for q on the simplex. With
+    /// q = softmax(x / tau) and weight 1/tau this is the vjp of the softmax.
     ///
-    /// As Σ q = 1, a number may be taken off every g. Taking off the g of the largest q removes the largest term of the mean: near a
-    /// corner of the simplex, where g − ⟨q, g⟩ would be the difference of two nearly equal numbers, no digits are lost.
+    /// Because Σ q = 1, a constant may be subtracted from every g. Subtracting the g of the largest
+    /// q removes the largest term of the mean ⟨q, g⟩. Near a corner of the simplex g − ⟨q, g⟩ would
+    /// otherwise be a difference of two nearly equal numbers; this prevents the cancellation.
     ///
     /// ```
     /// let mut dx = [1.0, 1.0];
@@ -104,7 +106,7 @@ vectorized! {
 }
 
 vectorized! {
-    /// y = softmax(x) by groups of `group` numbers.
+    /// y = softmax(x) of each group of `group` numbers.
     pub fn softmax<T: Scalar>(x: &[T], group: usize, y: &mut [T]) {
         for (x, y) in x.chunks(group).zip(y.chunks_mut(group)) {
             softmax_row(x, T::ONE, y);
@@ -113,7 +115,7 @@ vectorized! {
 }
 
 vectorized! {
-    /// dx += J(y) g by groups; y is the softmax.
+    /// dx += J(y) g of each group, where y is the softmax.
     pub fn softmax_vjp<T: Scalar>(y: &[T], group: usize, g: &[T], dx: &mut [T]) {
         for ((y, g), dx) in y.chunks(group).zip(g.chunks(group)).zip(dx.chunks_mut(group)) {
             vjp_row(T::ONE, y, g, dx);
@@ -122,7 +124,7 @@ vectorized! {
 }
 
 vectorized! {
-    /// y = log softmax(x) by groups of `group` numbers.
+    /// y = log softmax(x) of each group of `group` numbers.
     pub fn log_softmax<T: Scalar>(x: &[T], group: usize, y: &mut [T]) {
         for (x, y) in x.chunks(group).zip(y.chunks_mut(group)) {
             log_softmax_row(x, T::ONE, y);
@@ -131,7 +133,7 @@ vectorized! {
 }
 
 vectorized! {
-    /// dx += g − eʸ Σ g by groups; y is the log-softmax.
+    /// dx += g − eʸ Σ g of each group, where y is the log-softmax.
     pub fn log_softmax_vjp<T: Scalar>(y: &[T], group: usize, g: &[T], dx: &mut [T]) {
         for ((y, g), dx) in y.chunks(group).zip(g.chunks(group)).zip(dx.chunks_mut(group)) {
             let total = sum(g);
@@ -142,10 +144,11 @@ vectorized! {
     }
 }
 
-/// Rows to a block of the divergence's parallel work.
+/// Rows per block of the divergence's parallel work.
 const ROWS: usize = 25;
 
-/// Length of the divergence's `scratch`: for each block sixteen groups side by side, twice, and one number a group.
+/// Length of the divergence's `scratch`. Per block: two buffers for sixteen interleaved groups, and
+/// one number per group.
 pub fn categorical_kl_scratch(rows: usize, cols: usize, group: usize) -> usize {
     rows.div_ceil(ROWS) * kl_block_scratch(cols, group)
 }
@@ -155,9 +158,9 @@ fn kl_block_scratch(cols: usize, group: usize) -> usize {
 }
 
 /// KL divergence from softmax(x) to the uniform distribution over C categories, summed over the
-/// row's groups, in nats: x `[N, L·C]`, one result per row: Σ_l Σ_c π ln π + L ln C. The prior is
-/// uniform over all C categories also where x is −∞ and π is 0 for some: of C categories all but
-/// one of which are masked, the divergence is ln C.
+/// row's groups, in nats: Σ_l Σ_c π ln π + L ln C. Shapes: x `[N, L·C]`, one result per row. The
+/// prior is uniform over all C categories, including masked ones (x = −∞, π = 0): if all but one
+/// are masked, the divergence is ln C.
 ///
 /// ```
 /// use hardgrad::categorical::{kl_to_uniform, scratch_len};
@@ -266,21 +269,21 @@ vectorized! {
     }
 }
 
-/// The larger of `x` and −10³⁰; NaN of NaN.
+/// The larger of `x` and −10³⁰; NaN for a NaN.
 ///
-/// For s = ln π + constant: where π is 0 the product π · s is 0 if s is finite, and NaN if it is
-/// −∞. e to the power −10³⁰ is 0 in either precision, and differences of such numbers and of logits
-/// stay finite.
+/// This bounds s = ln π + constant. Where π is 0, the product π · s is 0 if s is finite, and NaN if
+/// it is −∞. e to the power −10³⁰ is 0 in either precision, and differences of such numbers and
+/// logits stay finite.
 #[inline(always)]
 pub(super) fn raised<T: Real>(x: T) -> T {
     let lowest = T::of(-1e30);
     lowest.if_above(x, lowest, x)
 }
 
-/// x ← s = x − max x, of one group, and e = eˢ; with Z = Σ e and π = e/Z, gives (Z, ⟨π, s⟩).
+/// x ← s = x − max x and e = eˢ, of one group. With Z = Σ e and π = e/Z, returns (Z, ⟨π, s⟩).
 ///
-/// ln π = s − ln Z, so π ln π needs no epsilon: where π underflows to 0, or x is −∞, s is finite
-/// and the product is 0.
+/// ln π = s − ln Z, so π ln π needs no epsilon: where π underflows to 0 or x is −∞, s is finite and
+/// the product is 0.
 #[inline(always)]
 fn relative_row<T: Real>(x: &mut [T], e: &mut [T]) -> (T, T) {
     let top = max(x);
@@ -375,8 +378,9 @@ mod tests {
     use super::*;
     use crate::rng::{from_key, uniform};
 
-    /// The divergence and its vjp, which take sixteen groups at once and cut rows into blocks, against one group after the other. Sums of
-    /// C numbers in two orders, and some ten other roundings, of numbers up to 8 + ln C.
+    /// Compares the divergence and its vjp, which process sixteen groups at once and cut rows into
+    /// blocks, with a computation of one group after the other. The tolerance covers sums of C
+    /// numbers in two orders and about ten other roundings of numbers up to 8 + ln C.
     fn compare<T: Scalar>() {
         let mut rng = from_key(5);
         let mut random = |count: usize| -> Vec<T> {
@@ -413,7 +417,7 @@ mod tests {
     }
 
     #[test]
-    fn sixteen_divergences_are_as_one_after_the_other() {
+    fn interleaved_divergences_match_single_ones() {
         compare::<f32>();
         compare::<f64>();
     }

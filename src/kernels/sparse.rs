@@ -1,8 +1,9 @@
-//! Products with a matrix of mostly zeros: grey images (81 % of MNIST's pixels are 0), and one-hot codes, where the product
-//! is a gather of C times fewer rows.
+//! Products with a sparse matrix: grey-scale images (81 % of MNIST's pixels are 0), and one-hot
+//! codes, for which the product is a gather of C times fewer rows.
 //!
-//! Zeros in a sum of finite numbers change no bit, and where the other factor is not finite they are not left out (0 · NaN is NaN): in
-//! `f32`, where the dense product sums in the order of k too, the numbers are the same.
+//! Omitting zeros from a sum of finite numbers changes no bit. Zeros are not omitted where the
+//! other factor is not finite (0 · NaN is NaN). In `f32` the dense product also sums in the order
+//! of k, so both products have identical bits.
 
 use crate::mat::{MatMut, MatRef};
 use crate::par::{self, Wide};
@@ -10,32 +11,36 @@ use crate::scalar::Scalar;
 use crate::simd::{self, vectorized};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Rows to a band. Neighbouring rows are alike, neighbouring pixels most of all: a number of `b` that is loaded for one row serves the
-/// others too, so that the product waits for multiply-adds and not for memory.
+/// Rows per band. Neighbouring rows, in particular rows of pixels, have nonzeros in similar
+/// columns. A number of `b` that is loaded for one row is reused for the others, so the product is
+/// limited by multiply-adds and not by memory.
 const BAND: usize = 4;
 
-/// A column, and the numbers that a band's rows have in it.
+/// A column, and the numbers of the band's rows in it.
 type Entry<T> = (u32, [T; BAND]);
 
-/// The nonzero numbers of a matrix, in bands of four rows. Kept from step to step, so that filling it again allocates nothing.
+/// The nonzeros of a matrix, in bands of four rows. The memory is reused from step to step, so that
+/// filling it again allocates nothing.
 #[derive(Clone, Debug, Default)]
 pub struct SparseRows<T> {
-    /// Entries of each band.
+    /// Number of entries of each band.
     filled: Vec<usize>,
-    /// For each band as many places as there are columns, of which the first ones are filled: each column in which a row of the band is
-    /// not 0, and the four rows' numbers. In the others is whatever was there before.
+    /// As many places per band as there are columns. The first of them are filled, one for each
+    /// column in which a row of the band is not 0, with the column and the four rows' numbers. The
+    /// contents of the others are unspecified.
     entries: Vec<Entry<T>>,
     rows: usize,
     cols: usize,
 }
 
 impl<T: Scalar> SparseRows<T> {
-    /// Whether `x` has so few nonzero numbers that a sparse product pays: at most a third.
+    /// Whether `x` is sparse enough for a sparse product to be faster: at most a third of its
+    /// numbers are nonzero.
     pub fn pays(x: &[T]) -> bool {
         3 * count_nonzero(x) <= x.len()
     }
 
-    /// Becomes `x`.
+    /// Stores the nonzeros of `x`.
     pub fn assign(&mut self, x: MatRef<'_, T>) {
         self.fill(x.rows, x.cols, |first| {
             let mut rows = [&[][..]; BAND];
@@ -46,7 +51,7 @@ impl<T: Scalar> SparseRows<T> {
         });
     }
 
-    /// Becomes the transpose of `x`.
+    /// Stores the nonzeros of the transpose of `x`.
     pub fn assign_transposed(&mut self, x: MatRef<'_, T>) {
         self.fill(x.cols, x.rows, |first| {
             move |j| {
@@ -58,7 +63,8 @@ impl<T: Scalar> SparseRows<T> {
         });
     }
 
-    /// Becomes the matrix whose numbers in column j are `band(first)(j)` for the band that begins with row `first`.
+    /// Stores the matrix whose numbers in column j are `band(first)(j)` for the band that begins
+    /// with row `first`.
     fn fill<C: Fn(usize) -> [T; BAND]>(
         &mut self,
         rows: usize,
@@ -96,7 +102,7 @@ impl<T: Scalar> SparseRows<T> {
     /// `c = self · b + beta · c`, with `self: [N, K]`, `b: [K, M]`, `c: [N, M]`, `beta` 0 or 1.
     ///
     /// # Panics
-    /// If the shapes do not fit.
+    /// If the shapes do not match.
     pub fn multiply(&self, b: MatRef<'_, T>, beta: T, c: MatMut<'_, T>) {
         let rows = self.rows;
         assert!(
@@ -125,7 +131,7 @@ impl<T: Scalar> SparseRows<T> {
     }
 }
 
-/// The product of the matrix whose band that begins with row `first` is `band(first)`.
+/// Computes the product of the matrix whose band beginning with row `first` is `band(first)`.
 fn multiply<'a, T: Scalar>(
     band: impl Fn(usize) -> &'a [Entry<T>] + Sync,
     b: MatRef<'_, T>,
@@ -134,7 +140,7 @@ fn multiply<'a, T: Scalar>(
 ) {
     let rows = c.rows;
     let c = Wide { slice: c.data, times: c.cols };
-    // Two roundings a term where the dense product has two.
+    // This path rounds each term twice where the dense product does.
     let apart = simd::plain_without_fused();
     let widths = if simd::registers_are_many() {
         [PANEL, NARROW, SHORT, 1]
@@ -163,31 +169,34 @@ fn multiply<'a, T: Scalar>(
     });
 }
 
-/// Lists the columns that are not all 0, and returns how many these are.
+/// Lists the columns that are not entirely 0, and returns their number.
 #[inline(always)]
 fn list<T: Scalar>(column: impl Fn(usize) -> [T; BAND], entries: &mut [Entry<T>]) -> usize {
     let mut filled = 0;
     for j in 0..entries.len() {
         let numbers = column(j);
-        entries[filled] = (j as u32, numbers); // stays if one is not 0: no branch for the CPU to guess wrong
+        entries[filled] = (j as u32, numbers); // kept only if one is not 0; avoids a mispredicted branch
         filled += usize::from(numbers.iter().fold(false, |any, &x| any | (x != T::ZERO)));
     }
     filled
 }
 
-/// Parts of a product, or of a list, that may run side by side. More than threads, as rows differ in length.
+/// Number of pieces of a product, or of a list, that may run in parallel. It exceeds the number of
+/// threads because rows differ in their number of nonzeros.
 const BLOCKS: usize = 16;
 
-/// Columns to a panel: four rows of one are 16 of AVX-512's 32 registers, and of a `b` of 100 rows it stays in the first-level cache.
+/// Columns per panel: four rows of a panel occupy 16 of AVX-512's 32 registers, and a panel of a
+/// `b` of 100 rows stays in the first-level cache.
 const PANEL: usize = 64;
 
-/// Columns to a panel where registers are fewer: four rows of one are 12 of AVX2's 16.
+/// Columns per panel with fewer registers: four rows of a panel occupy 12 of AVX2's 16.
 const NARROW: usize = 24;
 
-/// Columns to a panel of what is left, and where registers have 128 bits: four rows of one are 8 of 16.
+/// Columns per panel for the remainder, and for registers of 128 bits: four rows of a panel occupy
+/// 8 of 16.
 const SHORT: usize = 8;
 
-/// Numbers to a block of parallel work: some microseconds.
+/// Elements per block of parallel work: a few microseconds.
 const BLOCK: usize = 1 << 15;
 
 fn all_finite<T: Scalar>(x: &[T]) -> bool {
@@ -212,7 +221,8 @@ vectorized! {
 
 vectorized! {
     fn count_nonzero<T: Scalar>(x: &[T]) -> usize {
-        // Blocks short enough that the counts fit the vectors of the numbers themselves.
+        // The blocks are short enough for the counts to fit into SIMD vectors of the number type
+        // itself.
         x.chunks(1 << 16).map(|x| x.iter().map(|&x| u32::from(x != T::ZERO)).sum::<u32>() as usize).sum()
     }
 }
@@ -241,10 +251,10 @@ vectorized! {
     }
 }
 
-/// c = Σ numbers · b[index, from .. from + W] + beta · c in those columns of the band's rows: the sums in the order of the entries, with
-/// one rounding a term if `FUSED`, else two.
+/// c = Σ numbers · b[index, from .. from + W] + beta · c in those columns of the band's rows. The
+/// sums are in the order of the entries, with one rounding per term if `FUSED`, else two.
 #[inline(always)]
-#[allow(clippy::needless_range_loop)] // with iterators the sums may be kept in memory
+#[allow(clippy::needless_range_loop)] // iterators may keep the sums in memory
 fn accumulate<T: Scalar, const W: usize, const FUSED: bool>(
     band: &[Entry<T>],
     b: MatRef<'_, T>,
@@ -252,7 +262,8 @@ fn accumulate<T: Scalar, const W: usize, const FUSED: bool>(
     beta: T,
     c: &mut [T],
 ) {
-    // Loops over constants, which the compiler unrolls, so that the sums are registers.
+    // The loops have constant bounds and are unrolled by the compiler, so that the sums stay in
+    // registers.
     let mut sums = [[T::ZERO; W]; BAND];
     for &(k, numbers) in band {
         let b: &[T; W] = b.data[k as usize * b.cols + from..].first_chunk().expect("W columns");
@@ -288,7 +299,8 @@ mod tests {
         m
     }
 
-    /// Sums of at most 60 products of numbers below ½ in another order: 60 · 2⁻⁵³ · ¼ · 60 < 2e-13.
+    /// The tolerance covers sums of at most 60 products of numbers below ½ in another order: 60 ·
+    /// 2⁻⁵³ · ¼ · 60 < 2e-13.
     #[test]
     fn products_agree_with_the_dense_ones() {
         let shapes = [
@@ -306,7 +318,7 @@ mod tests {
                 let (x, b, g) =
                     (random(n, k, density, seed as u64), random(k, m, 1.0, 9), random(n, m, 1.0, 8));
                 let (mut rows, mut columns) = (SparseRows::default(), SparseRows::default());
-                rows.assign(random(5, 3, 0.5, 7).view()); // what it held before is forgotten
+                rows.assign(random(5, 3, 0.5, 7).view()); // replaces the previous contents
                 rows.assign(x.view());
                 columns.assign_transposed(random(3, 5, 0.5, 7).view());
                 columns.assign_transposed(x.view());
@@ -324,16 +336,17 @@ mod tests {
         }
     }
 
-    /// In `f32` the dense product sums in the same order: the same bits, and NaN in the same places.
+    /// In `f32` the dense product sums in the order of the sparse one: the bits are equal, and NaNs
+    /// are in equal places.
     #[test]
-    fn what_is_not_finite_is_not_left_out() {
+    fn zeros_times_non_finite_numbers_are_not_omitted() {
         let same = |(x, y): (&f32, &f32)| x.to_bits() == y.to_bits() || x.is_nan() && y.is_nan();
         let narrowed = |m: Mat<f64>| Mat::from_fn(m.rows(), m.cols(), |i, j| m.row(i)[j] as f32);
         for (seed, (n, k, m)) in [(1, 2, 1), (9, 40, 7), (20, 30, 150)].into_iter().enumerate() {
             for bad in [1.0, f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
                 let mut x = narrowed(random(n, k, 0.2, seed as u64));
                 for i in 0..n {
-                    x.as_mut_slice()[i * k + k / 2] = 0.0; // a column that no row has, and there is a bad number
+                    x.as_mut_slice()[i * k + k / 2] = 0.0; // a column of zeros that meets the bad number
                 }
                 let mut b = narrowed(random(k, m, 1.0, 9));
                 b.as_mut_slice()[k / 2 * m + m / 2] = bad;

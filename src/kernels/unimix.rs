@@ -7,20 +7,20 @@ use crate::scalar::{Real, Scalar};
 use crate::simd::lanes::{self, LANES, Lanes};
 use crate::simd::vectorized;
 
-/// Log-probabilities of softmax(x) mixed with the uniform distribution, of each variable:
+/// Log-probabilities of softmax(x) mixed with the uniform distribution, for each variable:
 ///
 /// ```text
 /// y = ln( (1 − ε) softmax(x) + ε/C )
 /// ```
 ///
-/// They are logits too (softmax(y) is the mixture), so that y can feed a sample. Shapes: x and y
-/// `[N, L·C]`.
+/// The result can serve as logits, because softmax(y) is the mixture, so y can be the input of a
+/// sample. Shapes: x and y `[N, L·C]`.
 ///
-/// No category's probability falls below ε/C, so that none dies out and no log-probability is far
-/// below ln(ε/C). Computed in logarithms throughout: ε may be as small as one likes, and 0 gives
+/// No category's probability is below ε/C, so that no category dies out and no log-probability is
+/// far below ln(ε/C). All computation is in logarithms, so ε may be arbitrarily small; ε = 0 gives
 /// the log-softmax.
 ///
-/// A masked category, a logit of −∞, stays masked: C counts the categories that can be chosen.
+/// A masked category, with a logit of −∞, stays masked. C is the number of unmasked categories.
 ///
 /// Source: "unimix categoricals" of Hafner et al. 2023, "Mastering diverse domains through world
 /// models" (DreamerV3), with ε = 0.01.
@@ -29,13 +29,13 @@ use crate::simd::vectorized;
 /// use hardgrad::categorical::{scratch_len, unimix};
 /// let (mut y, mut scratch) = ([0.0; 3], vec![0.0; scratch_len(1, 3, 3)]);
 /// let x = [0.0, 3.0_f64.ln(), f64::NEG_INFINITY]; // (¼, ¾, 0)
-/// unimix(0.5, &x, 3, 3, &mut y, &mut scratch); // half of it, and ¼ for each of the two
+/// unimix(0.5, &x, 3, 3, &mut y, &mut scratch); // ½ π, plus ¼ for each of the two
 /// assert!((y[0] - 0.375_f64.ln()).abs() < 1e-15 && (y[1] - 0.625_f64.ln()).abs() < 1e-15);
 /// assert_eq!(y[2], f64::NEG_INFINITY);
 /// ```
 ///
 /// # Panics
-/// If ε is not in [0, 1], a slice has another length than its shape says, or `scratch` is shorter
+/// If ε is not in [0, 1], the length of a slice does not match its shape, or `scratch` is shorter
 /// than [`scratch_len`].
 #[track_caller]
 pub fn unimix<T: Scalar>(epsilon: f64, x: &[T], cols: usize, group: usize, y: &mut [T], scratch: &mut [T]) {
@@ -60,7 +60,7 @@ vectorized! {
     }
 }
 
-/// dx += f ⊙ g − π Σ f ⊙ g, of each variable, with f = (1 − ε) π / ((1 − ε) π + ε/C). Shapes: x, g
+/// dx += f ⊙ g − π Σ f ⊙ g, for each variable, with f = (1 − ε) π / ((1 − ε) π + ε/C). Shapes: x, g
 /// and dx `[N, L·C]`.
 ///
 /// ```
@@ -72,7 +72,7 @@ vectorized! {
 /// ```
 ///
 /// # Panics
-/// If ε is not in [0, 1], a slice has another length than its shape says, or `scratch` is shorter
+/// If ε is not in [0, 1], the length of a slice does not match its shape, or `scratch` is shorter
 /// than [`scratch_len`].
 #[track_caller]
 pub fn unimix_vjp<T: Scalar>(
@@ -121,7 +121,7 @@ pub(crate) fn check_epsilon(epsilon: f64) {
     assert!((0.0..=1.0).contains(&epsilon), "unimix: epsilon is {epsilon}, expected a number in [0, 1]");
 }
 
-/// The output and the scratch memory by blocks of rows; `None` if there is nothing to do.
+/// The output and the scratch memory in blocks of rows; `None` if there is nothing to compute.
 #[track_caller]
 fn blocks<'a, T>(
     len: usize,
@@ -139,8 +139,8 @@ fn blocks<'a, T>(
     Some((Blocks { slice: out, size: ROWS * cols }, Wide { slice, times: block_scratch(cols, group) }))
 }
 
-/// With s = x − max x: x ← s, e ← eˢ. Gives Σ eˢ, and the summands of the mixture:
-/// ln((1 − ε) π) − s, and ln(ε/C) with the number C of categories that can be chosen.
+/// With s = x − max x: x ← s, e ← eˢ. Returns Σ eˢ and the summands of the mixture: ln((1 − ε) π) −
+/// s, and ln(ε/C) with C the number of unmasked categories.
 #[inline(always)]
 fn parts_row<T: Real>(epsilon: f64, x: &mut [T], e: &mut [T]) -> (T, T, T) {
     let top = max(x);

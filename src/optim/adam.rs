@@ -13,7 +13,7 @@ use crate::scalar::Scalar;
 /// p ← p − lr / (1 − β₁ᵗ) · m / (√v / √(1 − β₂ᵗ) + eps)
 /// ```
 ///
-/// so eps is added outside the root, after the bias correction.
+/// eps is thus added outside the root, after the bias correction.
 ///
 /// ```
 /// use hardgrad::{Mat, ParamGrads, ParamStore, optim::{Adam, AdamConfig, Optimizer}};
@@ -23,7 +23,7 @@ use crate::scalar::Scalar;
 /// grads.flat_mut()[0] = 5.0;
 /// let mut adam = Adam::new(AdamConfig { lr: 0.1, ..AdamConfig::default() }).unwrap();
 /// adam.step(&mut params, &grads);
-/// // The first step is lr · sign(g), but for eps.
+/// // Up to eps, the first step is lr · sign(g).
 /// assert!((params.flat()[0] - 0.9).abs() < 1e-8);
 /// ```
 #[derive(Clone, Debug)]
@@ -33,7 +33,7 @@ pub struct Adam<T> {
 }
 
 impl<T: Scalar> Adam<T> {
-    /// An optimiser that has made no update yet.
+    /// Creates an optimiser that has made no update yet.
     ///
     /// # Errors
     /// If a hyper-parameter is outside its range.

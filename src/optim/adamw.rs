@@ -13,8 +13,8 @@ use crate::scalar::Scalar;
 /// p ← p − lr / (1 − β₁ᵗ) · m / (√v / √(1 − β₂ᵗ) + eps)
 /// ```
 ///
-/// The decay is not a part of the gradient, so it is not divided by √v: every parameter, biases
-/// too, shrinks by the same factor.
+/// The decay is not part of the gradient, so it is not divided by √v: every parameter, including
+/// biases, shrinks by the same factor.
 ///
 /// Source: Loshchilov and Hutter, "Decoupled weight decay regularization", ICLR 2019, algorithm 2,
 /// with PyTorch's `lr · weight_decay` for the paper's η_t λ.
@@ -27,7 +27,7 @@ use crate::scalar::Scalar;
 /// grads.flat_mut()[0] = 5.0;
 /// let mut adamw = AdamW::new(AdamConfig { lr: 0.1, ..AdamConfig::default() }, 0.5)?;
 /// adamw.step(&mut params, &grads);
-/// // Both shrink by 0.1 · 0.5; the first step is lr · sign(g), but for eps.
+/// // Both shrink by 0.1 · 0.5; up to eps, the first step is lr · sign(g).
 /// assert!((params.flat()[0] - (0.95 - 0.1)).abs() < 1e-8);
 /// assert!((params.flat()[1] - 9.5).abs() < 1e-14);
 /// # Ok::<(), hardgrad::Error>(())
@@ -40,11 +40,10 @@ pub struct AdamW<T> {
 }
 
 impl<T: Scalar> AdamW<T> {
-    /// An optimiser that has made no update yet. PyTorch's default weight decay is 0.01.
+    /// Creates an optimiser that has made no update yet. PyTorch's default weight decay is 0.01.
     ///
     /// # Errors
-    /// If a hyper-parameter is outside its range; that of the weight decay is the finite numbers
-    /// from 0 on.
+    /// If a hyper-parameter is outside its range. The weight decay must be finite and at least 0.
     pub fn new(config: AdamConfig, weight_decay: f64) -> Result<Self> {
         if !(weight_decay >= 0.0 && weight_decay.is_finite()) {
             return Err(Error::argument("weight-decay", weight_decay, "a finite number >= 0"));
@@ -52,7 +51,7 @@ impl<T: Scalar> AdamW<T> {
         Ok(Self { config: config.validated()?, weight_decay, moments: Moments::default() })
     }
 
-    /// The weight decay.
+    /// Weight decay.
     pub fn weight_decay(&self) -> f64 {
         self.weight_decay
     }

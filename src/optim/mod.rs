@@ -1,5 +1,5 @@
-//! Optimisers over the flat parameter store: [`Adam`], [`AdamW`] and [`RAdam`], with PyTorch's
-//! update formulas; schedules of the learning rate; and clipping of the gradient's norm.
+//! Optimisers over the flat parameter store ([`Adam`], [`AdamW`] and [`RAdam`], with PyTorch's
+//! update formulas), learning-rate schedules, and gradient-norm clipping.
 
 mod adam;
 mod adamw;
@@ -22,29 +22,30 @@ use crate::simd::vectorized;
 use serde::{Deserialize, Serialize};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Changes parameters, given their gradients.
+/// An optimiser: updates parameters from their gradients.
 pub trait Optimizer<T: Scalar>: std::fmt::Debug + Send {
-    /// One update. Returns whether the gradients, their mean squares and the updated parameters are all finite; if not,
-    /// parameters and moments are of no more use.
+    /// Makes one update. Returns whether the gradients, their mean squares and the updated
+    /// parameters are all finite. After a `false`, the parameters and moments are invalid.
     ///
     /// # Panics
-    /// If `grads` are not those of `params`, or both are of another size than at the first update.
+    /// If `grads` are not the gradients of `params`, or the number of parameters differs from that
+    /// at the first update.
     fn step(&mut self, params: &mut ParamStore<T>, grads: &ParamGrads<T>) -> bool;
 
-    /// The learning rate of the next update.
+    /// Learning rate of the next update.
     fn lr(&self) -> f64;
 
-    /// Sets the learning rate of the updates to come; the moments stay as they are. See
+    /// Sets the learning rate of all following updates. The moments do not change. See
     /// [`LrSchedule`].
     ///
     /// # Errors
-    /// If it is not a finite number ≥ 0. The rate is then unchanged.
+    /// If the rate is not a finite number ≥ 0. The learning rate is then unchanged.
     fn set_lr(&mut self, lr: f64) -> Result<()>;
 
-    /// The running moments, for a checkpoint.
+    /// Running moments, to be saved in a checkpoint.
     fn moments(&self) -> &Moments<T>;
 
-    /// The running moments, to be restored from a checkpoint.
+    /// Running moments, to be restored from a checkpoint.
     fn moments_mut(&mut self) -> &mut Moments<T>;
 }
 
@@ -60,26 +61,26 @@ pub trait Optimizer<T: Scalar>: std::fmt::Debug + Send {
 pub struct AdamConfig {
     /// Learning rate.
     pub lr: f64,
-    /// Decay of the mean of the gradients, in [0, 1).
+    /// Decay rate β₁ of the mean of the gradients, in [0, 1).
     pub beta1: f64,
-    /// Decay of the mean of their squares, in [0, 1).
+    /// Decay rate β₂ of the mean of the squared gradients, in [0, 1).
     pub beta2: f64,
-    /// Added to the root of the mean square.
+    /// Constant added to the root of the mean square.
     pub eps: f64,
 }
 
 impl Default for AdamConfig {
-    /// PyTorch's: lr 1e-3, β 0.9 and 0.999, eps 1e-8.
+    /// PyTorch's defaults: lr 1e-3, β 0.9 and 0.999, eps 1e-8.
     fn default() -> Self {
         Self { lr: 1e-3, beta1: 0.9, beta2: 0.999, eps: 1e-8 }
     }
 }
 
 impl AdamConfig {
-    /// Itself, if every number is in its range.
+    /// Returns `self` if every number is in its range.
     ///
     /// # Errors
-    /// [`Error::Argument`] naming the number that is not, and its range.
+    /// [`Error::Argument`] with the name and range of the number that is out of range.
     pub fn validated(self) -> Result<Self> {
         for (name, value) in [("lr", self.lr), ("eps", self.eps)] {
             if !(value >= 0.0 && value.is_finite()) {
@@ -99,7 +100,7 @@ impl AdamConfig {
         Ok(())
     }
 
-    /// Update t, from 1, of Adam, after every parameter has been multiplied by `keep`.
+    /// Performs update t (from 1) of Adam after multiplying every parameter by `keep`.
     fn adam_update<T: Scalar>(&self, t: f64, keep: T) -> Update<T> {
         let correction1 = 1.0 - self.beta1.powf(t);
         let correction2 = 1.0 - self.beta2.powf(t);
@@ -108,22 +109,22 @@ impl AdamConfig {
     }
 }
 
-/// The state of [`Adam`], [`AdamW`] and [`RAdam`]: exponential means of the gradients and of their
-/// squares.
+/// The state of [`Adam`], [`AdamW`] and [`RAdam`]: exponential moving averages of the gradients and
+/// of the squared gradients.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(bound = "T: Scalar")]
 pub struct Moments<T> {
     /// Number of updates made.
     pub step: u64,
-    /// m, one number a parameter number.
+    /// m, one number per parameter element.
     pub mean: Aligned<T>,
-    /// v, one number a parameter number.
+    /// v, one number per parameter element.
     pub mean_square: Aligned<T>,
 }
 
-/// What one update does with the moments: p ← keep · p − scale · m / (√v / divisor + eps) with
-/// `root = Some((divisor, eps))`, and p ← keep · p − scale · m without. A `keep` of 1 changes no
-/// bit.
+/// How an update uses the moments. With `root = Some((divisor, eps))` it is p ← keep · p − scale ·
+/// m / (√v / divisor + eps); with `None` it is p ← keep · p − scale · m. A `keep` of 1 leaves the
+/// bits of p unchanged.
 #[derive(Clone, Copy, Debug)]
 struct Update<T> {
     keep: T,
@@ -131,12 +132,13 @@ struct Update<T> {
     root: Option<(T, T)>,
 }
 
-/// Numbers to a block of parallel work: 5 arrays of 64 KiB, about the size of a core's second-level cache.
+/// Elements per block of parallel work. The 5 arrays have 64 KiB each, which in total is about the
+/// size of a core's second-level cache.
 const BLOCK: usize = 1 << 14;
 
 impl<T: Scalar> Moments<T> {
-    /// m ← m + (1 − β₁)(g − m), v ← β₂ v + (1 − β₂) g², then `update`, in one pass over memory. Returns whether v, and so g, and
-    /// the new parameters are finite.
+    /// m ← m + (1 − β₁)(g − m), v ← β₂ v + (1 − β₂) g², then `update`, in one pass over memory.
+    /// Returns whether v (and therefore g) and the new parameters are finite.
     #[track_caller]
     fn advance(
         &mut self,
@@ -166,7 +168,8 @@ impl<T: Scalar> Moments<T> {
         finite.into_inner()
     }
 
-    /// Sizes the moments at the first update and counts the update. Returns its number, from 1.
+    /// Allocates the moments at the first update and increments the update count. Returns the
+    /// number of the update, from 1.
     fn begin(&mut self, len: usize) -> u64 {
         if self.step == 0 {
             self.mean.resize(len, T::ZERO);
@@ -177,19 +180,21 @@ impl<T: Scalar> Moments<T> {
     }
 }
 
-/// 0 for a number below `floor`, `x` for any other.
+/// Replaces a number below `floor` by 0.
 ///
-/// The moments of a parameter that gets no gradient for long (a pixel that is hardly ever inked) decay towards the subnormal
-/// numbers, on which CPUs are some hundred times slower: 1500 steps into MNIST the update took four times as long. The mean's floor
-/// lies so far above them, by 1/ε, that its products with 1 − β₁ and the learning rate are normal too. What is lost is in `f32` below
-/// 1e-31 of the mean, against a divisor of at least eps.
+/// If a parameter gets no gradient for many steps (for example the weights of a pixel that is
+/// almost always blank), its moments decay towards the subnormal numbers, on which CPUs are about a
+/// hundred times slower: after 1500 steps on MNIST the update took four times as long. The floor of
+/// the mean lies above the subnormal range by a factor of 1/ε, so that its products with 1 − β₁ and
+/// the learning rate are normal numbers too. The error this causes in `f32` is below 1e-31 in the
+/// mean, against a divisor of at least eps.
 #[inline(always)]
 fn flushed<T: Scalar>(x: T, floor: T) -> T {
     if x.abs() < floor { T::ZERO } else { x }
 }
 
 vectorized! {
-    /// One block of [`Moments::advance`], with gains = [1 − β₁, β₂, 1 − β₂].
+    /// Processes one block of [`Moments::advance`], with gains = [1 − β₁, β₂, 1 − β₂].
     fn advance_block<T: Scalar>(p: &mut [T], g: &[T], m: &mut [T], v: &mut [T], gains: [T; 3], update: Update<T>) -> bool {
         let [gain1, beta2, gain2] = gains;
         let mut largest = T::Bits::default();
@@ -212,8 +217,9 @@ mod tests {
     use super::*;
     use crate::Mat;
 
-    /// One update of `len` parameters, one of whose gradients and values is given.
-    fn goes_well(len: usize, at: usize, gradient: f32, value: f32) -> bool {
+    /// Makes one update of `len` parameters in which one gradient and one value are chosen by the
+    /// caller. Returns whether everything stayed finite.
+    fn stays_finite(len: usize, at: usize, gradient: f32, value: f32) -> bool {
         let mut params = ParamStore::new();
         params.add("w", Mat::zeros(1, len));
         params.flat_mut()[at] = value;
@@ -237,13 +243,13 @@ mod tests {
     fn any_number_that_is_not_finite_is_reported() {
         for len in [1, 15, 16, 17, BLOCK + 3] {
             for at in [0, len / 2, len - 1] {
-                assert!(goes_well(len, at, -1e18, f32::MAX));
-                // (1 − β₂) g² is 1e39; f32 ends at 3.4e38.
+                assert!(stays_finite(len, at, -1e18, f32::MAX));
+                // (1 − β₂) g² is 1e39, and the largest f32 is 3.4e38.
                 for gradient in [f32::NAN, -f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 1e21] {
-                    assert!(!goes_well(len, at, gradient, 0.0), "gradient {gradient} at {at} of {len}");
+                    assert!(!stays_finite(len, at, gradient, 0.0), "gradient {gradient} at {at} of {len}");
                 }
                 for value in [f32::NAN, -f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
-                    assert!(!goes_well(len, at, 0.0, value), "parameter {value} at {at} of {len}");
+                    assert!(!stays_finite(len, at, 0.0, value), "parameter {value} at {at} of {len}");
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! The length of the gradient.
+//! The norm of the gradient.
 
 use super::BLOCK;
 use crate::par;
@@ -6,26 +6,29 @@ use crate::params::ParamGrads;
 use crate::scalar::Scalar;
 use crate::simd::vectorized;
 
-/// ‖g‖₂ of all gradients together, summed in `f64` in an order that depends on their number alone. NaN or infinite if any of
-/// them is; for `f32` gradients, and far from 1e154 for `f64`, only then.
+/// ‖g‖₂ over all gradients together, summed in `f64` in an order that depends only on their number.
+/// The result is not finite if any gradient is not finite. For `f32` gradients the converse holds
+/// too; for `f64` gradients it holds unless the norm is near 1e154 or larger.
 ///
 /// ```
 /// use hardgrad::{Mat, ParamGrads, ParamStore, optim};
 /// let mut params = ParamStore::<f32>::new();
 /// params.add("w", Mat::zeros(1, 2));
 /// let mut grads = ParamGrads::zeros(&params);
-/// grads.flat_mut().copy_from_slice(&[3e30, 4e30]); // whose squares f32 does not have
+/// grads.flat_mut().copy_from_slice(&[3e30, 4e30]); // squares overflow in f32
 /// assert!((optim::norm(&grads) / 5e30 - 1.0).abs() < 1e-6);
 /// ```
 pub fn norm<T: Scalar>(grads: &ParamGrads<T>) -> f64 {
     par::sum_blocks(grads.flat(), BLOCK, &|block| squares(block)).sqrt()
 }
 
-/// Scales the gradients by max/‖g‖₂ where ‖g‖₂ > `max`, and leaves them as they are where not, or where ‖g‖₂ is not finite: a factor of
-/// max/∞ would turn all finite ones into 0. Returns ‖g‖₂ as it was.
+/// Scales the gradients by max/‖g‖₂ if ‖g‖₂ > `max`. Returns ‖g‖₂ before the scaling.
 ///
-/// PyTorch's `clip_grad_norm_`, but for the 1e-6 that it adds to the norm: here a clipped gradient has the norm `max`, to
-/// rounding.
+/// If ‖g‖₂ is not finite the gradients do not change: a factor of max/∞ would turn all finite ones
+/// into 0.
+///
+/// PyTorch's `clip_grad_norm_` adds 1e-6 to the norm; this function does not, so a clipped gradient
+/// has the norm `max` up to rounding.
 ///
 /// ```
 /// use hardgrad::{Mat, ParamGrads, ParamStore, optim};
@@ -40,7 +43,7 @@ pub fn norm<T: Scalar>(grads: &ParamGrads<T>) -> f64 {
 /// ```
 ///
 /// # Panics
-/// If `max` is not above 0.
+/// If `max` is not greater than 0.
 #[track_caller]
 pub fn clip_norm<T: Scalar>(grads: &mut ParamGrads<T>, max: f64) -> f64 {
     assert!(max > 0.0, "clip_norm: the largest norm must be above 0, got {max}");
@@ -56,7 +59,8 @@ pub fn clip_norm<T: Scalar>(grads: &mut ParamGrads<T>, max: f64) -> f64 {
 const SUMS: usize = 64;
 
 vectorized! {
-    /// One block of [`norm`], squared: interleaved partial sums, then in order.
+    /// The square of [`norm`] for one block: interleaved partial sums, which are then added in
+    /// order.
     fn squares<T: Scalar>(x: &[T]) -> f64 {
         let (chunks, tail) = x.as_chunks::<SUMS>();
         let mut lanes = [0.0_f64; SUMS];
@@ -81,11 +85,12 @@ mod tests {
         params.add("w", crate::Mat::from_fn(3, BLOCK - 5, |i, j| ((i + 7 * j) % 13) as f32 * 0.5 - 3.0));
         let mut grads = ParamGrads::zeros(&params);
         grads.flat_mut().copy_from_slice(params.flat());
-        // All squares are multiples of ¼ and their sum is below 2⁵⁰: both sums are exact.
+        // All squares are multiples of ¼ and their sum is below 2⁵⁰, so both sums are exact.
         let plain: f64 = params.flat().iter().map(|&x| f64::from(x * x)).sum();
         assert_eq!(norm(&grads), plain.sqrt());
         assert_eq!(clip_norm(&mut grads, 10.0), plain.sqrt());
-        // Rounding the scale and each product: 2 · 2⁻²⁴, and what the sum adds is far less.
+        // The tolerance covers rounding the scale and each product, 2 · 2⁻²⁴; the error of the sum
+        // is far smaller.
         assert!((norm(&grads) / 10.0 - 1.0).abs() < 1.5e-7);
     }
 }

@@ -5,7 +5,8 @@ use crate::error::Result;
 use crate::params::{ParamGrads, ParamStore};
 use crate::scalar::Scalar;
 
-/// RAdam, as PyTorch computes it: m and v as in [`Adam`](super::Adam), and with ρ∞ = 2/(1 − β₂) − 1,
+/// RAdam, as PyTorch computes it: m and v as in [`Adam`](super::Adam), and with ρ∞ = 2/(1 − β₂) −
+/// 1,
 ///
 /// ```text
 /// ρ = ρ∞ − 2 t β₂ᵗ / (1 − β₂ᵗ)
@@ -14,7 +15,7 @@ use crate::scalar::Scalar;
 /// else:   p ← p − lr / (1 − β₁ᵗ) · m
 /// ```
 ///
-/// so eps is added to the uncorrected √v, and with β₂ = 0.999 updates 1 to 5 are not adapted.
+/// eps is thus added to the uncorrected √v, and with β₂ = 0.999 updates 1 to 5 are not adapted.
 ///
 /// ```
 /// use hardgrad::{Mat, ParamGrads, ParamStore, optim::{RAdam, AdamConfig, Optimizer}};
@@ -34,7 +35,7 @@ pub struct RAdam<T> {
 }
 
 impl<T: Scalar> RAdam<T> {
-    /// An optimiser that has made no update yet.
+    /// Creates an optimiser that has made no update yet.
     ///
     /// # Errors
     /// If a hyper-parameter is outside its range.

@@ -1,10 +1,10 @@
-//! Learning rates that change while training.
+//! Learning-rate schedules.
 
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-/// Linear warm-up: the factor of the rate goes from `start_factor` to 1 within `over` epochs (or
-/// updates: whatever `done` counts), then stays.
+/// Linear warm-up: the learning-rate factor rises linearly from `start_factor` to 1 within `over`
+/// epochs and then stays 1. Instead of epochs, `done` and `over` may count updates.
 ///
 /// ```text
 /// lr · ( start_factor + (1 − start_factor) · min(done, over) / over )
@@ -35,8 +35,8 @@ pub fn linear_warm_up(lr: f64, start_factor: f64, over: usize, done: usize) -> f
 ///
 /// Source: Loshchilov and Hutter, "SGDR", ICLR 2017, eq. 5 without restarts, as in PyTorch's
 /// `torch.optim.lr_scheduler.CosineAnnealingLR` with `T_max = over` and `eta_min = min_lr`.
-/// Deviation: after `over` epochs PyTorch's rate rises again along the cosine; this one stays at
-/// `min_lr`, so that a run that is made longer does not return to a high rate unasked.
+/// Deviation: after `over` epochs PyTorch's rate rises again along the cosine, while this rate
+/// stays at `min_lr`. A run that is extended therefore does not return to a high rate.
 ///
 /// ```
 /// use hardgrad::optim::cosine_annealing;
@@ -54,9 +54,9 @@ pub fn cosine_annealing(lr: f64, min_lr: f64, over: usize, done: usize) -> f64 {
 /// Warm-up, then cosine annealing: [`linear_warm_up`] over the first `warm_up` epochs (or updates),
 /// [`cosine_annealing`] over the others up to `total`.
 ///
-/// Source: PyTorch's `SequentialLR([LinearLR, CosineAnnealingLR], milestones = [warm_up])`, the
-/// latter with `T_max = total − warm_up`. A pure function of the number of epochs done, so that a
-/// run that resumes needs no state.
+/// Source: PyTorch's `SequentialLR([LinearLR, CosineAnnealingLR], milestones = [warm_up])`, where
+/// the latter has `T_max = total − warm_up`. The rate is a pure function of the number of completed
+/// epochs, so a resumed run needs no schedule state.
 ///
 /// ```
 /// use hardgrad::optim::{Adam, AdamConfig, LrSchedule, Optimizer};
@@ -76,18 +76,18 @@ pub fn cosine_annealing(lr: f64, min_lr: f64, over: usize, done: usize) -> f64 {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LrSchedule {
-    /// Number of epochs (or updates) of warm-up; 0 for none.
+    /// Number of epochs (or updates) of warm-up; 0 for no warm-up.
     pub warm_up: usize,
-    /// The first rate as a part of the highest, in (0, 1].
+    /// Initial rate as a fraction of the highest rate, in (0, 1].
     pub start_factor: f64,
-    /// Number of epochs (or updates) in all, more than `warm_up`.
+    /// Total number of epochs (or updates), more than `warm_up`.
     pub total: usize,
-    /// The rate after the last, at least 0.
+    /// Final rate, at least 0.
     pub min_lr: f64,
 }
 
 impl LrSchedule {
-    /// Itself, if everything is in its range.
+    /// Returns `self` if every number is in its range.
     ///
     /// ```
     /// use hardgrad::optim::LrSchedule;
@@ -97,7 +97,7 @@ impl LrSchedule {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Argument`] naming the number that is not, and its range.
+    /// [`Error::Argument`] with the name and range of the number that is out of range.
     pub fn validated(self) -> Result<Self> {
         if !(self.start_factor > 0.0 && self.start_factor <= 1.0) {
             return Err(Error::argument("start-factor", self.start_factor, "a number in (0, 1]"));
@@ -111,7 +111,7 @@ impl LrSchedule {
         Ok(self)
     }
 
-    /// The rate after `done` epochs (or updates), with the highest rate `lr`.
+    /// The rate after `done` epochs (or updates), where `lr` is the highest rate.
     pub fn at(&self, lr: f64, done: usize) -> f64 {
         match done.checked_sub(self.warm_up) {
             None => linear_warm_up(lr, self.start_factor, self.warm_up, done),

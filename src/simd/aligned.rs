@@ -1,4 +1,4 @@
-//! Numbers that begin where a cache line does.
+//! A vector whose first element is aligned to a cache line.
 
 use super::lanes::{LANES, Lanes};
 use crate::scalar::Scalar;
@@ -6,8 +6,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 
-/// A vector of numbers, the first of which begins a cache line. Vectors of memory's usual alignment, 16 bytes, have every AVX-512 load
-/// and store in two lines: with parameters, gradients, moments and values in such, a training step takes 4 to 7 % longer.
+/// A vector of numbers aligned to a cache line. With the usual alignment of allocations, 16 bytes,
+/// every AVX-512 load and store would span two cache lines: if parameters, gradients, moments and
+/// values are stored like that, a training step takes 4 to 7 % longer.
 #[derive(Clone)]
 pub struct Aligned<T> {
     lanes: Vec<Lanes<T>>,
@@ -15,19 +16,19 @@ pub struct Aligned<T> {
 }
 
 impl<T> Aligned<T> {
-    /// No numbers.
+    /// Creates an empty vector.
     pub const fn new() -> Self {
         Self { lanes: Vec::new(), len: 0 }
     }
 }
 
 impl<T: Scalar> Aligned<T> {
-    /// `len` zeros.
+    /// Creates a vector of `len` zeros.
     pub fn zeros(len: usize) -> Self {
         Self { lanes: vec![Lanes::default(); len.div_ceil(LANES)], len }
     }
 
-    /// Cuts off at `len`, or adds `value` up to it.
+    /// Truncates to `len` elements, or extends to `len` elements with `value`.
     pub fn resize(&mut self, len: usize, value: T) {
         let before = self.len.min(len);
         self.lanes.resize(len.div_ceil(LANES), Lanes::default());
@@ -35,7 +36,7 @@ impl<T: Scalar> Aligned<T> {
         self[before..].fill(value);
     }
 
-    /// Adds these numbers at the end.
+    /// Appends these numbers.
     pub fn extend_from_slice(&mut self, values: &[T]) {
         let before = self.len;
         self.resize(before + values.len(), T::ZERO);
@@ -46,7 +47,8 @@ impl<T: Scalar> Aligned<T> {
 impl<T> Deref for Aligned<T> {
     type Target = [T];
     fn deref(&self) -> &[T] {
-        // SAFETY: `Lanes<T>` is sixteen `T` and nothing else, and there are at least `len` numbers in `lanes`.
+        // SAFETY: `Lanes<T>` consists of exactly sixteen `T`, and `lanes` contains at least `len`
+        // numbers.
         unsafe { std::slice::from_raw_parts(self.lanes.as_ptr().cast(), self.len) }
     }
 }
@@ -84,14 +86,14 @@ impl<T: fmt::Debug> fmt::Debug for Aligned<T> {
     }
 }
 
-/// As a vector is.
+/// Compares the elements, as for `Vec`.
 impl<T: Scalar> Serialize for Aligned<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         (**self).serialize(serializer)
     }
 }
 
-/// As a vector is.
+/// Formats the elements, as for `Vec`.
 impl<'de, T: Scalar> Deserialize<'de> for Aligned<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Vec::deserialize(deserializer).map(Self::from)
@@ -103,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_holds_what_a_vector_would() {
+    fn it_behaves_like_a_vec() {
         let (mut x, mut y) = (Aligned::new(), Vec::new());
         for len in [0, 1, 15, 16, 40, 17, 3, 100, 33] {
             x.resize(len, len as f64);

@@ -1,4 +1,4 @@
-//! Numbers for a CPU without fused multiply-adds.
+//! Number types for CPUs without fused multiply-add instructions.
 
 use super::fused::{Fused, ToOdd, Twice, TwiceOrSmall, mul_add_f32};
 use super::lanes::Lanes;
@@ -7,7 +7,8 @@ use crate::scalar::sealed::{Emulate, Sealed};
 use crate::scalar::{Real, Scalar};
 use std::ops::{Add, AddAssign, Div, DivAssign, Mul, MulAssign, Neg, Sub, SubAssign};
 
-/// `$f` of each of N numbers `$l`, computed by the fast way `$fast`, or again, should one be doubtful, by [`ToOdd`].
+/// Computes `$f` for each of N numbers `$l` with the fast method `$fast`. If it flags a result as
+/// possibly wrong, all are computed again with [`ToOdd`].
 macro_rules! each {
     ($l:ident, $by:ident: $fast:ident, $f:expr) => {{
         let (mut y, mut doubtful) = ([0.0; N], 0);
@@ -47,7 +48,7 @@ impl Emulate for f32 {
     fn each_mul_add<const N: usize>(x: [Self; N], a: &[Self; N], b: &[Self; N]) -> [Self; N] {
         each!(l, by: TwiceOrSmall, by.mul_add(x[l], a[l], b[l]))
     }
-    // No multiply-add in the following has a subnormal result that is not exact.
+    // In the following functions every multiply-add with a subnormal result is exact.
     #[inline(always)]
     fn each_exp2_nonpositive<const N: usize>(x: [Self; N]) -> [Self; N] {
         each!(l, by: Twice, math::exp2_nonpositive_f32(x[l], by))
@@ -62,7 +63,7 @@ impl Emulate for f32 {
     }
 }
 
-/// No wider type is at hand: these stay the C library's. Training is in `f32`.
+/// No wider type is available for `f64`, so it uses the C library. Training uses `f32`.
 impl Emulate for f64 {
     #[inline(always)]
     fn emulated_mul_add(self, a: Self, b: Self) -> Self {
@@ -101,15 +102,16 @@ impl<T: Scalar> Emulate for Lanes<T> {
     }
 }
 
-/// A number that is computed with as `R` is, to the bit, but without fused instructions. Kernels declared with `vectorized! { fused … }`
-/// are compiled with it for CPUs that have none; a formula cannot tell.
+/// A number with the arithmetic of `R`, bit for bit, but without fused instructions. Kernels
+/// declared with `vectorized! { fused … }` are compiled with this type for CPUs that lack the
+/// instructions; a formula cannot distinguish it from `R`.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(transparent)]
 pub struct Emulated<R>(R);
 
-/// What a kernel takes for `R`, as the same kernel takes it for `Emulated<R>`.
+/// Argument types of kernels: conversion from the type for `R` to the type for `Emulated<R>`.
 pub(crate) trait IntoEmulated {
-    /// The same with `Emulated<R>` in place of `R`.
+    /// This type with `Emulated<R>` in place of `R`.
     type Into;
     fn into_emulated(self) -> Self::Into;
 }
@@ -125,14 +127,14 @@ impl<'a, R: Real> IntoEmulated for &'a [R] {
 impl<'a, R: Real> IntoEmulated for &'a mut [R] {
     type Into = &'a mut [Emulated<R>];
     fn into_emulated(self) -> Self::Into {
-        // SAFETY: `Emulated` is transparent, and the borrow lives on in the result.
+        // SAFETY: `Emulated` is transparent, and the result has the lifetime of the borrow.
         unsafe { std::slice::from_raw_parts_mut(self.as_mut_ptr().cast(), self.len()) }
     }
 }
 
-/// What a kernel returns for `Emulated<R>`, as it returns it for `R`.
+/// Result types of kernels: conversion from the type for `Emulated<R>` to the type for `R`.
 pub(crate) trait IntoInner {
-    /// The same with `R` in place of `Emulated<R>`.
+    /// This type with `R` in place of `Emulated<R>`.
     type Inner;
     fn into_inner(self) -> Self::Inner;
 }
@@ -149,17 +151,17 @@ impl<R: Real> IntoInner for Emulated<R> {
     }
 }
 
-/// The numbers inside.
+/// The wrapped numbers.
 #[inline(always)]
 fn inside<R>(x: &[Emulated<R>]) -> &[R] {
     // SAFETY: `Emulated` is transparent.
     unsafe { std::slice::from_raw_parts(x.as_ptr().cast(), x.len()) }
 }
 
-/// The numbers inside.
+/// The wrapped numbers.
 #[inline(always)]
 fn inside_mut<R>(x: &mut [Emulated<R>]) -> &mut [R] {
-    // SAFETY: `Emulated` is transparent, and the borrow lives on in the result.
+    // SAFETY: `Emulated` is transparent, and the result has the lifetime of the borrow.
     unsafe { std::slice::from_raw_parts_mut(x.as_mut_ptr().cast(), x.len()) }
 }
 
@@ -195,7 +197,7 @@ impl<R: Real> Neg for Emulated<R> {
     }
 }
 
-/// As it is already.
+/// An emulated type is left as it is.
 impl<R: Real> Emulate for Emulated<R> {
     #[inline(always)]
     fn emulated_mul_add(self, a: Self, b: Self) -> Self {
@@ -245,7 +247,7 @@ impl<R: Real> Real for Emulated<R> {
         self.emulated_recip_normal()
     }
 
-    // All others are those of the number inside.
+    // All other operations are those of the wrapped number.
     #[inline(always)]
     fn of(x: f64) -> Self {
         Self(R::of(x))
@@ -292,9 +294,9 @@ impl<R: Real> Real for Emulated<R> {
 mod tests {
     use super::*;
 
-    /// Each operation, of one number and of sixteen, has the bits of the fused one.
+    /// Each operation, on one number and on sixteen, has the bits of the fused operation.
     #[test]
-    fn emulated_numbers_are_those_inside() {
+    fn emulated_operations_match_the_wrapped_type() {
         let mut rng = crate::rng::from_key(12);
         let mut number = || crate::rng::uniform::<f32>(&mut rng) * 30.0 + 1e-3;
         for _ in 0..20_000 {

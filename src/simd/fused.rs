@@ -1,16 +1,17 @@
-//! Fused multiply-adds of `f32`: by the CPU's instruction, and without one.
+//! Fused multiply-add of `f32`, by the CPU's instruction or emulated.
 //!
-//! Without, `f32::mul_add` is a call of the C library for each number, which takes some thirty times as long as the formula around it. A
-//! few operations of `f64` give the same bits, and the compiler vectorises them.
+//! Without the instruction, `f32::mul_add` calls the C library for each number, which takes about
+//! thirty times as long as the surrounding formula. A few `f64` operations give identical bits, and
+//! the compiler vectorises them.
 
 use std::cell::Cell;
 
-/// A way to compute a · b + c with one rounding.
+/// A method for computing a · b + c with one rounding.
 pub(crate) trait Fused {
     fn mul_add(&self, a: f32, b: f32, c: f32) -> f32;
 }
 
-/// By the CPU's instruction; on a CPU without it, by the C library.
+/// Uses the CPU's instruction; on a CPU without it, the C library.
 pub(crate) struct Instruction;
 
 impl Fused for Instruction {
@@ -20,7 +21,7 @@ impl Fused for Instruction {
     }
 }
 
-/// By [`mul_add_f32`].
+/// Uses [`mul_add_f32`].
 pub(crate) struct ToOdd;
 
 impl Fused for ToOdd {
@@ -30,16 +31,17 @@ impl Fused for ToOdd {
     }
 }
 
-/// a · b + c with one rounding: the bits of [`f32::mul_add`].
+/// Computes a · b + c with one rounding: identical bits to [`f32::mul_add`].
 ///
-/// In `f64` the product is exact, 48 bits of 53, and the sum is rounded *to odd*: truncated, with the last bit set where something
-/// was cut off. A number rounded so to at least two more bits than `f32` has, subnormal or not, rounds to the same `f32` as
-/// the exact number does (Boldo and Melquiond, 2008): no midpoint between two `f32` is odd.
+/// In `f64` the product is exact (48 of 53 bits), and the sum is rounded *to odd*: truncated, with
+/// the last bit set if anything was cut off. A number rounded to odd with at least two more bits
+/// than `f32`, subnormal or not, rounds to the `f32` to which the exact number rounds (Boldo and
+/// Melquiond, 2008), because no midpoint between two `f32` is odd.
 #[inline(always)]
 pub(crate) fn mul_add_f32(a: f32, b: f32, c: f32) -> f32 {
     let (product, c) = (f64::from(a) * f64::from(b), f64::from(c));
     let sum = product + c;
-    // What the sum's rounding lost, exactly (Knuth's two-sum); NaN where the sum is not finite.
+    // The exact rounding error of the sum (Knuth's two-sum); NaN if the sum is not finite.
     let of_c = sum - product;
     let lost = (product - (sum - of_c)) + (c - of_c);
     let inexact = u64::from(lost.abs() > 0.0);
@@ -47,16 +49,16 @@ pub(crate) fn mul_add_f32(a: f32, b: f32, c: f32) -> f32 {
     f64::from_bits((sum.to_bits() - rounded_up) | inexact) as f32
 }
 
-/// With two roundings, to `f64` and to `f32`, in half of the time. Where the result is a normal `f32`, or exact, the second goes wrong
-/// only if the first ends at a midpoint between two `f32`. That hardly ever happens; whoever uses this asks afterwards, and then
-/// computes all of it again.
+/// Rounds twice, to `f64` and then to `f32`, in half of the time. If the result is a normal `f32`
+/// or exact, the second rounding is wrong only if the first ended at a midpoint between two `f32`.
+/// This is rare; the caller checks for it afterwards and then repeats the whole computation.
 #[derive(Default)]
 pub(crate) struct Twice {
     doubtful: Cell<u32>,
 }
 
 impl Twice {
-    /// Not 0 if one of the sums may be wrong.
+    /// Nonzero if one of the sums may be wrong.
     #[inline(always)]
     pub(crate) fn doubtful(&self) -> u32 {
         self.doubtful.get()
@@ -67,21 +69,21 @@ impl Fused for Twice {
     #[inline(always)]
     fn mul_add(&self, a: f32, b: f32, c: f32) -> f32 {
         let sum = f64::from(a) * f64::from(b) + f64::from(c);
-        // The 29 bits that an f32 does not have: at a midpoint, the first alone.
+        // The 29 bits beyond the precision of an f32. At a midpoint only the first of them is set.
         let at_midpoint = u32::from(sum.to_bits() as u32 & 0x1fff_ffff == 0x1000_0000);
         self.doubtful.set(self.doubtful.get() | at_midpoint);
         sum as f32
     }
 }
 
-/// [`Twice`], where a result may be subnormal too: its midpoints lie elsewhere.
+/// [`Twice`] for results that may be subnormal, whose midpoints are at other bits.
 #[derive(Default)]
 pub(crate) struct TwiceOrSmall {
     twice: Twice,
 }
 
 impl TwiceOrSmall {
-    /// Not 0 if one of the sums may be wrong.
+    /// Nonzero if one of the sums may be wrong.
     #[inline(always)]
     pub(crate) fn doubtful(&self) -> u32 {
         self.twice.doubtful()
@@ -107,7 +109,8 @@ mod tests {
         got.to_bits() == want.to_bits() || got.is_nan() && want.is_nan()
     }
 
-    /// Numbers whose product and sum often lie near a midpoint of two `f32`, or just beside it: few bits, and powers of two around them.
+    /// Numbers whose product and sum are often at or next to a midpoint of two `f32`: numbers with
+    /// few bits set, and powers of two near them.
     fn awkward(rng: &mut crate::rng::Pcg64) -> f32 {
         let raw = rng.next_u64();
         let (sign, kind) = ((raw & 1) as u32, raw >> 1 & 7);
@@ -119,21 +122,22 @@ mod tests {
             _ => (raw >> 8) as u32 & 0x7f_ffff,
         };
         let exponent = match raw >> 40 & 7 {
-            0 => (raw >> 43) as u32 & 0xff, // any, NaN and infinities and subnormal numbers too
+            0 => (raw >> 43) as u32 & 0xff, // any number, including NaN, infinities and subnormal numbers
             1 => ((raw >> 43) as u32 & 0x1f) + 127 - 90, // products of two are subnormal
             _ => ((raw >> 43) as u32 & 0x3f) + 127 - 32,
         };
         f32::from_bits(sign << 31 | exponent << 23 | mantissa)
     }
 
-    /// Against the instruction, or the C library's function, which is right too.
+    /// Compares with the instruction, or with the C library's function, which is correct too.
     #[test]
     fn the_emulation_has_the_bits_of_a_fused_multiply_add() {
         let mut rng = crate::rng::from_key(11);
         let (mut twice_rounded, mut doubtful) = (0, 0);
         for _ in 0..3_000_000 {
             let [a, b, c] = [(); 3].map(|()| awkward(&mut rng));
-            // Half of the time c is near the product's midpoint, where rounding twice goes wrong.
+            // In half of the cases c is near the midpoint of the product, where rounding twice can
+            // be wrong.
             let c = if c.to_bits() & 1 == 0 { -a * b * c.signum() + c * 1e-7 } else { c };
             let want = a.mul_add(b, c);
             let got = mul_add_f32(a, b, c);
@@ -148,17 +152,18 @@ mod tests {
         assert!(doubtful > 10 && doubtful < 1_000_000, "{doubtful} are doubtful");
     }
 
-    /// By hand: 1 + 2⁻²⁴ is a midpoint; a little more goes up, a little less down, though `f64` cannot hold that little.
+    /// Cases by hand: 1 + 2⁻²⁴ is a midpoint. A slightly larger number rounds up and a slightly
+    /// smaller one rounds down, although `f64` cannot represent the small difference.
     #[test]
     fn beside_a_midpoint_the_rounding_goes_the_right_way() {
         let (half, tiny) = (2f32.powi(-24), 2f32.powi(-80));
         assert_eq!(mul_add_f32(half, 1.0, 1.0), 1.0);
-        // (2⁻¹² + 2⁻⁶⁸)² is 2⁻²⁴ and a little: both factors have two bits.
+        // (2⁻¹² + 2⁻⁶⁸)² is slightly more than 2⁻²⁴, and both factors have only two bits set.
         let more = mul_add_f32(2f32.powi(-12) * (1.0 + 2f32.powi(-20)), 2f32.powi(-12), 1.0);
         assert_eq!(more, 1.0 + f32::EPSILON);
         for (sign, want) in [(1.0, 1.0 + f32::EPSILON), (-1.0, 1.0)] {
             let c = 1.0 + f32::EPSILON;
-            // c − 2⁻²⁴ ± tiny: down to 1 or back up.
+            // c − 2⁻²⁴ ± tiny rounds down to 1, or back up.
             let got = mul_add_f32(sign * tiny, 1.0, 1.0);
             assert_eq!(got, 1.0);
             let got = mul_add_f32(-half, 1.0 - sign * half, c);

@@ -5,15 +5,17 @@ use crate::scalar::{Real, Scalar};
 use crate::simd::vectorized;
 use std::ops::{Add, AddAssign, Div, DivAssign, Mul, MulAssign, Neg, Sub, SubAssign};
 
-/// Numbers in an AVX-512 vector of `f32`: the partial sums of [`sum_of`](super::sum_of), and what kernels that work across draws or
-/// latent variables take at once.
+/// Number of lanes: the `f32` elements of an AVX-512 vector. It is the number of partial sums of
+/// [`sum_of`](super::sum_of), and the number of draws or latent variables that a kernel processes
+/// at once.
 pub(crate) const LANES: usize = 16;
 
-/// Sixteen numbers side by side, each in a lane of its own. A formula for one latent variable, written for a [`Real`], works on sixteen
-/// variables at once when it is given these: a variable of ten categories alone would leave most of a vector, and most of the time,
-/// unused.
+/// A portable 16-lane SIMD vector. A formula for one latent variable that is written for a [`Real`]
+/// processes sixteen variables at once with this type. Vectorising over the categories of one
+/// variable instead would leave most lanes unused if there are, for example, ten categories.
 ///
-/// In memory they begin where a cache line does: a vector across two lines would be read and written twice.
+/// The vector is aligned to a cache line. A vector that spans two lines would need two reads or
+/// writes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[repr(C, align(64))]
 pub struct Lanes<T>(pub(super) [T; LANES]);
@@ -25,51 +27,56 @@ impl<T: Scalar> Default for Lanes<T> {
 }
 
 impl<T> Lanes<T> {
-    /// Lane l from `f(l)`.
+    /// Creates a vector whose lane l is `f(l)`.
     #[inline(always)]
     pub(crate) fn from_fn(f: impl FnMut(usize) -> T) -> Self {
         Self(std::array::from_fn(f))
     }
 
-    /// The numbers themselves.
+    /// The numbers of a slice of vectors.
     fn numbers_of(lanes: &mut [Self]) -> &mut [T] {
         let (len, start) = (lanes.len() * LANES, lanes.as_mut_ptr().cast());
-        // SAFETY: `Lanes<T>` is sixteen `T` and nothing else, and the borrow lives on in the result.
+        // SAFETY: `Lanes<T>` consists of exactly sixteen `T`, and the result has the lifetime of
+        // the borrow.
         unsafe { std::slice::from_raw_parts_mut(start, len) }
     }
 }
 
 impl<T: Scalar> Lanes<T> {
-    /// `numbers` by sixteens, from the first cache line that begins among them; what is left over at either end is left out.
+    /// Views `numbers` as vectors, starting at the first cache line in it. Remaining numbers at
+    /// either end are left out.
     pub(crate) fn slice_of(numbers: &mut [T]) -> &mut [Self] {
-        // SAFETY: `Lanes<T>` is sixteen `T` and nothing else, and `T` is `f32` or `f64`, of which every bit pattern is one.
+        // SAFETY: `Lanes<T>` consists of exactly sixteen `T`, and `T` is `f32` or `f64`, for which
+        // every bit pattern is valid.
         unsafe { numbers.align_to_mut().1 }
     }
 }
 
-/// How many numbers [`Lanes::slice_of`] needs to make `len` sixteens of, wherever they begin.
+/// Number of elements from which [`Lanes::slice_of`] can make `len` vectors, for any alignment.
 pub(crate) fn memory(len: usize) -> usize {
     (len + 1) * LANES
 }
 
-/// Up to sixteen rows of as many numbers as `lanes` has, row l into lane l: `rows[l, j]` to `lanes[j][l]`. Lanes without a row get
-/// zeros. As much of `spare` as `lanes` is long is overwritten.
+/// Transposes up to sixteen rows, each as long as `lanes`, into lanes: `rows[l, j]` becomes
+/// `lanes[j][l]`. Lanes without a row become zero. Overwrites as much of `spare` as `lanes` is
+/// long.
 ///
-/// Where there are sixteen rows, by four riffles: each takes the first half of the numbers and the second in turn, and so moves
-/// the highest of the four bits of l behind all others. A loop over l and j, which loads or stores one number at a time, takes three
-/// times as long.
+/// Sixteen rows are transposed by interleaving four times. Each pass takes alternately a number of
+/// the first half and a number of the second half, and so moves the highest of the four bits of l
+/// behind all other index bits. A loop over l and j, which loads or stores one number at a time,
+/// takes three times as long.
 pub(crate) fn from_rows<T: Scalar>(rows: &[T], lanes: &mut [Lanes<T>], spare: &mut [Lanes<T>]) {
     if rows.len() != LANES * lanes.len() {
         return from_rows_one_by_one(rows, lanes);
     }
     let (spare, lanes) = (Lanes::numbers_of(&mut spare[..lanes.len()]), Lanes::numbers_of(lanes));
-    riffle(rows, spare);
-    riffle(spare, lanes);
-    riffle(lanes, spare);
-    riffle(spare, lanes);
+    interleave(rows, spare);
+    interleave(spare, lanes);
+    interleave(lanes, spare);
+    interleave(spare, lanes);
 }
 
-/// The plain way, for any number of rows up to sixteen.
+/// Transposes any number of rows up to sixteen with a plain loop.
 pub(crate) fn from_rows_one_by_one<T: Scalar>(rows: &[T], lanes: &mut [Lanes<T>]) {
     lanes.fill(Lanes::ZERO);
     for (l, row) in rows.chunks_exact(lanes.len().max(1)).enumerate() {
@@ -79,7 +86,8 @@ pub(crate) fn from_rows_one_by_one<T: Scalar>(rows: &[T], lanes: &mut [Lanes<T>]
     }
 }
 
-/// The way back: `rows[l, j] += lanes[j][l]`, for as many rows as there are. Overwrites `lanes` and as much of `spare`.
+/// The inverse, accumulating: `rows[l, j] += lanes[j][l]` for all rows. Overwrites `lanes` and as
+/// much of `spare`.
 pub(crate) fn add_to_rows<T: Scalar>(lanes: &mut [Lanes<T>], rows: &mut [T], spare: &mut [Lanes<T>]) {
     if rows.len() != LANES * lanes.len() {
         for (l, row) in rows.chunks_exact_mut(lanes.len().max(1)).enumerate() {
@@ -90,10 +98,10 @@ pub(crate) fn add_to_rows<T: Scalar>(lanes: &mut [Lanes<T>], rows: &mut [T], spa
         return;
     }
     let (spare, lanes) = (Lanes::numbers_of(&mut spare[..lanes.len()]), Lanes::numbers_of(lanes));
-    separate(lanes, spare);
-    separate(spare, lanes);
-    separate(lanes, spare);
-    separate(spare, lanes);
+    deinterleave(lanes, spare);
+    deinterleave(spare, lanes);
+    deinterleave(lanes, spare);
+    deinterleave(spare, lanes);
     add(lanes, rows);
 }
 
@@ -107,8 +115,8 @@ vectorized! {
 }
 
 vectorized! {
-    /// `to` takes a number of the first half of `from` and one of the second in turn.
-    fn riffle<T: Scalar>(from: &[T], to: &mut [T]) {
+    /// Interleaves the two halves of `from`.
+    fn interleave<T: Scalar>(from: &[T], to: &mut [T]) {
         let (first, second) = from.split_at(from.len() / 2);
         for ((pair, &a), &b) in to.as_chunks_mut::<2>().0.iter_mut().zip(first).zip(second) {
             *pair = [a, b];
@@ -117,8 +125,9 @@ vectorized! {
 }
 
 vectorized! {
-    /// The way back: every other number of `from` into the first half of `to`, the others into the second.
-    fn separate<T: Scalar>(from: &[T], to: &mut [T]) {
+    /// Deinterleaves `from`: elements with even indices go to the first half of `to`, those with
+    /// odd indices to the second.
+    fn deinterleave<T: Scalar>(from: &[T], to: &mut [T]) {
         let (first, second) = to.split_at_mut(from.len() / 2);
         for ((&[x, y], a), b) in from.as_chunks::<2>().0.iter().zip(first).zip(second) {
             (*a, *b) = (x, y);
@@ -126,18 +135,21 @@ vectorized! {
     }
 }
 
-/// The numbers of one `Lanes`.
+/// The lanes as an array.
 impl<T> AsRef<[T; LANES]> for Lanes<T> {
     fn as_ref(&self) -> &[T; LANES] {
         &self.0
     }
 }
 
-/// Keeps the compiler from looking at a loop over sixteens as a loop over numbers that lie sixteen apart: it would compute the first
-/// lane of sixteen rounds together, then the second, and load and store each by gathers and scatters, up to four times slower.
+/// Prevents the compiler from vectorising a loop over vectors across its iterations. It would treat
+/// the loop as one over numbers with a stride of sixteen, compute lane 0 of sixteen iterations
+/// together, then lane 1, and use gathers and scatters for the loads and stores, which is up to
+/// four times slower.
 #[inline(always)]
-fn stay_in_lanes() {
-    // SAFETY: no instruction. The compiler does not know that, and so leaves the loop around it as it is.
+fn prevent_vectorization_across_iterations() {
+    // SAFETY: there is no instruction. The compiler cannot assume so, and therefore does not
+    // restructure the loop around it.
     #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
     unsafe {
         std::arch::asm!("", options(nomem, nostack, preserves_flags));
@@ -150,7 +162,7 @@ macro_rules! each {
             type Output = Self;
             #[inline(always)]
             fn $method(mut self, other: Self) -> Self {
-                stay_in_lanes();
+                prevent_vectorization_across_iterations();
                 for l in 0..LANES {
                     self.0[l] = $trait::$method(self.0[l], other.0[l]);
                 }
@@ -187,7 +199,7 @@ macro_rules! lane_by_lane {
     ($($function:ident),*) => { $(
         #[inline(always)]
         fn $function(mut self) -> Self {
-            stay_in_lanes();
+            prevent_vectorization_across_iterations();
             for l in 0..LANES {
                 self.0[l] = self.0[l].$function();
             }
@@ -217,7 +229,7 @@ impl<T: Scalar> Real for Lanes<T> {
 
     #[inline(always)]
     fn mul_add(mut self, a: Self, b: Self) -> Self {
-        stay_in_lanes();
+        prevent_vectorization_across_iterations();
         for l in 0..LANES {
             self.0[l] = self.0[l].mul_add(a.0[l], b.0[l]);
         }
@@ -225,7 +237,7 @@ impl<T: Scalar> Real for Lanes<T> {
     }
     #[inline(always)]
     fn max(mut self, other: Self) -> Self {
-        stay_in_lanes();
+        prevent_vectorization_across_iterations();
         for l in 0..LANES {
             self.0[l] = self.0[l].max(other.0[l]);
         }
@@ -233,7 +245,7 @@ impl<T: Scalar> Real for Lanes<T> {
     }
     #[inline(always)]
     fn if_above(self, bound: Self, mut yes: Self, no: Self) -> Self {
-        stay_in_lanes();
+        prevent_vectorization_across_iterations();
         for l in 0..LANES {
             yes.0[l] = self.0[l].if_above(bound.0[l], yes.0[l], no.0[l]);
         }
@@ -273,7 +285,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rows_go_into_lanes_and_back() {
+    fn rows_are_transposed_to_lanes_and_back() {
         for rows in [1, 15, 16] {
             for len in [0, 1, 10, 64] {
                 let x: Vec<f32> = (0..rows * len).map(|i| i as f32).collect();
@@ -292,9 +304,9 @@ mod tests {
         }
     }
 
-    /// Each lane holds what the operation on that number alone gives, to the bit.
+    /// Each lane has the bits of the operation on that lane's numbers alone.
     #[test]
-    fn every_operation_is_that_of_its_numbers() {
+    fn every_operation_acts_on_each_lane_alone() {
         let numbers = |from: f32| -> [f32; LANES] { std::array::from_fn(|l| from + 0.37 * l as f32) };
         let (x, y) = (numbers(-2.9), numbers(0.1));
         let check = |name: &str, got: Lanes<f32>, want: &dyn Fn(f32, f32) -> f32| {
@@ -322,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_become_lanes_by_sixteens() {
+    fn slices_are_viewed_as_aligned_vectors() {
         let mut x: Vec<f64> = (0..100).map(f64::from).collect();
         for from in 0..LANES {
             let lanes = Lanes::slice_of(&mut x[from..][..memory(2)]);

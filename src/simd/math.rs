@@ -1,29 +1,32 @@
-//! Exponentials, logarithms and reciprocals of `f32`: branch-free scalar code, which the compiler vectorises when it meets it in a loop.
+//! Exponentials, logarithms and reciprocals of `f32`, as branch-free scalar code that the compiler
+//! vectorises inside loops.
 
 use super::fused::Fused;
 
 /// eˣ, within 1 unit in the last place; 0 below −103.98, +∞ above 88.73, NaN for NaN.
 #[inline(always)]
 pub(crate) fn exp_f32(x: f32) -> f32 {
-    // Comparisons that are false for NaN let it through.
+    // These comparisons are false for a NaN, which therefore propagates.
     let clamped = if x > 89.0 { 89.0 } else { x };
     let clamped = if clamped < -104.0 { -104.0 } else { clamped };
     let (e, n) = exp_reduced(clamped);
-    // 2ⁿ in two factors, each a normal number, so that denormal results and the step to +∞ come out right.
+    // 2ⁿ is split into two factors, each a normal number, so that subnormal results and the
+    // overflow to +∞ are correct.
     let half = n >> 1;
     e * power_of_two(half) * power_of_two(n.wrapping_sub(half))
 }
 
-/// (eʳ, n) with x = n ln 2 + r and |r| ≤ ½ ln 2, for −104 ≤ x ≤ 89; eʳ by a polynomial (coefficients: Moshier, Cephes `expf`).
+/// Returns (eʳ, n) with x = n ln 2 + r and |r| ≤ ½ ln 2, for −104 ≤ x ≤ 89. eʳ is a polynomial
+/// (coefficients: Moshier, Cephes `expf`).
 #[inline(always)]
-#[allow(clippy::excessive_precision)] // the source's digits
+#[allow(clippy::excessive_precision)] // digits as in the source
 fn exp_reduced(x: f32) -> (f32, i32) {
     // Adding 1.5 · 2²³ rounds to the nearest integer and leaves it in the low bits.
     const ROUND: f32 = 12_582_912.0;
     let rounded = x * std::f32::consts::LOG2_E + ROUND;
     let n = (rounded.to_bits() as i32).wrapping_sub(ROUND.to_bits() as i32);
     let n_float = rounded - ROUND;
-    // ln 2 in two parts: the first has few enough bits that n · it is exact.
+    // ln 2 is split into two parts. The first has so few bits that its product with n is exact.
     let r = x - n_float * 0.693_359_375 + n_float * 2.121_944_4e-4;
     let p = 1.987_569_15e-4;
     let p = p * r + 1.398_199_95e-3;
@@ -40,7 +43,8 @@ fn power_of_two(n: i32) -> f32 {
     f32::from_bits((n.wrapping_add(127) << 23) as u32)
 }
 
-/// ln x, within 1 unit in the last place for every positive x; −∞ at 0, NaN below, +∞ at +∞, NaN for NaN.
+/// ln x, within 1 unit in the last place for every positive x; −∞ at 0, NaN below, +∞ at +∞, NaN
+/// for NaN.
 #[inline(always)]
 pub(crate) fn ln_f32(x: f32) -> f32 {
     let tiny = x < f32::MIN_POSITIVE;
@@ -58,9 +62,10 @@ pub(crate) fn ln_f32(x: f32) -> f32 {
 
 /// ln x − n ln 2 for a normal number x > 0.
 ///
-/// x = 2ᵏ m with m in [√½, √2); ln m by a polynomial in m − 1 (coefficients: Moshier, Cephes `logf`).
+/// Decomposes x = 2ᵏ m with m in [√½, √2). ln m is a polynomial in m − 1 (coefficients: Moshier,
+/// Cephes `logf`).
 #[inline(always)]
-#[allow(clippy::excessive_precision)] // the source's digits
+#[allow(clippy::excessive_precision)] // digits as in the source
 fn ln_scaled(x: f32, n: f32) -> f32 {
     const SQRT_HALF: u32 = 0x3f35_04f3;
     let bits = x.to_bits().wrapping_sub(SQRT_HALF);
@@ -80,14 +85,16 @@ fn ln_scaled(x: f32, n: f32) -> f32 {
     f + tail + 0.693_359_375 * k
 }
 
-/// log₂ x within 2 units in the last place, for a normal number x > 0: x = 2ᵏ (1 + f) with 1 + f in [√½, √2), and log₂(1 + f) / f by the
-/// polynomial of degree 8 with the least relative error there, 2.6e-8 (Remez's algorithm).
+/// log₂ x within 2 units in the last place, for a normal number x > 0. Decomposes x = 2ᵏ (1 + f)
+/// with 1 + f in [√½, √2); log₂(1 + f) / f is the polynomial of degree 8 with the smallest maximal
+/// relative error there, 2.6e-8 (Remez's algorithm).
 ///
-/// This, [`exp2_nonpositive_f32`] and [`recip_normal_f32`] are for the kernels that draw by the hundred. They use fused multiply-adds,
-/// `by` the instruction or emulated, which gives the same bits, and polynomials in pairs (Estrin), which
-/// halve the wait for one multiply-add after another.
+/// This function, [`exp2_nonpositive_f32`] and [`recip_normal_f32`] are for the kernels that draw
+/// hundreds of numbers. They use fused multiply-adds, by the instruction or emulated (`by`), with
+/// identical bits. They evaluate polynomials in pairs (Estrin's scheme), which halves the chain of
+/// dependent multiply-adds.
 #[inline(always)]
-#[allow(clippy::excessive_precision)] // the fit's digits
+#[allow(clippy::excessive_precision)] // digits of the fit
 pub(crate) fn log2_normal_f32<F: Fused>(x: f32, by: &F) -> f32 {
     const SQRT_HALF: u32 = 0x3f35_04f3;
     let bits = x.to_bits().wrapping_sub(SQRT_HALF);
@@ -100,15 +107,17 @@ pub(crate) fn log2_normal_f32<F: Fused>(x: f32, by: &F) -> f32 {
     let c = by.mul_add(f, 0.215_715_609, -0.238_944_823);
     let d = by.mul_add(f, 0.125_837_001, -0.207_269_738);
     let p = by.mul_add(fourth, by.mul_add(d, square, c), by.mul_add(b, square, a));
-    by.mul_add(f, 1.442_695_004, by.mul_add(square, p, k)) // the largest term last, so that its rounding is the only large one
+    by.mul_add(f, 1.442_695_004, by.mul_add(square, p, k)) // largest term last: only its rounding is large
 }
 
-/// 2ˣ for x ≤ 0 within 2 units in the last place; 0 below −126.5, where 2ˣ would be subnormal and everything done with it slow. By a
-/// polynomial of degree 6 for |r| ≤ ½, of a relative error below 3e-9 (Remez's algorithm).
+/// 2ˣ for x ≤ 0 within 2 units in the last place. Below −126.5, where 2ˣ would be subnormal and
+/// slow all following operations, the result is 0. The polynomial has degree 6 for |r| ≤ ½ and a
+/// relative error below 3e-9 (Remez's algorithm).
 #[inline(always)]
-#[allow(clippy::excessive_precision)] // the fit's digits
+#[allow(clippy::excessive_precision)] // digits of the fit
 pub(crate) fn exp2_nonpositive_f32<F: Fused>(x: f32, by: &F) -> f32 {
-    // As in `exp_reduced`, but what it leaves in the low bits is n + 127: shifted into place, 2ⁿ; and 0 for n = −127.
+    // As in `exp_reduced`, but the low bits contain n + 127. Shifted into the exponent they give
+    // 2ⁿ, and 0 for n = −127.
     const ROUND: f32 = 12_582_912.0 + 127.0;
     let clamped = if x < -127.0 { -127.0 } else { x };
     let rounded = clamped + ROUND;
@@ -124,8 +133,9 @@ pub(crate) fn exp2_nonpositive_f32<F: Fused>(x: f32, by: &F) -> f32 {
 
 /// 1/x within 2 units in the last place, for a normal x > 0 whose reciprocal is normal too.
 ///
-/// The bits of 1/x are about a constant minus those of x, within 12 %. Each of Newton's steps y ← y (2 − x y) squares the error:
-/// 1.5e-2, 2.1e-4, 4.4e-8. Where a vector division takes 16 cycles this takes four.
+/// The bits of 1/x are about a constant minus the bits of x, within 12 %. Each Newton step y ← y (2
+/// − x y) squares the error: 1.5e-2, 2.1e-4, 4.4e-8. This takes four cycles; a vector division
+/// takes 16.
 #[inline(always)]
 pub(crate) fn recip_normal_f32<F: Fused>(x: f32, by: &F) -> f32 {
     let y = f32::from_bits(0x7ef3_11c7_u32.wrapping_sub(x.to_bits()));
@@ -134,7 +144,7 @@ pub(crate) fn recip_normal_f32<F: Fused>(x: f32, by: &F) -> f32 {
     y * by.mul_add(-y, x, 2.0)
 }
 
-/// The three by the CPU's instruction.
+/// The three functions with the CPU's instruction.
 pub(crate) mod instruction {
     use crate::simd::fused::Instruction;
 
@@ -152,7 +162,8 @@ pub(crate) mod instruction {
     }
 }
 
-/// ln(1 + x) for x > −1: the rounding error of 1 + x is put back to first order, so small x keeps its digits.
+/// ln(1 + x) for x > −1. The rounding error of 1 + x is corrected to first order, so small x keep
+/// their precision.
 #[inline(always)]
 pub(crate) fn ln_1p_f32(x: f32) -> f32 {
     let u = 1.0 + x;
@@ -166,14 +177,15 @@ mod tests {
     use super::*;
     use crate::simd::fused::Instruction;
 
-    /// Error in units in the last place of the true value.
+    /// The error in units in the last place of the true value.
     fn ulps(got: f32, want: f64) -> f64 {
         let exponent = (want.abs().to_bits() >> 52) as i32 - 1023;
         let ulp = 2f64.powi(exponent.max(-126) - 23);
         (f64::from(got) - want).abs() / ulp
     }
 
-    /// Every 997th of the 2³² bit patterns: 4 million finite numbers of every magnitude and either sign.
+    /// Every 997th of the 2³² bit patterns: 4 million finite numbers of all magnitudes and both
+    /// signs.
     fn floats() -> impl Iterator<Item = f32> {
         (0..=u32::MAX).step_by(997).map(f32::from_bits).filter(|x| x.is_finite())
     }
@@ -232,7 +244,7 @@ mod tests {
     #[test]
     fn ln_1p_keeps_small_arguments() {
         for x in floats().filter(|&x| x > -0.9 && x < 1e30) {
-            // Rounding 1 + x and lost / u cost up to two more roundings than ln itself.
+            // Rounding 1 + x and lost / u adds up to two roundings to the error of ln itself.
             assert!(ulps(ln_1p_f32(x), f64::from(x).ln_1p()) <= 3.0, "ln_1p({x}) = {}", ln_1p_f32(x));
         }
     }

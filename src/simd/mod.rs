@@ -1,9 +1,11 @@
-//! Run-time dispatch to the widest vectors that the CPU has, and what is computed with them.
+//! Run-time dispatch to the widest SIMD vectors of the CPU, and the basic operations on them.
 //!
-//! A function declared with [`vectorized!`] is compiled three times, for the build's own target, for AVX2 and for AVX-512. The CPU's
-//! features, and `HARDGRAD_SIMD`, choose at run time. No version changes the order of a sum, or fuses a multiply with an add
-//! where the source does not say so, so all three give the same bits. Where the source says `mul_add`, a function is declared
-//! `fused`: its plain version then runs with [`Emulated`](emulated::Emulated) numbers, which have the bits of the instruction too.
+//! A function declared with [`vectorized!`] is compiled three times: for the build's own target,
+//! for AVX2 and for AVX-512. The CPU's features and `HARDGRAD_SIMD` select the version at run time.
+//! No version changes the order of a sum, or fuses a multiplication and an addition that the source
+//! does not fuse, so all three give identical bits. A function whose source calls `mul_add` is
+//! declared `fused`: its plain version then uses [`Emulated`](emulated::Emulated) numbers, which
+//! have the bits of the instruction too.
 #![allow(unsafe_code)]
 
 pub(crate) mod aligned;
@@ -18,10 +20,11 @@ use crate::scalar::Scalar;
 pub(crate) use lanes::LANES;
 pub(crate) use width::{Width, width};
 
-/// Declares a function whose body is compiled for the widest vectors that the CPU has.
+/// Declares a function whose body is compiled for each vector width.
 ///
-/// A function that takes the loop as an argument would not do: the compiler may leave a closure, or the call of a function
-/// passed as a value, out of line, and then its loop is compiled once, with the build's own vectors.
+/// This is a macro because a function that takes the loop as an argument would not work: the
+/// compiler may not inline a closure, or a call of a function passed as a value, and its loop would
+/// then be compiled once, for the build's own target.
 macro_rules! vectorized {
     (fused $(#[$meta:meta])* $vis:vis fn $name:ident<T: $bound:ident>($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)? $body:block) => {
         $crate::simd::vectorized! {
@@ -60,7 +63,7 @@ macro_rules! vectorized {
             }
 
             match $crate::simd::width() {
-                // SAFETY: `width` has asked the CPU for exactly these features.
+                // SAFETY: `width` has checked that the CPU has exactly these features.
                 #[cfg(target_arch = "x86_64")]
                 $crate::simd::Width::Avx512 => unsafe { avx512($($arg),*) },
                 // SAFETY: as above.
@@ -79,7 +82,8 @@ macro_rules! vectorized {
 }
 pub(crate) use vectorized;
 
-/// Whether a plain build multiplies and adds with one rounding in one instruction. Where it does not, [`Emulated`](emulated::Emulated) takes its place.
+/// Whether a plain build has an instruction for fused multiply-add. If not,
+/// [`Emulated`](emulated::Emulated) numbers are used.
 pub(crate) const PLAIN_IS_FUSED: bool = cfg!(any(
     target_feature = "fma",
     target_arch = "aarch64",
@@ -88,7 +92,7 @@ pub(crate) const PLAIN_IS_FUSED: bool = cfg!(any(
     target_arch = "s390x"
 ));
 
-/// Whether fused multiply-adds are emulated, at the width in use.
+/// Whether fused multiply-adds are emulated at the current width.
 pub(crate) fn plain_without_fused() -> bool {
     !PLAIN_IS_FUSED && width() == Width::Plain
 }
@@ -101,11 +105,11 @@ pub(crate) fn registers_are_many() -> bool {
     return false;
 }
 
-/// Σ f(aᵢ, bᵢ), in an order that depends on the length alone: sixteen interleaved partial sums, then a fixed tree. A sum in
-/// plain index order would wait for each addition in turn.
+/// Σ f(aᵢ, bᵢ), in an order that depends only on the length: sixteen interleaved partial sums, then
+/// a fixed tree. In a sum in index order each addition would have to wait for the previous one.
 ///
-/// Give it an `#[inline(always)]` function, not a closure: the compiler may leave a closure with a long body out of line, and
-/// then nothing is vectorised.
+/// `f` should be an `#[inline(always)]` function, not a closure. The compiler may not inline a
+/// closure with a long body, and the loop is then not vectorised.
 #[inline(always)]
 pub(crate) fn sum_of<T: Scalar>(a: &[T], b: &[T], f: impl Fn(T, T) -> T) -> T {
     debug_assert_eq!(a.len(), b.len());
@@ -116,7 +120,7 @@ pub(crate) fn sum_of<T: Scalar>(a: &[T], b: &[T], f: impl Fn(T, T) -> T) -> T {
             lanes[k] += f(a[k], b[k]);
         }
     }
-    // The tail in a padded vector, as f may be long and the rows short.
+    // The tail is processed in a padded vector, because f may be long and the rows short.
     let (a, b) = (padded(a_tail), padded(b_tail));
     let mut terms = [T::ZERO; LANES];
     for k in 0..LANES {
@@ -135,7 +139,7 @@ pub(crate) fn sum_of<T: Scalar>(a: &[T], b: &[T], f: impl Fn(T, T) -> T) -> T {
     lanes[0]
 }
 
-/// Fewer than sixteen numbers, and zeros.
+/// A vector of fewer than sixteen numbers, padded with zeros.
 #[inline(always)]
 fn padded<T: Scalar>(tail: &[T]) -> [T; LANES] {
     let mut lanes = [T::ZERO; LANES];
@@ -145,7 +149,8 @@ fn padded<T: Scalar>(tail: &[T]) -> [T; LANES] {
     lanes
 }
 
-/// x ← f(x), sixteen at a time, the last ones in a padded vector: for a long f and short rows.
+/// x ← f(x), sixteen at a time, and the tail in a padded vector, because f may be long and the rows
+/// short.
 #[inline(always)]
 pub(crate) fn map<T: Scalar>(x: &mut [T], f: impl Fn(T) -> T) {
     let (chunks, tail) = x.as_chunks_mut::<LANES>();
@@ -173,7 +178,8 @@ pub(crate) fn sum<T: Scalar>(x: &[T]) -> T {
     sum_of(x, x, first)
 }
 
-/// The largest number of `x`, by sixteen interleaved parts; −∞ if there is none but NaN.
+/// The largest number of `x`, computed with sixteen interleaved maxima; −∞ if there is none except
+/// NaNs.
 #[inline(always)]
 fn largest<T: Scalar>(x: &[T]) -> T {
     let (chunks, tail) = x.as_chunks::<LANES>();
@@ -197,14 +203,15 @@ fn largest<T: Scalar>(x: &[T]) -> T {
 }
 
 vectorized! {
-    /// Whether no number is infinite or NaN.
+    /// Whether all numbers are finite.
     pub(crate) fn all_finite<T: Scalar>(x: &[T]) -> bool {
         let largest = x.iter().fold(T::Bits::default(), |largest, x| largest.max(x.magnitude()));
         largest < T::NEG_INFINITY.magnitude()
     }
 }
 
-/// x ← onehot(argmax x), the first of several largest ones. Not in one pass over `x`, where each comparison would wait for the one before.
+/// x ← onehot(argmax x), for the first of several maxima. Two passes are made over `x`, because in
+/// a single pass each comparison would have to wait for the previous one.
 #[inline(always)]
 pub(crate) fn one_hot_of_largest<T: Scalar>(x: &mut [T]) {
     let (top, mut hot) = (largest(x), 0);
@@ -212,7 +219,7 @@ pub(crate) fn one_hot_of_largest<T: Scalar>(x: &mut [T]) {
         hot += u32::from(*x == top);
         *x = if *x == top { T::ONE } else { T::ZERO };
     }
-    // Several largest ones, or nothing but NaN.
+    // There are several maxima, or only NaNs.
     if hot != 1 && !x.is_empty() {
         let first = x.iter().position(|&x| x == T::ONE).unwrap_or(0);
         x.fill(T::ZERO);
@@ -224,7 +231,7 @@ pub(crate) fn one_hot_of_largest<T: Scalar>(x: &mut [T]) {
 mod tests {
     use super::*;
 
-    /// A declared function against the same body without any wide vectors.
+    /// Compares a declared function with a plain version of its body.
     #[test]
     fn every_path_has_the_same_bits() {
         #[inline(always)]

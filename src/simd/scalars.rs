@@ -1,4 +1,5 @@
-//! The two number types as [`Real`] and [`Scalar`]: rows by sixteens, functions from [`math`].
+//! The implementations of [`Real`] and [`Scalar`] for the two number types: rows are processed
+//! sixteen numbers at a time, with the functions of [`math`].
 
 use super::{self as simd, math};
 use crate::scalar::sealed::{Kind, Number, Sealed};
@@ -96,18 +97,20 @@ macro_rules! scalar {
             }
             #[inline(always)]
             fn magnitude(self) -> $bits {
-                self.to_bits() & (<$bits>::MAX >> 1) // all but the sign
+                self.to_bits() & (<$bits>::MAX >> 1) // without the sign bit
             }
             #[inline(always)]
             fn open_unit(raw: u64) -> Self {
-                // The cell index has `cells_log2` bits; index + ½ needs one more, which the type has exactly.
+                // The cell index has `cells_log2` bits. Index + ½ needs one more, and the type
+                // represents it exactly.
                 let cell = (raw >> (64 - $cells_log2)) as $t;
                 (cell + 0.5) * (1.0 / (1u64 << $cells_log2) as $t)
             }
             #[inline(always)]
             fn open_unit_of_halves(high: u32, low: impl FnOnce() -> u32) -> Self {
                 if $cells_log2 < 32 {
-                    // The number 1 + cell · 2^−cells_log2 by its bits, less 1 and plus half a cell: exact.
+                    // The number 1 + cell · 2^−cells_log2 is assembled from its bits. Subtracting 1
+                    // and adding half a cell is exact.
                     let cell = high >> (32 - $cells_log2.min(31));
                     let above_one = <$t>::from_bits(Self::ONE.to_bits() | cell as $bits);
                     return above_one - (1.0 - 0.5 / (1u64 << $cells_log2) as $t);

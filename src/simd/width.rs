@@ -1,17 +1,18 @@
-//! Which vectors to use: the widest that the CPU has, or fewer bits where `HARDGRAD_SIMD` asks for them.
+//! Selection of the vector width: the widest of the CPU, or a narrower one if `HARDGRAD_SIMD`
+//! requests it.
 
 use std::ffi::OsStr;
 use std::sync::OnceLock;
 
-/// The environment variable that lowers the width.
+/// The environment variable that limits the width.
 const VARIABLE: &str = "HARDGRAD_SIMD";
 
-/// The vectors to use, in ascending order.
+/// Vector widths, in ascending order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Width {
-    /// Those of the build's target.
+    /// The vectors of the build's target.
     Plain,
-    /// 256 bits, and fused multiply-adds.
+    /// 256 bits, with fused multiply-adds.
     #[cfg(target_arch = "x86_64")]
     Avx2,
     /// 512 bits.
@@ -19,10 +20,11 @@ pub(crate) enum Width {
     Avx512,
 }
 
-/// The width that every kernel uses: the widest of this CPU, lowered by `HARDGRAD_SIMD`. The variable is read at the first call.
+/// The width that every kernel uses: the widest of this CPU, limited by `HARDGRAD_SIMD`. The
+/// variable is read at the first call.
 ///
 /// # Panics
-/// If the variable holds something other than `plain`, `avx2`, `avx512` or nothing.
+/// If the variable is set to anything except `plain`, `avx2`, `avx512` or an empty string.
 #[inline]
 pub(crate) fn width() -> Width {
     static WIDTH: OnceLock<Width> = OnceLock::new();
@@ -54,7 +56,7 @@ fn widest() -> Width {
     Width::Plain
 }
 
-/// `widest`, or what `value` names if that is lower.
+/// Returns `widest`, or the width named by `value` if that is narrower.
 fn lowered(widest: Width, value: &OsStr) -> Result<Width, String> {
     let asked = match value.to_str() {
         Some("") => widest,
@@ -64,7 +66,7 @@ fn lowered(widest: Width, value: &OsStr) -> Result<Width, String> {
         #[cfg(target_arch = "x86_64")]
         Some("avx512") => Width::Avx512,
         #[cfg(not(target_arch = "x86_64"))]
-        Some("avx2" | "avx512") => widest, // wider than anything here, and never raises
+        Some("avx2" | "avx512") => widest, // wider than this CPU's vectors: no effect
         _ => return Err(format!("{VARIABLE}: got {value:?}, expected `plain`, `avx2` or `avx512`")),
     };
     Ok(asked.min(widest))

@@ -1,7 +1,8 @@
-//! The reverse sweep: the one page with all rules.
+//! The reverse sweep: the vector-Jacobian product (vjp) rules of all operations.
 //!
-//! Parents have smaller indices than their children, so the order of recording is a topological order and the sweep is one
-//! loop from the loss down. A node's gradient is complete when the loop reaches it.
+//! Parents have smaller indices than their children. The order of recording is therefore a
+//! topological order, and the sweep is one loop from the loss back to the first node. A node's
+//! gradient is complete when the loop reaches it.
 
 use super::custom::{CustomOp, InputGrads, Inputs, Recorded};
 use super::op::Op;
@@ -16,8 +17,11 @@ use crate::params::ParamGrads;
 use crate::scalar::Scalar;
 
 impl<T: Scalar> Tape<'_, T> {
-    /// Gradients of the 1×1 value `loss`: of every parameter into `grads` (overwritten; zero where `loss` does not depend
-    /// on it), of every leaf and intermediate value for [`grad`](Self::grad).
+    /// Computes the gradients of the 1×1 value `loss`.
+    ///
+    /// Gradients of parameters are written into `grads`, which is overwritten: a parameter on which
+    /// `loss` does not depend gets zeros. Gradients of leaves and intermediate values are read with
+    /// [`grad`](Self::grad).
     ///
     /// ```
     /// # use hardgrad::{Mat, ParamStore, Workspace};
@@ -31,7 +35,8 @@ impl<T: Scalar> Tape<'_, T> {
     /// ```
     ///
     /// # Panics
-    /// If `loss` is not 1×1 or depends on no parameter and no leaf, or `grads` belong to another store than the tape's.
+    /// If `loss` is not 1×1, if it depends on no parameter and no leaf, or if `grads` belongs to
+    /// another store than the tape's.
     #[track_caller]
     pub fn backward(&mut self, loss: Var, grads: &mut ParamGrads<T>) {
         let shape = self.shape(loss);
@@ -39,7 +44,8 @@ impl<T: Scalar> Tape<'_, T> {
         self.backward_from(loss, &[T::ONE], grads);
     }
 
-    /// Like [`backward`](Self::backward), from a value of any shape with its cotangent given: the gradients of ⟨g, value⟩.
+    /// Computes the gradients of ⟨g, value⟩ for a value of any shape, with the cotangent `g`
+    /// supplied by the caller; otherwise like [`backward`](Self::backward).
     ///
     /// ```
     /// # use hardgrad::{Mat, ParamStore, Workspace};
@@ -53,8 +59,8 @@ impl<T: Scalar> Tape<'_, T> {
     /// ```
     ///
     /// # Panics
-    /// If `g` has another length than the value, the value depends on no parameter and no leaf, or `grads` belong to another store
-    /// than the tape's.
+    /// If the length of `g` differs from that of the value, if the value depends on no parameter
+    /// and no leaf, or if `grads` belongs to another store than the tape's.
     #[track_caller]
     pub fn backward_from(&mut self, from: Var, g: &[T], grads: &mut ParamGrads<T>) {
         let node = *self.node(from);
@@ -86,7 +92,8 @@ impl<T: Scalar> Tape<'_, T> {
                 let values = Values { values: &ws.values, nodes: &ws.nodes, params, sparse: &[] };
                 ws.sparse[at].columns.assign_transposed(values.get(x));
             }
-            // Parents lie to the left of the node, so their gradients and the node's own never overlap.
+            // Parents precede the node in the arena, so their gradients never overlap the node's
+            // own.
             let (left, right) = ws.grads.split_at_mut(node.offset);
             let step = Step {
                 values: Values { values: &ws.values, nodes: &ws.nodes, params, sparse: &ws.sparse },
@@ -112,7 +119,7 @@ impl<T: Scalar> Tape<'_, T> {
     }
 }
 
-/// One node of the sweep: its output value, its cotangent `g`, and the values before it.
+/// One node of the sweep: its output value, its cotangent `g`, and the values recorded before it.
 struct Step<'a, T> {
     values: Values<'a, T>,
     out: &'a [T],
@@ -121,7 +128,7 @@ struct Step<'a, T> {
 }
 
 impl<T: Scalar> Step<'_, T> {
-    /// The rule of each op: adds to the gradients of its inputs.
+    /// Applies the vjp rule of one operation: adds to the gradients of its inputs.
     fn vjp(&self, op: &Op<T>, grads: &mut Grads<'_, T>, scratch: &mut [T]) {
         let (y, g) = (self.out, self.g);
         let value = |v: Var| self.values.get(v).data;
@@ -207,7 +214,8 @@ impl<T: Scalar> Step<'_, T> {
         }
     }
 
-    /// da += g · bᵀ and db += aᵀ · g, the latter by the columns of `a` where they are listed.
+    /// da += g · bᵀ and db += aᵀ · g. The second product uses the column lists of `a` if they
+    /// exist.
     fn matmul(&self, a: Var, b: Var, nonzero: Option<&Nonzero<T>>, g: &[T], grads: &mut Grads<'_, T>) {
         let (av, bv) = (self.values.get(a), self.values.get(b));
         let g = MatRef::new(av.rows, self.cols, g);
@@ -249,10 +257,10 @@ impl<T: Scalar> Step<'_, T> {
     }
 }
 
-/// The gradients that a rule may write: those of the nodes before it, and the parameters'.
+/// The gradients that a rule may write: those of the preceding nodes and those of the parameters.
 ///
-/// Nothing is cleared before a sweep. A gradient that is touched for the first time is zeroed then, or, by a matrix
-/// product, written without being read.
+/// Gradients are not cleared before a sweep. A gradient is zeroed when it is first touched; a
+/// matrix product that touches it first overwrites it without reading it.
 #[derive(Debug)]
 pub(super) struct Grads<'a, T> {
     arena: &'a mut [T],
@@ -261,18 +269,19 @@ pub(super) struct Grads<'a, T> {
     touched: &'a mut [bool],
 }
 
-/// A gradient to multiply into, and whether to keep (1) or overwrite (0) what it holds.
+/// A gradient that a product is written to, and `beta`: 1 to add to its contents, 0 to overwrite
+/// them.
 type Product<'a, T> = (MatMut<'a, T>, T);
 
 impl<T: Scalar> Grads<'_, T> {
-    /// Lets `rule` add to the gradient of `v`, if `v` needs one.
+    /// Calls `rule` with the gradient of `v`, if `v` needs one.
     fn add(&mut self, v: Var, rule: impl FnOnce(&mut [T])) {
         if let Some(dv) = self.sum_into(v) {
             rule(dv.data);
         }
     }
 
-    /// The gradient of `v`, zeroed at the first touch; `None` if `v` needs none.
+    /// The gradient of `v`, zeroed when it is first touched; `None` if `v` needs no gradient.
     pub(super) fn sum_into(&mut self, v: Var) -> Option<MatMut<'_, T>> {
         let (dv, beta) = self.multiply_into(v)?;
         if beta == T::ZERO {
@@ -281,7 +290,7 @@ impl<T: Scalar> Grads<'_, T> {
         Some(dv)
     }
 
-    /// The gradient of `v` and the `beta` for a product into it.
+    /// The gradient of `v` and the `beta` for a product that is added to it.
     fn multiply_into(&mut self, v: Var) -> Option<Product<'_, T>> {
         let node = &self.nodes[v.index as usize];
         if !node.needs_grad {
@@ -295,8 +304,8 @@ impl<T: Scalar> Grads<'_, T> {
         Some((MatMut::new(node.rows, node.cols, data), beta))
     }
 
-    /// Runs a product into the gradient of each value that needs one: side by side, or, where both are one value, one
-    /// after the other.
+    /// Runs one product into the gradient of each value that needs one: in parallel, or one after
+    /// the other if both values are the same node.
     fn multiply_both(
         &mut self,
         (a, b): (Var, Var),
@@ -324,7 +333,7 @@ impl<T: Scalar> Grads<'_, T> {
         par::join(|| into_a(da, beta_a), || into_b(db, beta_b));
     }
 
-    /// Marks `v` as touched: 1 if it was before, else 0.
+    /// Marks `v` as touched. Returns 1 if it was touched before, else 0.
     fn touch(&mut self, v: Var) -> T {
         if std::mem::replace(&mut self.touched[v.index as usize], true) { T::ONE } else { T::ZERO }
     }

@@ -1,6 +1,7 @@
-//! Functions of categorical distributions that are given by logits.
+//! Functions of categorical distributions that are specified by logits.
 //!
-//! For all of them a logit of −∞ is a category that cannot be chosen; see [`crate::categorical`].
+//! In all of them a logit of −∞ masks its category, which then has probability 0; see
+//! [`crate::categorical`].
 
 use super::op::Op;
 use super::{Tape, Var};
@@ -9,13 +10,13 @@ use crate::kernels::{categorical, softmax, unimix};
 use crate::scalar::Scalar;
 
 impl<T: Scalar> Tape<'_, T> {
-    /// KL divergence from the categorical distributions softmax(logits) to the uniform one over
-    /// C = `group` categories, of each row, in nats: Σ_l Σ_c π ln π + L ln C. Shapes: logits
-    /// `[N, L·group]` → `[N, 1]`.
+    /// KL divergence of each row, in nats, from the categorical distributions softmax(logits) to
+    /// the uniform distribution over C = `group` categories: Σ_l Σ_c π ln π + L ln C. Shapes:
+    /// logits `[N, L·group]` → `[N, 1]`.
     ///
-    /// The prior is uniform over all C categories also where some are masked: with all but one
-    /// masked the divergence is ln C. For one that is uniform over the others take
-    /// [`categorical_kl_to`](Self::categorical_kl_to) with the same mask.
+    /// The prior is uniform over all C categories, masked ones included: with all but one category
+    /// masked the divergence is ln C. For a prior that is uniform over the unmasked categories, use
+    /// [`categorical_kl_to`](Self::categorical_kl_to) with prior logits that carry the same mask.
     ///
     /// ```
     /// # use hardgrad::{Mat, ParamStore, Workspace};
@@ -27,7 +28,7 @@ impl<T: Scalar> Tape<'_, T> {
     /// ```
     ///
     /// # Panics
-    /// If the rows do not divide into groups of `group`.
+    /// If the number of columns is not a multiple of `group`.
     #[track_caller]
     pub fn categorical_kl(&mut self, logits: Var, group: usize) -> Var {
         self.check_group("categorical_kl", logits, group);
@@ -42,10 +43,11 @@ impl<T: Scalar> Tape<'_, T> {
     /// KL divergence KL(softmax(q) ‖ softmax(p)) of each row, in nats: Σ_l Σ_c π_q (ln π_q − ln
     /// π_p). Shapes: q and p `[N, L·group]` → `[N, 1]`.
     ///
-    /// p may be a constant or computed: a learned prior, or the other side of a balanced divergence
-    /// (with [`detach`](Self::detach) on one of them). One prior for all rows, `[1, L·group]`, goes
-    /// through [`repeat_rows`](Self::repeat_rows). A category that q cannot choose adds 0; where q
-    /// can choose one that p cannot, the divergence is +∞ and its gradient NaN.
+    /// p may be a constant or a computed value, for example a learned prior, or one side of a
+    /// balanced divergence (with [`detach`](Self::detach) on the other). A single prior for all
+    /// rows, `[1, L·group]`, is expanded with [`repeat_rows`](Self::repeat_rows). A category masked
+    /// in q contributes 0. If p masks a category that q does not, the divergence is +∞ and its
+    /// gradient is NaN.
     ///
     /// ```
     /// # use hardgrad::{Mat, ParamStore, Workspace};
@@ -59,7 +61,7 @@ impl<T: Scalar> Tape<'_, T> {
     /// ```
     ///
     /// # Panics
-    /// If the shapes differ, or the rows do not divide into groups of `group`.
+    /// If the shapes differ, or the number of columns is not a multiple of `group`.
     #[track_caller]
     pub fn categorical_kl_to(&mut self, q: Var, p: Var, group: usize) -> Var {
         self.check_same("categorical_kl_to", q, p);
@@ -69,8 +71,8 @@ impl<T: Scalar> Tape<'_, T> {
         })
     }
 
-    /// Entropy of softmax(logits) of each row, in nats: −Σ_l Σ_c π ln π. Shapes: logits
-    /// `[N, L·group]` → `[N, 1]`.
+    /// Entropy of softmax(logits) for each row, in nats: −Σ_l Σ_c π ln π. Shapes: logits `[N,
+    /// L·group]` → `[N, 1]`.
     ///
     /// ```
     /// # use hardgrad::{Mat, ParamStore, Workspace};
@@ -82,7 +84,7 @@ impl<T: Scalar> Tape<'_, T> {
     /// ```
     ///
     /// # Panics
-    /// If the rows do not divide into groups of `group`.
+    /// If the number of columns is not a multiple of `group`.
     #[track_caller]
     pub fn categorical_entropy(&mut self, logits: Var, group: usize) -> Var {
         let cols = self.check_categorical("categorical_entropy", logits, group);
@@ -91,12 +93,13 @@ impl<T: Scalar> Tape<'_, T> {
         })
     }
 
-    /// Log-probability of a one-hot sample under softmax(logits), of each row: Σ_l Σ_c D ln π.
-    /// Shapes: logits and sample `[N, L·group]` → `[N, 1]`.
+    /// Log-probability of each row's one-hot sample under softmax(logits): Σ_l Σ_c D ln π. Shapes:
+    /// logits and sample `[N, L·group]` → `[N, 1]`.
     ///
-    /// Gradients: D − π to the logits, and ln π to the sample, which reaches the logits once more
-    /// through its estimator; give it [`detach`](Self::detach)ed for the score function alone. A
-    /// sample that holds a masked category has log-probability −∞ and a gradient of NaN.
+    /// The gradient with respect to the logits is D − π, and with respect to the sample ln π. If
+    /// the sample is a node of an estimator, its gradient flows on to the logits. For the score
+    /// function alone, pass the sample [`detach`](Self::detach)ed. A sample that selects a masked
+    /// category has log-probability −∞ and a gradient of NaN.
     ///
     /// ```
     /// # use hardgrad::{Mat, ParamStore, Workspace};
@@ -110,7 +113,7 @@ impl<T: Scalar> Tape<'_, T> {
     /// ```
     ///
     /// # Panics
-    /// If the shapes differ, or the rows do not divide into groups of `group`.
+    /// If the shapes differ, or the number of columns is not a multiple of `group`.
     #[track_caller]
     pub fn categorical_log_prob(&mut self, logits: Var, sample: Var, group: usize) -> Var {
         self.check_same("categorical_log_prob", logits, sample);
@@ -120,9 +123,10 @@ impl<T: Scalar> Tape<'_, T> {
         })
     }
 
-    /// Log-probabilities of softmax(logits) mixed with the uniform distribution, ln( (1 − ε)
-    /// softmax + ε/C ): logits that can feed a sample or a divergence. See
-    /// [`categorical::unimix`](crate::categorical::unimix). Shape: `[N, L·group]`, kept.
+    /// Log-probabilities of softmax(logits) mixed with the uniform distribution: ln((1 − ε)
+    /// softmax + ε/C). The result can serve as logits of a sample or a divergence. See
+    /// [`categorical::unimix`](crate::categorical::unimix). The shape, `[N, L·group]`, does not
+    /// change.
     ///
     /// ```
     /// # use hardgrad::{Mat, ParamStore, Workspace};
@@ -134,7 +138,7 @@ impl<T: Scalar> Tape<'_, T> {
     /// ```
     ///
     /// # Panics
-    /// If ε is not in [0, 1], or the rows do not divide into groups of `group`.
+    /// If ε is not in [0, 1], or the number of columns is not a multiple of `group`.
     #[track_caller]
     pub fn unimix(&mut self, logits: Var, epsilon: f64, group: usize) -> Var {
         check_epsilon(epsilon);
@@ -145,7 +149,7 @@ impl<T: Scalar> Tape<'_, T> {
         })
     }
 
-    /// Checks the groups, makes room for the kernels' scratch numbers, and gives the number of
+    /// Checks the groups, reserves the scratch memory of the kernels, and returns the number of
     /// columns.
     #[track_caller]
     fn check_categorical(&mut self, name: &str, x: Var, group: usize) -> usize {
@@ -155,7 +159,7 @@ impl<T: Scalar> Tape<'_, T> {
         cols
     }
 
-    /// Records an operation with one number per row of its inputs, `[N, 1]`.
+    /// Records an operation that computes one number per row of its inputs, `[N, 1]`.
     #[track_caller]
     fn rows<const K: usize>(
         &mut self,

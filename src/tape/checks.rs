@@ -1,4 +1,5 @@
-//! Every op's vjp against central differences. The match below is exhaustive: a new op without a check does not compile.
+//! Checks of every operation's vjp against central differences. The match below is exhaustive, so
+//! an operation without a check does not compile.
 
 use super::op::{Op, OpKind};
 use super::{CustomOp, InputGrads, Inputs, Recorded, Tape, Var, Workspace};
@@ -8,13 +9,14 @@ use crate::mat::{Mat, MatMut};
 use crate::params::{ParamGrads, ParamStore};
 use crate::rng::{self, uniform};
 
-/// The bound is 1e-7; the quotient's own error is below 1e-11 (see `gradcheck`), so this leaves a wrong digit no room.
+/// The project's requirement is 1e-7. The error of the difference quotient is below 1e-11 (see
+/// `gradcheck`), so this tolerance detects a single wrong digit.
 const TOLERANCE: f64 = 1e-9;
 
-/// Shapes [N, K, M, groups' size], with 1 and 0 rows; the group divides K.
+/// Shapes [N, K, M, group size], including 1 row and 0 rows. The group size divides K.
 const SHAPES: [[usize; 4]; 5] = [[3, 6, 4, 3], [1, 6, 2, 2], [0, 6, 4, 3], [5, 1, 1, 1], [2, 8, 17, 8]];
 
-/// Every activation but the identity, which records no node of its own.
+/// Every activation except the identity, which records no node.
 const BENT: [Activation; 3] = [Activation::Relu, Activation::LEAKY_RELU, Activation::LeakyRelu(0.2)];
 
 fn random(key: u64, rows: usize, cols: usize, low: f64, high: f64) -> Mat<f64> {
@@ -24,7 +26,7 @@ fn random(key: u64, rows: usize, cols: usize, low: f64, high: f64) -> Mat<f64> {
     m
 }
 
-/// Numbers at least 0.1 away from 0, so that no difference quotient steps over the kink of an
+/// Numbers at least 0.1 away from 0, so that no difference quotient crosses the kink of an
 /// activation.
 fn away_from_zero(key: u64, rows: usize, cols: usize) -> Mat<f64> {
     let mut m = random(key, rows, cols, -1.0, 1.0);
@@ -32,7 +34,7 @@ fn away_from_zero(key: u64, rows: usize, cols: usize) -> Mat<f64> {
     m
 }
 
-/// x³, to check the custom arm itself.
+/// x³, which exercises the custom operation itself.
 struct Cube;
 
 impl CustomOp<f64> for Cube {
@@ -52,8 +54,9 @@ impl CustomOp<f64> for Cube {
     }
 }
 
-/// Checks one op at one shape. Every closure uses its inputs a second time where that is another path (a gradient that is
-/// added to, not only written).
+/// Checks one operation at one shape. Where a second use of an input takes another code path,
+/// because its gradient is added to rather than overwritten, the closure uses the input a second
+/// time.
 fn check(kind: OpKind, [n, k, m, group]: [usize; 4]) {
     let x = random(1, n, k, -1.0, 1.0);
     let y = random(2, n, k, -1.0, 1.0);
@@ -83,9 +86,9 @@ fn check(kind: OpKind, [n, k, m, group]: [usize; 4]) {
         OpKind::Param => check_param(&x, &w),
         OpKind::MatMul => {
             run(&[x.clone(), w.clone()], &|tape, v| tape.matmul(v[0], v[1]));
-            // One value on both sides.
+            // The same value as both operands.
             run(&[random(5, k, k, -1.0, 1.0)], &|tape, v| tape.matmul(v[0], v[0]));
-            // An operand that needs no gradient, on either side.
+            // Cases in which one of the operands needs no gradient.
             run(std::slice::from_ref(&x), &|tape, v| {
                 let w = tape.constant(w.view());
                 tape.matmul(v[0], w)
@@ -103,7 +106,8 @@ fn check(kind: OpKind, [n, k, m, group]: [usize; 4]) {
             run(&[x.clone(), w.clone(), b.clone()], &|tape, v| {
                 tape.linear(v[0], v[1], v[2], Activation::Identity)
             });
-            // Inputs of one sign and a bias of the other keep the pre-activations away from the kink, on both sides of it.
+            // The inputs have one sign and the bias the other, so that the pre-activations lie on
+            // both sides of the kink but not near it.
             let positive = |key, rows, cols| random(key, rows, cols, 0.2, 1.0);
             let bias =
                 |sign: f64| Mat::from_fn(1, m, |_, j| if j % 2 == 0 { sign * (k as f64 + 1.0) } else { 0.5 });
@@ -136,7 +140,8 @@ fn check(kind: OpKind, [n, k, m, group]: [usize; 4]) {
         OpKind::Sum => run(&[x], &|tape, v| tape.sum(v[0])),
         OpKind::RowSum => run(&[x], &|tape, v| tape.row_sum(v[0])),
         OpKind::BceWithLogits => {
-            // |x| has no derivative at 0 in the formula, but the loss has: logits of both signs, targets inside (0, 1).
+            // The formula contains |x|, which has no derivative at 0, but the loss itself is
+            // differentiable. Logits of both signs are checked, with targets inside (0, 1).
             let targets = random(12, n, k, 0.0, 1.0);
             run(&[away_from_zero(13, n, k), targets], &|tape, v| tape.bce_with_logits(v[0], v[1]));
         }
@@ -168,7 +173,7 @@ fn check(kind: OpKind, [n, k, m, group]: [usize; 4]) {
     }
 }
 
-/// A parameter's gradient is what a leaf's in the same place would be, also when it is used twice.
+/// A parameter has the gradient that a leaf in its place would have, even if it is used twice.
 fn check_param(x: &Mat<f64>, w: &Mat<f64>) {
     let mut params = ParamStore::new();
     let id = params.add("w", w.clone());
@@ -208,7 +213,7 @@ fn every_op_matches_central_differences() {
 }
 
 #[test]
-fn gradcheck_notices_a_wrong_vjp() {
+fn gradcheck_detects_a_wrong_vjp() {
     struct Wrong;
     impl CustomOp<f64> for Wrong {
         fn name(&self) -> &str {
@@ -233,7 +238,7 @@ fn gradcheck_notices_a_wrong_vjp() {
 }
 
 #[test]
-fn a_second_sweep_starts_afresh() {
+fn a_second_sweep_does_not_add_to_the_first() {
     let (params, mut workspace) = (ParamStore::new(), Workspace::new());
     let mut tape = workspace.tape(&params);
     let x = tape.leaf(random(1, 2, 2, -1.0, 1.0).view());
@@ -248,7 +253,7 @@ fn a_second_sweep_starts_afresh() {
 
 #[test]
 #[should_panic(expected = "matmul: [2, 3] · [2, 3]: the inner sizes differ")]
-fn shapes_that_do_not_fit_are_named() {
+fn mismatched_shapes_are_named_in_the_panic() {
     let (params, mut workspace) = (ParamStore::<f64>::new(), Workspace::new());
     let mut tape = workspace.tape(&params);
     let x = tape.leaf(Mat::zeros(2, 3).view());

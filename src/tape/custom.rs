@@ -1,20 +1,22 @@
-//! Nodes whose backward is not the derivative of their forward.
+//! Nodes whose backward pass is not the derivative of their forward pass.
 
 use super::backward::Grads;
 use super::{Values, Var};
 use crate::mat::{MatMut, MatRef};
 use crate::scalar::Scalar;
 
-/// An operation of the caller's own, recorded by [`Tape::custom`](super::Tape::custom).
+/// A user-defined operation, recorded with [`Tape::custom`](super::Tape::custom).
 ///
-/// `vjp` need not be the derivative of `forward`; that is the point. A straight-through node at a *sample* takes the
-/// logits and gives the sample, and its `vjp` is an estimator. A node at the *loss* takes the logits and the loss and gives
-/// the loss, and its `vjp` adds a score-function term to the logits.
+/// `vjp` need not be the derivative of `forward`. A straight-through node at the *sample* takes the
+/// logits and returns the sample, and its `vjp` is a gradient estimator. A node at the *loss* takes
+/// the logits and the loss and returns the loss, and its `vjp` adds a score-function term to the
+/// gradient of the logits.
 ///
-/// `forward` draws no random numbers of its own: noise is drawn before and held in the operation, so that the same node
-/// can be replayed, given a sample from outside, or compared with another.
+/// `forward` must not draw random numbers. Noise is drawn beforehand and stored in the operation,
+/// so that the node can be replayed, evaluated at a sample from elsewhere, or compared with another
+/// node.
 ///
-/// A sign function whose backward pretends that it was the identity within [−1, 1]:
+/// Example: a sign function whose backward pass is that of the identity on [−1, 1].
 ///
 /// ```
 /// use hardgrad::{Mat, MatMut, ParamGrads, ParamStore, Workspace};
@@ -49,27 +51,28 @@ use crate::scalar::Scalar;
 /// assert_eq!(tape.grad(x).unwrap().data, [1.0, 0.0]);
 /// ```
 pub trait CustomOp<T: Scalar> {
-    /// For messages.
+    /// Name of the operation, used in messages.
     fn name(&self) -> &str;
 
-    /// The output's `(rows, cols)`.
+    /// Shape of the output, `(rows, cols)`.
     fn shape(&self, inputs: &Inputs<'_, T>) -> (usize, usize);
 
-    /// Writes every number of the output. What `out` holds before is unspecified.
+    /// Writes every number of the output. The initial contents of `out` are unspecified.
     fn forward(&self, inputs: &Inputs<'_, T>, out: MatMut<'_, T>);
 
-    /// Whether a gradient flows back through this operation. If not, `vjp` is never called.
+    /// Whether a gradient flows back through this operation. If it returns `false`, `vjp` is never
+    /// called.
     fn has_gradient(&self) -> bool {
         true
     }
 
-    /// How many numbers of temporary memory `vjp` wants.
+    /// Number of scratch elements that `vjp` needs.
     fn scratch_len(&self, _inputs: &Inputs<'_, T>) -> usize {
         0
     }
 
-    /// Adds to the gradients of the inputs, given the output's cotangent `node.g`. `scratch` has at least
-    /// [`scratch_len`](Self::scratch_len) numbers, of unspecified value.
+    /// Adds the vjp of the output's cotangent `node.g` to the gradients of the inputs. `scratch`
+    /// has at least [`scratch_len`](Self::scratch_len) elements with unspecified contents.
     fn vjp(&self, node: &Recorded<'_, T>, grads: &mut InputGrads<'_, '_, T>, scratch: &mut [T]);
 }
 
@@ -87,7 +90,7 @@ impl<'a, T: Scalar> Inputs<'a, T> {
         self.vars.len()
     }
 
-    /// Input `k`, in the order given to [`Tape::custom`](super::Tape::custom).
+    /// Input `k`, in the order passed to [`Tape::custom`](super::Tape::custom).
     ///
     /// # Panics
     /// If there is no input `k`.
@@ -97,18 +100,18 @@ impl<'a, T: Scalar> Inputs<'a, T> {
     }
 }
 
-/// A custom node as its vjp sees it.
+/// A recorded custom node, as seen by its vjp.
 #[derive(Clone, Copy, Debug)]
 pub struct Recorded<'a, T> {
-    /// The inputs' values.
+    /// Values of the inputs.
     pub inputs: Inputs<'a, T>,
-    /// The value that `forward` wrote.
+    /// Output value that `forward` wrote.
     pub output: MatRef<'a, T>,
-    /// The output's cotangent.
+    /// Cotangent of the output.
     pub g: MatRef<'a, T>,
 }
 
-/// The gradients of a custom node's inputs.
+/// Gradients of a custom node's inputs.
 #[derive(Debug)]
 pub struct InputGrads<'s, 'a, T> {
     pub(super) grads: &'s mut Grads<'a, T>,
@@ -116,7 +119,7 @@ pub struct InputGrads<'s, 'a, T> {
 }
 
 impl<T: Scalar> InputGrads<'_, '_, T> {
-    /// The gradient of input `k`, to be added to; `None` where nobody needs it.
+    /// The gradient of input `k`, which the vjp adds to; `None` if it is not needed.
     ///
     /// # Panics
     /// If there is no input `k`.

@@ -1,4 +1,4 @@
-//! Handles know what they belong to, and gradients stay readable.
+//! Tests that handles are checked against their owner, and that gradients stay readable.
 
 use crate::mat::Mat;
 use crate::optim::{Adam, AdamConfig, Optimizer};
@@ -6,7 +6,7 @@ use crate::params::{ParamGrads, ParamStore};
 use crate::tape::{CustomOp, InputGrads, Inputs, Recorded, Tape, Var, Workspace};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// The message of the panic that `f` must end with.
+/// Returns the message of the panic in which `f` must end.
 fn refusal<R>(f: impl FnOnce() -> R) -> String {
     let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(f()))) else { panic!("it was accepted") };
     let text = panic.downcast_ref::<&str>().map(|s| (*s).to_owned());
@@ -32,7 +32,8 @@ impl CustomOp<f64> for Identity {
     }
 }
 
-/// Two workspaces in step, whose tapes have as many nodes of the same shapes: nothing but the owner tells the handles apart.
+/// Two workspaces with tapes of equal length and equal shapes: the handles differ only in their
+/// owner.
 #[test]
 fn a_value_of_another_workspace_is_refused() {
     let params = ParamStore::<f64>::new();
@@ -66,7 +67,8 @@ fn a_value_of_another_workspace_is_refused() {
     }
 }
 
-/// Two models of the same layout: nothing but the owner tells their parameters apart. A clone is the same model.
+/// Two models of the same layout: their parameters differ only in their owner. A clone counts as
+/// the same model.
 #[test]
 fn a_parameter_of_another_store_is_refused() {
     let store = |x: f64| {
@@ -94,7 +96,8 @@ fn a_parameter_of_another_store_is_refused() {
     tape.backward(w, &mut grads_b);
     let mut adam = Adam::new(AdamConfig::default()).expect("defaults");
     let stepped = refusal(|| adam.step(&mut a, &grads_b));
-    // A clone of `a` that has grown has other parameters than `a`; and gradients of `a` are not for all of them.
+    // A clone of `a` to which a parameter is added no longer has the parameters of `a`, and
+    // gradients of `a` do not cover all of its parameters.
     let mut grown = a.clone();
     let (of_grown, of_a) = (grown.add("v", Mat::zeros(1, 1)), a.add("v", Mat::zeros(1, 1)));
     let early = refusal(|| adam.step(&mut a, &grads_a));
@@ -106,7 +109,7 @@ fn a_parameter_of_another_store_is_refused() {
 }
 
 #[test]
-fn a_gradient_stays_while_more_is_recorded() {
+fn a_gradient_survives_further_recording() {
     let (params, mut workspace) = (ParamStore::<f64>::new(), Workspace::new());
     let mut grads = ParamGrads::zeros(&params);
     let mut tape = workspace.tape(&params);
@@ -114,21 +117,21 @@ fn a_gradient_stays_while_more_is_recorded() {
     let y = tape.mul(x, x);
     tape.backward(y, &mut grads);
     let z = tape.affine(y, 2.0, 0.0);
-    let more = tape.constant(Mat::zeros(100, 100).view()); // the arena moves
+    let more = tape.constant(Mat::zeros(100, 100).view()); // reallocates the arena
     let gradient = |tape: &Tape<'_, f64>, v| tape.grad(v).map(|g| g.data[0]);
     assert_eq!((gradient(&tape, x), tape.grad_or_zeros(x).as_slice()), (Some(6.0), &[6.0][..]));
     assert_eq!((gradient(&tape, y), gradient(&tape, z), gradient(&tape, more)), (Some(1.0), None, None));
-    // A sweep from another value takes the place of all of them.
+    // A sweep from another value replaces all gradients.
     tape.backward(z, &mut grads);
     assert_eq!([x, y, z].map(|v| gradient(&tape, v)), [Some(12.0), Some(2.0), Some(1.0)]);
-    // A new tape has none.
+    // A new tape has no gradients.
     let mut tape = workspace.tape(&params);
     let x = tape.leaf(Mat::from_rows(&[[3.0]]).view());
     assert_eq!((gradient(&tape, x), tape.grad_or_zeros(x).as_slice()), (None, &[0.0][..]));
 }
 
 #[test]
-fn a_parameter_s_gradient_is_not_passed_off_as_zero() {
+fn grad_or_zeros_of_a_parameter_panics() {
     let mut params = ParamStore::<f64>::new();
     let id = params.add("w", Mat::from_rows(&[[3.0]]));
     let (mut workspace, mut grads) = (Workspace::new(), ParamGrads::zeros(&params));

@@ -1,8 +1,10 @@
-//! The autodiff engine: a tape that computes as it records, and one reverse sweep.
+//! The autodiff engine: a tape that computes values as it records operations, and one reverse
+//! sweep.
 //!
-//! A [`Tape`] lives for one step. It borrows a [`Workspace`] (memory kept from step to step) and the parameters. Each
-//! method computes its result at once, appends a node and returns a [`Var`], a small `Copy` index. Parents always have
-//! smaller indices than their children, so [`Tape::backward`] is one loop from the loss down.
+//! A [`Tape`] exists for one step. It borrows the parameters and a [`Workspace`], whose memory is
+//! reused from step to step. Each method computes its result immediately, appends a node and
+//! returns a [`Var`], a small `Copy` index. Parents always have smaller indices than their
+//! children, so [`Tape::backward`] is one loop from the loss back to the first node.
 //!
 //! ```
 //! use hardgrad::{Mat, ParamGrads, ParamStore, Workspace};
@@ -21,7 +23,7 @@
 //! assert_eq!(grads.get(w).data, [2.0 * 32.0 * 1.0, 2.0 * 32.0 * 10.0]);
 //! ```
 //!
-//! A shape that does not fit is a bug and panics at the op that noticed it, with both shapes.
+//! A shape mismatch is a bug in the caller. The operation that detects it panics with both shapes.
 
 mod backward;
 mod categorical;
@@ -44,12 +46,12 @@ use op::Op;
 use std::sync::Arc;
 use workspace::Nonzero;
 
-/// A value on a tape. It belongs to the tape that made it; another tape refuses it.
+/// A handle to a value on a tape. It belongs to the tape that created it; any other tape panics.
 #[must_use]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Var {
     pub(crate) index: u32,
-    /// The tape's number.
+    /// Identifier of the tape.
     serial: u64,
 }
 
@@ -59,7 +61,7 @@ pub(crate) struct Node<T> {
     pub(crate) op: Op<T>,
     rows: usize,
     cols: usize,
-    /// Where the value starts in the arena, and the gradient in the other arena.
+    /// Offset of the value in the arena, and of the gradient in the gradient arena.
     offset: usize,
     needs_grad: bool,
 }
@@ -70,7 +72,7 @@ impl<T> Node<T> {
     }
 }
 
-/// One step's recording. Made by [`Workspace::tape`].
+/// The recording of one step, created by [`Workspace::tape`].
 #[must_use]
 pub struct Tape<'t, T> {
     workspace: &'t mut Workspace<T>,
@@ -84,7 +86,7 @@ impl<T> std::fmt::Debug for Tape<'_, T> {
     }
 }
 
-/// Reading the values recorded so far, while something else is written.
+/// Read access to the values recorded so far, while another part of the workspace is written.
 #[derive(Debug)]
 pub(crate) struct Values<'a, T> {
     values: &'a [T],
@@ -116,13 +118,14 @@ impl<'t, T: Scalar> Tape<'t, T> {
         Self { workspace, params, customs: Customs::default() }
     }
 
-    /// A value that needs no gradient.
+    /// Records a value that needs no gradient.
     pub fn constant<'m>(&mut self, value: impl Into<MatRef<'m, T>>) -> Var {
         let value = value.into();
         self.constant_with(value.rows, value.cols, |out| out.copy_from_slice(value.data))
     }
 
-    /// A value that needs no gradient, `[rows, cols]`, written in place by `fill`, which must write every number.
+    /// Records a `[rows, cols]` value that needs no gradient. `fill` writes it in place and must
+    /// write every number.
     ///
     /// ```
     /// # use hardgrad::{Mat, ParamStore, Workspace};
@@ -135,13 +138,13 @@ impl<'t, T: Scalar> Tape<'t, T> {
         self.push(Op::Constant, (rows, cols), false, |_, out, _| fill(out))
     }
 
-    /// A value whose gradient [`grad`](Self::grad) gives after the sweep.
+    /// Records a value whose gradient is returned by [`grad`](Self::grad) after the sweep.
     pub fn leaf<'m>(&mut self, value: impl Into<MatRef<'m, T>>) -> Var {
         let value = value.into();
         self.push(Op::Leaf, (value.rows, value.cols), true, |_, out, _| out.copy_from_slice(value.data))
     }
 
-    /// A parameter. Asking again gives the same value.
+    /// Records a parameter. A second call with the same `id` returns the same [`Var`].
     ///
     /// # Panics
     /// If `id` belongs to another store than the tape's.
@@ -156,7 +159,7 @@ impl<'t, T: Scalar> Tape<'t, T> {
         v
     }
 
-    /// The same numbers as a constant: no gradient flows back through it.
+    /// Records a copy of `v` through which no gradient flows back.
     ///
     /// ```
     /// # use hardgrad::{Mat, ParamStore, Workspace};
@@ -167,7 +170,7 @@ impl<'t, T: Scalar> Tape<'t, T> {
     /// let held = tape.detach(x);
     /// let y = tape.mul(x, held);
     /// tape.backward(y, &mut ParamGrads::zeros(&params));
-    /// assert_eq!(tape.grad(x).unwrap().data, [3.0]); // of x², plain, it would be 6
+    /// assert_eq!(tape.grad(x).unwrap().data, [3.0]); // without `detach`: 6
     /// ```
     #[track_caller]
     pub fn detach(&mut self, x: Var) -> Var {
@@ -175,14 +178,17 @@ impl<'t, T: Scalar> Tape<'t, T> {
         self.push(Op::Constant, shape, false, |v, out, _| out.copy_from_slice(v.get(x).data))
     }
 
-    /// A custom operation (see [`CustomOp`]). The operation outlives the tape, so that nothing is allocated for it. A function that takes
-    /// both says so: `fn record<'t>(tape: &mut Tape<'t, f32>, op: &'t MyOp)`; [`custom_shared`](Self::custom_shared) needs no lifetime.
+    /// Records a custom operation (see [`CustomOp`]). The operation outlives the tape, so that
+    /// recording it allocates nothing. A function that takes both declares this with a lifetime:
+    /// `fn record<'t>(tape: &mut Tape<'t, f32>, op: &'t MyOp)`.
+    /// [`custom_shared`](Self::custom_shared) needs no lifetime.
     #[track_caller]
     pub fn custom(&mut self, op: &'t dyn CustomOp<T>, inputs: &[Var]) -> Var {
         self.push_custom(CustomRef::Borrowed(op), inputs)
     }
 
-    /// A custom operation that the tape shares with its owner, and keeps until the tape ends.
+    /// Records a custom operation that the tape shares with its owner and keeps until the tape is
+    /// dropped.
     #[track_caller]
     pub fn custom_shared(&mut self, op: Arc<dyn CustomOp<T>>, inputs: &[Var]) -> Var {
         self.push_custom(CustomRef::Shared(op), inputs)
@@ -218,7 +224,7 @@ impl<'t, T: Scalar> Tape<'t, T> {
         Values { values: &ws.values, nodes: &ws.nodes, params: self.params, sparse: &ws.sparse }.get(v)
     }
 
-    /// The one number of a 1×1 value.
+    /// The number in a 1×1 value.
     ///
     /// # Panics
     /// If `v` has another shape.
@@ -236,8 +242,10 @@ impl<'t, T: Scalar> Tape<'t, T> {
         (node.rows, node.cols)
     }
 
-    /// The gradient of `v` after the last [`backward`](Self::backward): `None` if the sweep did not reach it, or if `v` is a
-    /// parameter (whose gradient is in the [`ParamGrads`](crate::ParamGrads)). Values recorded after the sweep change nothing.
+    /// The gradient of `v` after the last [`backward`](Self::backward). It is `None` if the sweep
+    /// did not reach `v`, or if `v` is a parameter, whose gradient is in the
+    /// [`ParamGrads`](crate::ParamGrads). Recording more values after the sweep does not change the
+    /// gradient.
     #[track_caller]
     pub fn grad(&self, v: Var) -> Option<MatRef<'_, T>> {
         let node = self.node(v);
@@ -247,10 +255,11 @@ impl<'t, T: Scalar> Tape<'t, T> {
         here.then(|| MatRef::new(node.rows, node.cols, &ws.grads[node.range()]))
     }
 
-    /// The gradient of `v` as an owned matrix, zeros where the sweep did not reach it.
+    /// The gradient of `v` as an owned matrix; zeros if the sweep did not reach it.
     ///
     /// # Panics
-    /// If `v` is a parameter: its gradient, which is hardly ever zero, is in the [`ParamGrads`](crate::ParamGrads).
+    /// If `v` is a parameter, because its gradient is in the [`ParamGrads`](crate::ParamGrads) and
+    /// is usually not zero.
     #[track_caller]
     pub fn grad_or_zeros(&self, v: Var) -> Mat<T> {
         let (rows, cols) = self.shape(v);
@@ -280,7 +289,8 @@ impl<'t, T: Scalar> Tape<'t, T> {
         Var { index, serial: ws.serial }
     }
 
-    /// Appends a node and computes its value: `fill` gets the values so far, the output and the scratch memory.
+    /// Appends a node and computes its value: `fill` receives the values so far, the output and the
+    /// scratch memory.
     fn push(
         &mut self,
         op: Op<T>,
@@ -298,7 +308,8 @@ impl<'t, T: Scalar> Tape<'t, T> {
     }
 }
 
-/// A custom operation that outlives the tape, or that the tape keeps.
+/// A custom operation that is borrowed for longer than the tape lives, or that the tape keeps
+/// alive.
 enum CustomRef<'t, T> {
     Borrowed(&'t dyn CustomOp<T>),
     Shared(Arc<dyn CustomOp<T>>),
@@ -313,7 +324,8 @@ impl<T> CustomRef<'_, T> {
     }
 }
 
-/// The custom operations of a tape. The first few need no allocation; a model rarely has more.
+/// The custom operations of a tape. The first few are stored inline without an allocation; models
+/// rarely have more.
 struct Customs<'t, T> {
     first: [Option<CustomRef<'t, T>>; 8],
     more: Vec<CustomRef<'t, T>>,

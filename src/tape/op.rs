@@ -1,4 +1,4 @@
-//! The closed set of operations, plus one open arm for custom ones.
+//! The closed set of operations, and one variant for custom operations.
 
 use super::Var;
 use crate::kernels::activation::Activation;
@@ -7,7 +7,8 @@ use crate::params::ParamId;
 /// Declares [`OpKind`] and the list of all its values from one list of names.
 macro_rules! op_kinds {
     ($($kind:ident),* $(,)?) => {
-        /// The name of an operation without its operands. The gradient checks run over all of them.
+        /// The kind of an operation, without its operands. The gradient checks iterate over all
+        /// kinds.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub(crate) enum OpKind { $($kind),* }
 
@@ -50,22 +51,24 @@ op_kinds!(
     Custom,
 );
 
-/// What a node computed, and from what. The vjp of each stands in `backward.rs`.
+/// The operation that computed a node, with its operands. The vjp of each operation is in
+/// `backward.rs`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Op<T> {
     /// A value that needs no gradient.
     Constant,
-    /// A value whose gradient the caller wants.
+    /// A value whose gradient the caller can read.
     Leaf,
-    /// A parameter; its value and gradient live outside the tape.
+    /// A parameter. Its value and gradient are stored outside the tape.
     Param(ParamId),
     /// a · b
     MatMul(Var, Var),
     /// a · bᵀ
     MatMulTransposed(Var, Var),
-    /// activation(x · weight + bias); `sparse` where the workspace lists the nonzero numbers of x
+    /// activation(x · weight + bias), where `sparse` is the index of the list of the nonzeros of x,
+    /// if one was made
     Linear { x: Var, weight: Var, bias: Var, activation: Activation, sparse: Option<usize> },
-    /// x + bias in every row
+    /// x + bias for every row
     AddBias(Var, Var),
     /// a + b
     Add(Var, Var),
@@ -73,7 +76,7 @@ pub(crate) enum Op<T> {
     Sub(Var, Var),
     /// a ⊙ b
     Mul(Var, Var),
-    /// alpha · x + a number
+    /// alpha · x + offset
     Affine(Var, T),
     /// max(x, bound)
     AtLeast(Var, T),
@@ -89,7 +92,7 @@ pub(crate) enum Op<T> {
     Softmax(Var, usize),
     /// log-softmax by groups
     LogSoftmax(Var, usize),
-    /// Σ of everything
+    /// Σ of all elements
     Sum(Var),
     /// Σ of each row
     RowSum(Var),
@@ -105,16 +108,16 @@ pub(crate) enum Op<T> {
     CategoricalLogProb { logits: Var, sample: Var, group: usize },
     /// ln((1 − epsilon) softmax + epsilon / C) by groups
     Unimix { x: Var, epsilon: f64, group: usize },
-    /// the same numbers in another shape
+    /// the elements of the input in another shape
     Reshape(Var),
-    /// each row so many times
+    /// each row repeated
     RepeatRows(Var, usize),
-    /// the caller's operation `index`, with `count` inputs from `first` on
+    /// the user's operation `index`, with `count` inputs starting at `first`
     Custom { index: usize, first: usize, count: usize },
 }
 
 impl<T> Op<T> {
-    #[cfg_attr(not(test), allow(dead_code))] // the gradient checks ask which op a node is
+    #[cfg_attr(not(test), allow(dead_code))] // used by the gradient checks
     pub(crate) fn kind(&self) -> OpKind {
         match self {
             Op::Constant => OpKind::Constant,

@@ -1,4 +1,4 @@
-//! One method an operation: checks the shapes, computes, records.
+//! One method per operation. Each checks the shapes, computes the value and records the node.
 
 use super::op::Op;
 use super::workspace::Nonzero;
@@ -92,8 +92,9 @@ impl<T: Scalar> Tape<'_, T> {
         })
     }
 
-    /// Lists the nonzero numbers of `x` where a sparse product with it pays. Only data and samples are looked at, images and one-hot
-    /// codes; other values are hardly ever so sparse.
+    /// Lists the nonzeros of `x` if a sparse product with it is faster than a dense one. Only data
+    /// and samples are examined, because images and one-hot codes are often sparse and other values
+    /// rarely are.
     fn list_nonzero(&mut self, x: Var) -> Option<usize> {
         if !matches!(self.node(x).op, Op::Constant | Op::Custom { .. }) {
             return None;
@@ -112,7 +113,7 @@ impl<T: Scalar> Tape<'_, T> {
         Some(ws.sparse_used - 1)
     }
 
-    /// x + bias in every row. Shapes: `[N, M] + [1, M] → [N, M]`.
+    /// x + bias for every row. Shapes: `[N, M] + [1, M] → [N, M]`.
     ///
     /// ```
     /// # use hardgrad::{Mat, ParamStore, Workspace};
@@ -136,7 +137,7 @@ impl<T: Scalar> Tape<'_, T> {
         })
     }
 
-    /// a + b, of one shape.
+    /// a + b, for operands of equal shape.
     ///
     /// ```
     /// # use hardgrad::{Mat, ParamStore, Workspace};
@@ -155,7 +156,7 @@ impl<T: Scalar> Tape<'_, T> {
         self.binary("add", Op::Add(a, b), a, b, elementwise::add)
     }
 
-    /// a − b, of one shape.
+    /// a − b, for operands of equal shape.
     ///
     /// ```
     /// # use hardgrad::{Mat, ParamStore, Workspace};
@@ -174,7 +175,7 @@ impl<T: Scalar> Tape<'_, T> {
         self.binary("sub", Op::Sub(a, b), a, b, elementwise::sub)
     }
 
-    /// a ⊙ b, of one shape.
+    /// a ⊙ b, for operands of equal shape.
     ///
     /// ```
     /// # use hardgrad::{Mat, ParamStore, Workspace};
@@ -193,7 +194,7 @@ impl<T: Scalar> Tape<'_, T> {
         self.binary("mul", Op::Mul(a, b), a, b, elementwise::mul)
     }
 
-    /// alpha · x + offset, element by element.
+    /// alpha · x + offset, elementwise.
     ///
     /// ```
     /// # use hardgrad::{Mat, ParamStore, Workspace};
@@ -208,7 +209,7 @@ impl<T: Scalar> Tape<'_, T> {
         self.unary(Op::Affine(x, alpha), x, |x, out| elementwise::affine(alpha, x, offset, out))
     }
 
-    /// max(x, 0), element by element; its derivative at 0 is taken as 0.
+    /// max(x, 0), elementwise. The derivative at 0 is defined as 0.
     ///
     /// ```
     /// # use hardgrad::{Mat, ParamStore, Workspace};
@@ -223,7 +224,7 @@ impl<T: Scalar> Tape<'_, T> {
         self.activate(x, Activation::Relu)
     }
 
-    /// activation(x), element by element; x itself for [`Activation::Identity`].
+    /// activation(x), elementwise. For [`Activation::Identity`] it returns x itself.
     ///
     /// ```
     /// # use hardgrad::{Mat, ParamStore, Workspace};
@@ -246,7 +247,7 @@ impl<T: Scalar> Tape<'_, T> {
         self.unary(Op::Activate(x, activation), x, |x, out| activation::activate(activation, x, out))
     }
 
-    /// 1 / (1 + e⁻ˣ), element by element.
+    /// 1 / (1 + e⁻ˣ), elementwise.
     ///
     /// ```
     /// # use hardgrad::{Mat, ParamStore, Workspace};
@@ -261,9 +262,10 @@ impl<T: Scalar> Tape<'_, T> {
         self.unary(Op::Sigmoid(x), x, elementwise::sigmoid)
     }
 
-    /// max(x, bound), element by element, and NaN for NaN. No gradient flows where x < bound.
+    /// max(x, bound), elementwise; NaN for a NaN. No gradient flows where x < bound.
     ///
-    /// A log-probability of −∞, of a masked category, becomes a number that a product with a one-hot code can be taken of:
+    /// Example: the log-probability of a masked category is −∞, and its product with the 0 of a
+    /// one-hot code would be NaN. A finite bound makes the product 0:
     ///
     /// ```
     /// # use hardgrad::{Mat, ParamStore, Workspace};
@@ -274,14 +276,14 @@ impl<T: Scalar> Tape<'_, T> {
     /// let code = tape.constant(&Mat::from_rows(&[[0.0, 1.0]]));
     /// let log_q = tape.mul(code, log_pi);
     /// let log_q = tape.sum(log_q);
-    /// assert_eq!(tape.scalar(log_q), -0.5); // where 0 · −∞ would be NaN
+    /// assert_eq!(tape.scalar(log_q), -0.5); // without the bound: NaN
     /// ```
     #[track_caller]
     pub fn at_least(&mut self, x: Var, bound: T) -> Var {
         self.unary(Op::AtLeast(x, bound), x, |x, out| elementwise::at_least(bound, x, out))
     }
 
-    /// eˣ, element by element.
+    /// eˣ, elementwise.
     ///
     /// ```
     /// # use hardgrad::{Mat, ParamStore, Workspace};
@@ -296,7 +298,7 @@ impl<T: Scalar> Tape<'_, T> {
         self.unary(Op::Exp(x), x, elementwise::exp)
     }
 
-    /// ln x, element by element.
+    /// ln x, elementwise.
     ///
     /// ```
     /// # use hardgrad::{Mat, ParamStore, Workspace};
@@ -311,7 +313,8 @@ impl<T: Scalar> Tape<'_, T> {
         self.unary(Op::Ln(x), x, elementwise::ln)
     }
 
-    /// Softmax of each group of `group` numbers in a row. Shape: `[N, L·group]`, kept.
+    /// Softmax of each group of `group` numbers in a row. The shape, `[N, L·group]`, does not
+    /// change.
     ///
     /// ```
     /// # use hardgrad::{Mat, ParamStore, Workspace};
@@ -325,14 +328,15 @@ impl<T: Scalar> Tape<'_, T> {
     /// ```
     ///
     /// # Panics
-    /// If the rows do not divide into such groups.
+    /// If the number of columns is not a multiple of `group`.
     #[track_caller]
     pub fn softmax(&mut self, x: Var, group: usize) -> Var {
         self.check_group("softmax", x, group);
         self.unary(Op::Softmax(x, group), x, |x, out| softmax::softmax(x, group, out))
     }
 
-    /// Logarithm of the softmax of each group of `group` numbers in a row. Shape: `[N, L·group]`, kept.
+    /// Logarithm of the softmax of each group of `group` numbers in a row. The shape, `[N,
+    /// L·group]`, does not change.
     ///
     /// ```
     /// # use hardgrad::{Mat, ParamStore, Workspace};
@@ -344,14 +348,14 @@ impl<T: Scalar> Tape<'_, T> {
     /// ```
     ///
     /// # Panics
-    /// If the rows do not divide into such groups.
+    /// If the number of columns is not a multiple of `group`.
     #[track_caller]
     pub fn log_softmax(&mut self, x: Var, group: usize) -> Var {
         self.check_group("log_softmax", x, group);
         self.unary(Op::LogSoftmax(x, group), x, |x, out| softmax::log_softmax(x, group, out))
     }
 
-    /// Σ of everything. Shape: `[N, M] → [1, 1]`.
+    /// Sum of all elements. Shape: `[N, M] → [1, 1]`.
     ///
     /// ```
     /// # use hardgrad::{Mat, ParamStore, Workspace};
@@ -366,7 +370,7 @@ impl<T: Scalar> Tape<'_, T> {
         self.push(Op::Sum(x), (1, 1), self.any(&[x]), |v, out, _| out[0] = reduce::sum(v.get(x).data))
     }
 
-    /// Mean of everything (NaN if there is nothing). Shape: `[N, M] → [1, 1]`.
+    /// Mean of all elements; NaN if there are none. Shape: `[N, M] → [1, 1]`.
     ///
     /// ```
     /// # use hardgrad::{Mat, ParamStore, Workspace};
@@ -383,7 +387,7 @@ impl<T: Scalar> Tape<'_, T> {
         self.affine(total, T::ONE / T::of((n * m) as f64), T::ZERO)
     }
 
-    /// Σ of each row. Shape: `[N, M] → [N, 1]`.
+    /// Sum of each row. Shape: `[N, M] → [N, 1]`.
     ///
     /// ```
     /// # use hardgrad::{Mat, ParamStore, Workspace};
@@ -399,8 +403,8 @@ impl<T: Scalar> Tape<'_, T> {
         self.push(Op::RowSum(x), (n, 1), self.any(&[x]), |v, out, _| reduce::row_sum(v.get(x).data, m, out))
     }
 
-    /// Binary cross-entropy of each row, in nats, summed over the row: −Σ t ln σ(x) + (1 − t) ln(1 − σ(x)).
-    /// Shapes: logits `[N, M]`, targets `[N, M]` in [0, 1] → `[N, 1]`.
+    /// Binary cross-entropy of each row, in nats, summed over the row: −Σ t ln σ(x) + (1 − t) ln(1
+    /// − σ(x)). Shapes: logits `[N, M]`, targets `[N, M]` in [0, 1] → `[N, 1]`.
     ///
     /// ```
     /// # use hardgrad::{Mat, ParamStore, Workspace};
@@ -424,7 +428,7 @@ impl<T: Scalar> Tape<'_, T> {
         })
     }
 
-    /// The same numbers, row after row, in another shape.
+    /// The elements of x, in row-major order, as a matrix of another shape.
     ///
     /// ```
     /// # use hardgrad::{Mat, ParamStore, Workspace};
@@ -451,7 +455,7 @@ impl<T: Scalar> Tape<'_, T> {
         })
     }
 
-    /// Each row `times` times in a row. Shape: `[N, M] → [N·times, M]`.
+    /// Each row repeated `times` times, consecutively. Shape: `[N, M] → [N·times, M]`.
     ///
     /// ```
     /// # use hardgrad::{Mat, ParamStore, Workspace};

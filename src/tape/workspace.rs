@@ -1,4 +1,4 @@
-//! Memory that outlives a step.
+//! Memory that is reused from step to step.
 
 use super::{Node, Tape, Var};
 use crate::kernels::sparse::SparseRows;
@@ -8,8 +8,9 @@ use crate::scalar::Scalar;
 use crate::simd::LANES;
 use crate::simd::aligned::Aligned;
 
-/// The memory of a tape: one arena for values, one of the same layout for gradients, and the list of nodes. Kept from
-/// step to step, so that after the largest step has been seen once nothing is allocated any more.
+/// The memory of a tape: an arena for values, an arena of the same layout for gradients, and the
+/// list of nodes. It is kept from step to step, so no memory is allocated any more once the largest
+/// step has been recorded.
 ///
 /// ```
 /// use hardgrad::{Mat, ParamStore, Workspace};
@@ -27,24 +28,26 @@ pub struct Workspace<T> {
     pub(super) values: Aligned<T>,
     pub(super) grads: Aligned<T>,
     pub(super) nodes: Vec<Node<T>>,
-    /// Which nodes' gradients hold something in the current sweep.
+    /// Which nodes have a gradient in the current sweep.
     pub(super) touched: Vec<bool>,
-    /// The inputs of custom nodes, one after the other.
+    /// Inputs of all custom nodes, concatenated.
     pub(super) custom_inputs: Vec<Var>,
-    /// The node of each parameter that this tape has read.
+    /// Node of each parameter that the current tape has read.
     pub(super) param_nodes: Vec<Option<Var>>,
-    /// For kernels that need a temporary row or matrix.
+    /// Scratch memory for kernels that need a temporary row or matrix.
     pub(super) scratch: Aligned<T>,
-    /// The nonzero numbers of sparse values, of which the first `sparse_used` belong to this tape.
+    /// Lists of the nonzeros of sparse values. The first `sparse_used` lists belong to the current
+    /// tape.
     pub(super) sparse: Vec<Nonzero<T>>,
     pub(super) sparse_used: usize,
-    /// Arena numbers in use.
+    /// Number of arena elements in use.
     pub(super) used: usize,
-    /// Number of the current tape, which no other tape of the process has.
+    /// Identifier of the current tape, unique within the process.
     pub(super) serial: u64,
 }
 
-/// The nonzero numbers of a value by rows, for products with it, and by columns, for the sweep's with its transpose.
+/// The nonzeros of a value by rows, for products with it, and by columns, for products with its
+/// transpose in the sweep.
 #[derive(Debug, Default)]
 pub(super) struct Nonzero<T> {
     pub(super) rows: SparseRows<T>,
@@ -69,7 +72,8 @@ impl<T: Scalar> Workspace<T> {
         }
     }
 
-    /// A new, empty tape in this memory, for a model with these parameters. Handles of earlier tapes become stale.
+    /// Creates an empty tape in this memory, for a model with these parameters. Handles of earlier
+    /// tapes become invalid.
     pub fn tape<'t>(&'t mut self, params: &'t ParamStore<T>) -> Tape<'t, T> {
         self.serial = owner::next();
         self.touched.clear();
@@ -82,7 +86,7 @@ impl<T: Scalar> Workspace<T> {
         Tape::new(self, params)
     }
 
-    /// Room for `len` more numbers, from the next cache line on; returns where it starts.
+    /// Reserves `len` more numbers, starting at a cache line. Returns their offset.
     pub(super) fn reserve(&mut self, len: usize) -> usize {
         let offset = self.used.next_multiple_of(LANES);
         self.used = offset + len;
@@ -92,7 +96,7 @@ impl<T: Scalar> Workspace<T> {
         offset
     }
 
-    /// Makes `scratch` at least this long.
+    /// Makes `scratch` at least `len` elements long.
     pub(super) fn need_scratch(&mut self, len: usize) {
         if self.scratch.len() < len {
             self.scratch.resize(len, T::ZERO);

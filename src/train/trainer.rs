@@ -254,7 +254,7 @@ impl<'d> Trainer<'d> {
         }
         let steps = self.train_batches.len();
         if self.step < steps {
-            par::keep_awake(|| self.update(epoch))?;
+            par::with_busy_waiting(|| self.update(epoch))?;
         }
         let loss = self.losses.mean();
         let progress = Progress { epoch, step: self.step, steps, images: self.images_seen(), loss };

@@ -1,11 +1,12 @@
 //! Gradients through discrete choices: a small tape-based autodiff engine, and the gradient estimators of Wang and Bui,
 //! "Beyond ReinMax: Low-Variance Gradient Estimators for Discrete Latent Variables" (2026), on the CPU.
 //!
-//! New to the subject, or to the library? Begin with the [guide]: nine short chapters, from "what is a gradient through a
-//! sample" to an estimator of your own.
+//! If the subject or the library is new to you, begin with the [guide]. Its nine short chapters lead from the question what a
+//! gradient through a sample is to an estimator of your own.
 //!
-//! A sample from a categorical distribution has no derivative, so backpropagation stops there. An estimator puts a gradient in its
-//! place. Whole batches in slices, from any model or framework: noise first, then the sample, then the gradient.
+//! A sample from a categorical distribution has no derivative, so backpropagation stops there. An estimator
+//! provides a gradient there. The estimators work on whole batches in slices, from any model or framework. Draw the noise
+//! first, then compute the sample, then the gradient.
 //!
 //! ```
 //! use hardgrad::estimators::{At, Estimator, Noise, ReinMax, Scratch};
@@ -13,7 +14,7 @@
 //!
 //! const C: usize = 2; // categories
 //! let logits = [0.0, 3.0_f64.ln()]; // [N, L·C]: one variable, π = (¼, ¾)
-//! let (mut noise, mut scratch) = (Noise::new(), Scratch::new()); // kept from step to step
+//! let (mut noise, mut scratch) = (Noise::new(), Scratch::new()); // reused in every step
 //! let reinmax = ReinMax::new(1.0)?;
 //!
 //! noise.draw(&mut rng::from_key(1), logits.len());
@@ -29,8 +30,8 @@
 //! # Ok::<(), hardgrad::Error>(())
 //! ```
 //!
-//! In a model on this library's own tape, a [`Choice`](estimators::Choice) owns estimator and noise, and [`Tape::sample`] records
-//! the sample with its gradient:
+//! In a model on this library's own tape, a [`Choice`](estimators::Choice) owns an estimator and its noise, and
+//! [`Tape::sample`] records the sample with its gradient:
 //!
 //! ```
 //! use hardgrad::estimators::{Choice, ReinMax};
@@ -55,20 +56,20 @@
 //!
 //! # The modules, in reading order
 //!
-//! | module | what it holds |
+//! | module | content |
 //! |---|---|
-//! | [`scalar`], [`error`], [`rng`] | the two number types; the one error; one generator per (seed, purpose, epoch, step) |
+//! | [`scalar`], [`error`], [`rng`] | the two number types; the error type; one generator per (seed, purpose, epoch, step) |
 //! | [`mat`], [`softmax`] | matrices; the softmax of one variable and its vector-Jacobian product |
-//! | [`params`], [`tape`], [`gradcheck`] | parameters; the engine: record, then one reverse sweep; checks for it and for yours |
+//! | [`params`], [`tape`], [`gradcheck`] | parameters; the autodiff engine: recording, then one reverse sweep; gradient checks for its ops and for your own |
 //! | [`nn`], [`optim`] | linear layers and MLPs; Adam and RAdam |
 //! | [`categorical`], [`estimators`] | sampling by the Gumbel-max trick; the estimators, on slices and in a model |
-//! | [`exact`], [`certify`], [`stats`] | the oracle by enumeration; bias and variance of any estimator against it; of any stream of estimates |
+//! | [`exact`], [`certify`], [`stats`] | the exact gradient by enumeration; bias and variance of an estimator against it; bias and variance of a stream of estimates |
 //! | [`files`] | atomic writing; parameters and weights in files |
 //! | [`vae`], [`data`], [`train`] | the paper's discrete VAE; MNIST and built-in digits; a trainer that resumes to the same bits |
 //!
 //! # From the paper to the code
 //!
-//! A linked equation number leads to the method; its source link, to the lines.
+//! Each linked equation number leads to the method that implements the equation.
 //!
 //! | equation | type | file | test |
 //! |---|---|---|---|
@@ -100,21 +101,21 @@
 //! | bias and variance of an estimator | [`certify::certify`] | `src/certify.rs` | `tests/it/identities.rs` |
 //! | figure 1, table 1 | [`stats::Estimates`] | `examples/bias_variance/main.rs` | `tests/it/bias_variance.rs` |
 //!
-//! Several formulas of the paper have misprints, and its numbers come from code that differs from them in places: see
-//! [the errata](guide::errata).
+//! Several formulas of the paper have misprints, and the code that made the paper's numbers differs from the formulas in
+//! some places. The [errata](guide::errata) list them.
 //!
-//! # Promises
+//! # Guarantees
 //!
-//! *Bits.* The same binary on a CPU with the same features gives the same bits for the same seed, for any number of threads,
-//! and for a run that was stopped at any step and resumed. Not promised: the same bits on another CPU, in another version, or from
-//! another C library. See [what is promised, and which test holds it](guide::reproducibility). The environment variable
-//! `HARDGRAD_SIMD` (`plain`, `avx2` or `avx512`) [lowers the vector width](guide::reproducibility#vector-widths).
+//! *Reproducibility.* One binary, on CPUs with the same features, gives bit-identical results for one seed: for any number of
+//! threads, and for a run that was stopped at any step and resumed. Another CPU, another version or another C library may give
+//! other bits. The guide lists the [guarantees and their tests](guide::reproducibility). The environment variable
+//! `HARDGRAD_SIMD` (`plain`, `avx2` or `avx512`) [limits the SIMD width](guide::reproducibility#vector-widths).
 //!
-//! *Errors.* A shape that does not fit is a bug and panics, naming the op and both shapes. Files and hyper-parameters give an
-//! [`Error`] that says what was wrong, where, and what would be right.
+//! *Errors.* A wrong shape is a bug of the caller and panics with the name of the op and both shapes. A wrong file or
+//! hyper-parameter returns an [`Error`] that says what was wrong, where, and what would be right.
 //!
-//! *Features.* `rayon` (default): threads. `gzip` (default): read `.gz` data files. Without them the library depends on no
-//! thread and no compression crate. `safetensors`: weights to and from PyTorch (`weights`).
+//! *Features.* `rayon` (default) enables threads. `gzip` (default) reads `.gz` data files. Without these two, the library depends
+//! on no thread and no compression crate. `safetensors` exchanges weights with PyTorch (`weights`).
 
 pub mod categorical;
 pub mod certify;

@@ -239,8 +239,8 @@ impl Estimates {
         let bias: Vec<f64> = mean.iter().zip(exact).map(|(m, e)| m - e).collect();
         let noise = trace / expected as f64;
         let exact_norm = dot(exact, exact).sqrt();
-        let of_mean = |m: &Moments| cosine(m.mean(), exact);
-        let relative_sd = |m: &Moments| m.covariance_trace().sqrt() / dot(m.mean(), m.mean()).sqrt();
+        let of_mean = |m: &RunningMoments| cosine(m.mean(), exact);
+        let relative_sd = |m: &RunningMoments| m.covariance_trace().sqrt() / dot(m.mean(), m.mean()).sqrt();
         // If the mean consists of noise only, the difference under the root can be 0 or negative.
         // The quotient is then not finite.
         let corrected = dot(mean, exact) / ((dot(mean, mean) - noise).sqrt() * exact_norm);
@@ -260,15 +260,15 @@ impl Estimates {
     }
 
     /// The moments of all groups except one.
-    fn without(&self, left_out: Option<usize>) -> Moments {
-        let mut all = Moments::new(self.groups[0].mean().len());
+    fn without(&self, left_out: Option<usize>) -> RunningMoments {
+        let mut all = RunningMoments::new(self.groups[0].mean().len());
         let kept = self.groups.iter().enumerate().filter(|&(b, _)| Some(b) != left_out);
         kept.for_each(|(_, group)| all.merge(group));
         all
     }
 
     /// Jackknife standard error of a statistic.
-    fn jackknife(&self, statistic: impl Fn(&Moments) -> f64) -> Option<f64> {
+    fn jackknife(&self, statistic: impl Fn(&RunningMoments) -> f64) -> Option<f64> {
         let count = Self::GROUPS as f64;
         let values: Vec<f64> = (0..Self::GROUPS).map(|b| statistic(&self.without(Some(b)))).collect();
         let mean = values.iter().sum::<f64>() / count;
@@ -335,7 +335,10 @@ mod tests {
         let tolerance = 5.0 * sd;
         assert!((found.cosine.unwrap() - plain).abs() < tolerance, "{found:?}");
         assert!((found.cosine_corrected.unwrap() - 1.0).abs() < tolerance, "{found:?}");
-        assert!(plain < 1.0 - 2.0 * tolerance, "the corrected and uncorrected cosine are too close for this test");
+        assert!(
+            plain < 1.0 - 2.0 * tolerance,
+            "the corrected and uncorrected cosine are too close for this test"
+        );
         // E‖m − x‖² = S/N, so the corrected bias is close to 0 or does not exist.
         let left = found.bias_norm_corrected.unwrap_or(0.0).powi(2);
         assert!(left < 5.0 * noise * (2.0 / LEN as f64).sqrt(), "{found:?}");

@@ -1,21 +1,22 @@
-//! A guide to gradient estimators for discrete variables, for people who know a little calculus and PyTorch. In reading order:
+//! A guide to gradient estimators for discrete variables, for readers who know basic calculus and PyTorch. The chapters, in reading order:
 //!
 //! 1. [A gradient through a sample](chapter_1_gradients): what it is, and why autodiff alone is silently wrong
 //! 2. [Score functions and baselines](chapter_2_score_functions)
-//! 3. [Straight-Through is the rectangle rule, ReinMax the trapezoid](chapter_3_straight_through), with a picture, and β
+//! 3. [Straight-Through is the rectangle rule, ReinMax the trapezoidal rule](chapter_3_straight_through)
 //! 4. [Gumbel-softmax and Rao-Blackwell](chapter_4_gumbel_softmax)
 //! 5. [What a control variate can and cannot do, given D](chapter_5_control_variates)
 //! 6. [Choosing an estimator](chapter_6_choosing): tables by size and budget, with measured numbers
-//! 7. [The engine in one sitting](chapter_7_engine): a tape of five nodes from record to sweep
+//! 7. [The autodiff engine](chapter_7_engine): a tape of five nodes, recorded and swept
 //! 8. [Write your own estimator](chapter_8_your_own)
 //! 9. [Errata of the paper](errata)
 //!
 //! All of them in order of descent: [the lineage on one page](lineage), from REINFORCE to ReinMax and beyond.
 //!
-//! For reference: [what is promised about bits](reproducibility), and [where the time goes](performance).
+//! For reference: [guarantees about numbers and files](reproducibility), and the
+//! [profile of a training step](performance).
 //!
-//! Every code block is a test that asserts a number. To *see* bias and variance, move the sliders:
-//! `cargo run --release --example explorer` writes a page for your browser and prints its path.
+//! Every code block is a test that asserts a number. `cargo run --release --example explorer` writes an interactive page
+//! that shows bias and variance, and prints its path.
 
 #[doc = include_str!("chapter_1.md")]
 pub mod chapter_1_gradients {}

@@ -84,10 +84,10 @@ fn relu_of<T: Scalar>(x: T) -> T {
     if x <= T::ZERO { T::ZERO } else { x }
 }
 
-/// The cotangent of x from the cotangent of y = max(x, 0). y > 0 exactly where x > 0.
+/// The cotangent of x from the cotangent of y = max(x, 0). y > 0 exactly where x > 0. Where y is NaN it is g, as in PyTorch.
 #[inline(always)]
 fn relu_vjp_of<T: Scalar>(y: T, g: T) -> T {
-    if y > T::ZERO { g } else { T::ZERO }
+    if y <= T::ZERO { T::ZERO } else { g }
 }
 
 /// x where x > 0, else slope · x; NaN for a NaN.
@@ -96,10 +96,10 @@ fn leaky_relu_of<T: Scalar>(slope: T, x: T) -> T {
     if x <= T::ZERO { slope * x } else { x }
 }
 
-/// The cotangent of x from the cotangent of y = [`leaky_relu_of`] x. y > 0 exactly where x > 0.
+/// The cotangent of x from the cotangent of y = [`leaky_relu_of`] x. y > 0 exactly where x > 0. Where y is NaN it is g, as in PyTorch.
 #[inline(always)]
 fn leaky_relu_vjp_of<T: Scalar>(slope: T, y: T, g: T) -> T {
-    if y > T::ZERO { g } else { slope * g }
+    if y <= T::ZERO { slope * g } else { g }
 }
 
 #[inline(always)]

@@ -128,7 +128,7 @@ fn a_place_that_does_not_exist_is_refused() {
     refused(|c| c.moments.step = 8, "updates in the checkpoint: got 8, expected 7, as after 1 epochs and 2");
     refused(|c| c.history[0].epoch = 2, "epochs in the checkpoint");
     refused(|c| c.config.batch_size = 50, "losses in the checkpoint");
-    refused(|c| c.config.batch_size = 0, "batch-size: got 0");
+    refused(|c| c.config.batch_size = 0, "batch_size: got 0");
     refused(|c| c.moments.mean.resize(0, 0.0), "moments in the checkpoint: got 0, expected 1083696");
     // Terabytes, and more than there are: refused before memory is taken for them.
     refused(
@@ -205,6 +205,6 @@ fn clipping_changes_bits_only_where_it_clips() {
     assert!(off != run(Some(1.0)), "one that is");
     for norm in [0.0, -1.0, f64::NAN, f64::INFINITY] {
         let config = TrainConfig { clip_norm: Some(norm), ..config(REINMAX) };
-        assert!(config.validated().unwrap_err().to_string().contains("clip-norm"));
+        assert!(config.validated().unwrap_err().to_string().contains("clip_norm"));
     }
 }

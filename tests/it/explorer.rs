@@ -89,7 +89,7 @@ fn settings_that_the_page_cannot_have_are_refused() {
             json!({ "estimator": { "gumbel-rao": { "tau": 1.0, "draws": 101 } } }),
             "draws: got 101, expected 1 to 100",
         ),
-        (json!({ "estimator": "exact" }), "expected one that draws a sample"),
+        (json!({ "estimator": "exact" }), "expected one that the page has"),
     ] {
         let complaint = wrong(change);
         assert!(complaint.contains(expected), "{complaint}");

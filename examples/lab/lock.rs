@@ -28,7 +28,8 @@ impl Lock {
             Err(TryLockError::Error(e)) => return Err(e),
         };
         let mut holder = String::new();
-        // A number has few digits; whatever else is in there is not one.
+        // A number has few digits; whatever else is in there is not one. Windows lets nobody read a file that another process has
+        // locked: there the holder stays unnamed.
         let number = (&file).take(20).read_to_string(&mut holder).is_ok();
         let holder = Some(holder.trim().to_string()).filter(|h| number && h.parse::<u32>().is_ok());
         if !taken {

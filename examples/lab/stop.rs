@@ -13,7 +13,8 @@ pub struct Stop(Arc<AtomicUsize>);
 
 impl Stop {
     /// Watches for the signals by which people, terminals and schedulers ask a program to end: SIGINT and SIGTERM, and on Unix
-    /// SIGHUP, SIGUSR1, SIGUSR2 and SIGXCPU. Ctrl-C twice ends the program at once.
+    /// SIGHUP, SIGUSR1, SIGUSR2 and SIGXCPU. Ctrl-C twice ends the program at once. On Windows only Ctrl-C (SIGINT) reaches a
+    /// program: there is no other signal, and closing the console ends it as a kill does, with the last checkpoint saved.
     ///
     /// SIGHUP is left alone if the program was started with it ignored, as `nohup` does, and where that cannot be found out,
     /// which is everywhere but on Linux. A file that grows beyond its size limit is an error of the write, not SIGXFSZ.
@@ -30,6 +31,7 @@ impl Stop {
         for signal in [SIGINT, SIGTERM] {
             stop.on(signal)?;
         }
+        // Windows knows none of these.
         #[cfg(unix)]
         {
             use signal_hook::consts::{SIGHUP, SIGUSR1, SIGUSR2, SIGXCPU, SIGXFSZ};
@@ -56,7 +58,7 @@ impl Stop {
 }
 
 /// Whether the program was started with the signal ignored. Taken for true where it cannot be found out.
-#[cfg(unix)]
+#[cfg(unix)] // Windows has no signals to ignore
 pub fn is_ignored(signal: i32) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

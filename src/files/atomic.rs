@@ -36,7 +36,8 @@ pub(crate) fn replace(
     }
     fs::rename(&temporary, path).map_err(|e| Error::io("rename to", path, e))?;
     between();
-    // On Unix a directory opens like a file, and syncing it makes the rename itself durable.
+    // On Unix a directory opens like a file, and syncing it makes the rename itself durable. Windows cannot sync a directory:
+    // there a power failure may undo the rename, and the file before it stands at `path`.
     #[cfg(unix)]
     {
         let directory = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));

@@ -7,7 +7,9 @@ use hardgrad::train::Checkpoint;
 use std::fs::{self, File};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+#[cfg(unix)] // only what sends signals waits
+use std::time::Duration;
+use std::time::Instant;
 
 /// Small images in MNIST's files: 600 digits to train on and 100 to test, 7×7 pixels.
 pub fn write_small_digits(dir: &Path) {
@@ -111,7 +113,7 @@ fn killed_and_resumed_200_times() {
 
 /// A signal that asks: the step is finished, the run saved, and the exit status says which it was.
 #[test]
-#[cfg(unix)]
+#[cfg(unix)] // elsewhere there is no `kill`, and a console's Ctrl-C goes to the tests too
 fn asked_to_stop() {
     let dir = tempfile::tempdir().unwrap();
     write_small_digits(dir.path());
@@ -148,7 +150,7 @@ fn asked_to_stop() {
 
 /// `nohup` starts a program with SIGHUP ignored, and so it stays.
 #[test]
-#[cfg(unix)]
+#[cfg(unix)] // elsewhere there is no SIGHUP
 fn a_hangup_that_is_ignored() {
     let dir = tempfile::tempdir().unwrap();
     write_small_digits(dir.path());

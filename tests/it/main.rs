@@ -20,12 +20,12 @@ mod idx;
 mod kill;
 mod loss_masks;
 mod masks;
-#[cfg(target_os = "linux")]
+#[cfg(target_os = "linux")] // how much memory it takes is read from /proc
 mod memory;
 mod new_user;
 mod not_a_number;
 mod optimizers;
-#[cfg(unix)]
+#[cfg(unix)] // closed and full outputs are made by `sh` and /dev/full
 mod outputs;
 mod preset;
 mod report;
@@ -33,7 +33,7 @@ mod reproduce;
 mod targets;
 mod tiny_vae;
 mod traits;
-#[cfg(unix)]
+#[cfg(unix)] // full disks, permissions and links are made by `mount`, modes and symlinks
 mod trouble;
 mod unbiased;
 mod vae_losses;

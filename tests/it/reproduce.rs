@@ -7,7 +7,6 @@ use sha2::{Digest, Sha256};
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
-use std::time::Duration;
 
 fn reproduce(data: &Path, args: &str) -> Command {
     let mut command = Command::new(example("reproduce"));
@@ -64,14 +63,14 @@ fn stopped_sharded_and_resumed_it_ends_with_the_same_numbers() {
     assert!(run(path, "merge --out whole").status.success());
 
     plan(path, "parts");
-    #[cfg(unix)]
+    #[cfg(unix)] // elsewhere there is no `kill`
     for signal in ["USR1", "TERM"] {
         let args = format!("{RUN} parts --jobs 2 --checkpoint-every 1 --slow-writes 3");
         let mut child = reproduce(path, &args).spawn().unwrap();
         while !directory(&dir("parts"), 1).join("checkpoint.bin.tmp").exists()
             && child.try_wait().unwrap().is_none()
         {
-            std::thread::sleep(Duration::from_millis(1));
+            std::thread::sleep(std::time::Duration::from_millis(1));
         }
         let kill =
             Command::new("kill").args([format!("-{signal}"), child.id().to_string()]).status().unwrap();

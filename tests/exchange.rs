@@ -121,9 +121,9 @@ fn write(
     finite: &ParamStore<f32>,
 ) {
     fs::create_dir_all(dir).unwrap();
-    checkpoint.save(&dir.join("checkpoint.bin")).unwrap();
-    single.save(&dir.join("single.params")).unwrap();
-    double.save(&dir.join("double.params")).unwrap();
+    checkpoint.save(dir.join("checkpoint.bin")).unwrap();
+    single.save(dir.join("single.params")).unwrap();
+    double.save(dir.join("double.params")).unwrap();
     weights::save(finite, &dir.join("weights.safetensors")).unwrap();
 }
 
@@ -133,8 +133,8 @@ fn read(dir: &Path) {
     of_single.flat_mut().fill(7.0);
     of_double.flat_mut().fill(7.0);
     of_weights.flat_mut().fill(7.0);
-    of_single.load(&dir.join("single.params")).unwrap();
-    of_double.load(&dir.join("double.params")).unwrap();
+    of_single.load(dir.join("single.params")).unwrap();
+    of_double.load(dir.join("double.params")).unwrap();
     weights::load(&mut of_weights, &dir.join("weights.safetensors")).unwrap();
 
     let found = all(&checkpoint, &of_single, &of_double, &of_weights);

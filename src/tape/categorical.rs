@@ -6,7 +6,7 @@
 use super::op::Op;
 use super::{Tape, Var};
 use crate::kernels::unimix::check_epsilon;
-use crate::kernels::{categorical, softmax, unimix};
+use crate::kernels::{categorical, elementwise, softmax, unimix};
 use crate::scalar::Scalar;
 
 impl<T: Scalar> Tape<'_, T> {
@@ -146,6 +146,30 @@ impl<T: Scalar> Tape<'_, T> {
         let (op, shape) = (Op::Unimix { x: logits, epsilon, group }, self.shape(logits));
         self.push(op, shape, self.any(&[logits]), |v, out, scratch| {
             unimix::unimix(epsilon, v.get(logits).data, cols, group, out, scratch);
+        })
+    }
+
+    /// max(x, bound), elementwise; NaN for a NaN. No gradient flows where x < bound.
+    ///
+    /// Example: the log-probability of a masked category is −∞, and its product with the 0 of a
+    /// one-hot code would be NaN. A finite bound makes the product 0:
+    ///
+    /// ```
+    /// # use hardgrad::{Mat, ParamStore, Workspace};
+    /// # let (params, mut workspace) = (ParamStore::<f64>::new(), Workspace::new());
+    /// # let mut tape = workspace.tape(&params);
+    /// let log_pi = tape.constant(&Mat::from_rows(&[[f64::NEG_INFINITY, -0.5]]));
+    /// let log_pi = tape.at_least(log_pi, -1e30);
+    /// let code = tape.constant(&Mat::from_rows(&[[0.0, 1.0]]));
+    /// let log_q = tape.mul(code, log_pi);
+    /// let log_q = tape.sum(log_q);
+    /// assert_eq!(tape.scalar(log_q), -0.5); // without the bound: NaN
+    /// ```
+    #[track_caller]
+    pub fn at_least(&mut self, x: Var, bound: T) -> Var {
+        let shape = self.shape(x);
+        self.push(Op::AtLeast(x, bound), shape, self.any(&[x]), |v, out, _| {
+            elementwise::at_least(bound, v.get(x).data, out);
         })
     }
 

@@ -262,27 +262,6 @@ impl<T: Scalar> Tape<'_, T> {
         self.unary(Op::Sigmoid(x), x, elementwise::sigmoid)
     }
 
-    /// max(x, bound), elementwise; NaN for a NaN. No gradient flows where x < bound.
-    ///
-    /// Example: the log-probability of a masked category is −∞, and its product with the 0 of a
-    /// one-hot code would be NaN. A finite bound makes the product 0:
-    ///
-    /// ```
-    /// # use hardgrad::{Mat, ParamStore, Workspace};
-    /// # let (params, mut workspace) = (ParamStore::<f64>::new(), Workspace::new());
-    /// # let mut tape = workspace.tape(&params);
-    /// let log_pi = tape.constant(&Mat::from_rows(&[[f64::NEG_INFINITY, -0.5]]));
-    /// let log_pi = tape.at_least(log_pi, -1e30);
-    /// let code = tape.constant(&Mat::from_rows(&[[0.0, 1.0]]));
-    /// let log_q = tape.mul(code, log_pi);
-    /// let log_q = tape.sum(log_q);
-    /// assert_eq!(tape.scalar(log_q), -0.5); // without the bound: NaN
-    /// ```
-    #[track_caller]
-    pub fn at_least(&mut self, x: Var, bound: T) -> Var {
-        self.unary(Op::AtLeast(x, bound), x, |x, out| elementwise::at_least(bound, x, out))
-    }
-
     /// eˣ, elementwise.
     ///
     /// ```

@@ -95,7 +95,7 @@ fn all(
 }
 
 #[cfg(feature = "safetensors")]
-use hardgrad::weights;
+use hardgrad::files::weights;
 
 /// Without the feature there are no such files.
 #[cfg(not(feature = "safetensors"))]
@@ -121,7 +121,7 @@ fn write(
     finite: &ParamStore<f32>,
 ) {
     fs::create_dir_all(dir).unwrap();
-    checkpoint.save(dir.join("checkpoint.bin")).unwrap();
+    checkpoint.save(&dir.join("checkpoint.bin")).unwrap();
     single.save(dir.join("single.params")).unwrap();
     double.save(dir.join("double.params")).unwrap();
     weights::save(finite, &dir.join("weights.safetensors")).unwrap();

@@ -362,7 +362,7 @@ registry!(
         eta "η": f64 = 1.0,
     } => BuiltEstimator::Rebar(Rebar::new(tau, eta)?);
 
-    /// [`DoubleControlVariate`](super::DoubleControlVariate)
+    /// [`DoubleControlVariate`]
     DoubleControlVariate, "double-control-variate", "Double CV", "DoubleControlVariate",
     "mean_k (t_k − mean_{j≠k} t_j)(D_k − π) − α J(π) mean_k g_k", "Titsias and Shi (2022)", "none", "1 a sample", {
         /// Number n of samples of each example, from 2 to 10,000.
@@ -374,7 +374,7 @@ registry!(
         BuiltEstimator::DoubleControlVariate(DoubleControlVariate::new(samples, fixed)?, alpha)
     };
 
-    /// [`Vimco`](super::Vimco)
+    /// [`Vimco`]
     Vimco, "vimco", "VIMCO", "Vimco",
     "Σ_k (L̂ − L̂ without k)(D_k − π) + Σ_k softmax(ℓ)_k ∂ℓ_k/∂θ", "Mnih and Rezende (2016)", "none, of the importance-weighted bound", "1 a sample", {
         /// Number K of samples of each example, from 1 to 10,000.

@@ -137,13 +137,10 @@ pub fn is_cell(config: &TrainConfig, preset: Preset, kind: EstimatorKind, latent
     let wanted = TrainConfig {
         vae: VaeConfig::paper(latent),
         estimator: run.estimator,
-        tau_schedule: None,
-        draw_tau: 1.0,
         optimizer: run.optimizer,
         lr: run.lr,
-        clip_norm: None,
-        batch_size: 100,
         seed: config.seed,
+        ..TrainConfig::default()
     };
     *config == wanted
 }

@@ -54,9 +54,10 @@ struct Planned<'a> {
     config: &'a TrainConfig,
 }
 
-fn digest(value: &impl Serialize, bytes: usize) -> String {
-    let digest = Sha256::digest(serde_json::to_vec(value).unwrap());
-    digest[..bytes].iter().map(|b| format!("{b:02x}")).collect()
+/// The id in the earlier scheme: a hash of the config's JSON with the options that there were then.
+fn earlier_id(config: &TrainConfig, dataset: Dataset, epochs: usize) -> String {
+    let text = serde_json::to_string(&(config, dataset, epochs)).unwrap().replace("\"draw_tau\":1.0,", "");
+    Sha256::digest(text)[..6].iter().map(|b| format!("{b:02x}")).collect()
 }
 
 impl Result {
@@ -81,7 +82,7 @@ impl Result {
             threads: 1,
             seconds: Some(4.0 * epochs as f64),
         };
-        let id = digest(&(&config, dataset, epochs), 6);
+        let id = earlier_id(&config, dataset, epochs);
         let history = train.iter().enumerate().map(record).collect();
         let (diverged, evaluation, check) = (None, None, String::new());
         Self { id, name, epochs, dataset, config, history, diverged, evaluation, provenance, check }
@@ -91,7 +92,7 @@ impl Result {
     pub fn diverged_of(mut self, epochs: usize) -> Self {
         self.diverged = Some(format!("the loss is not finite at epoch {}, step 17", self.history.len() + 1));
         self.epochs = epochs;
-        self.id = digest(&(&self.config, self.dataset, epochs), 6);
+        self.id = earlier_id(&self.config, self.dataset, epochs);
         self
     }
 

@@ -59,6 +59,8 @@ pub struct TrainConfig {
     /// Temperature τ_f of the law that codes are drawn from, q(z|x) = softmax(θ/τ_f) with θ the encoder's output; 1: θ are the logits.
     /// All of the loss is that law's: the divergence, and the estimates of estimators at the loss. The gradient of the sample is the
     /// estimator's at θ, with its own temperature: see [`Choice::with_draw_temperature`](crate::estimators::Choice::with_draw_temperature).
+    #[serde(skip_serializing_if = "is_one")]
+    // so that stored lines from before this option stay as they are
     pub draw_tau: f64,
     /// The optimiser.
     pub optimizer: OptimizerKind,
@@ -70,6 +72,10 @@ pub struct TrainConfig {
     pub batch_size: usize,
     /// Determines the initial weights, the order of the images and every sample.
     pub seed: u64,
+}
+
+fn is_one(x: &f64) -> bool {
+    *x == 1.0
 }
 
 impl Default for TrainConfig {

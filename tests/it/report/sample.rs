@@ -54,9 +54,9 @@ struct Planned<'a> {
     config: &'a TrainConfig,
 }
 
-/// The id in the earlier scheme: a hash of the config's JSON with the options that there were then.
+/// The id in the earlier scheme: a hash of the config's JSON, from which later options with their default values are missing.
 fn earlier_id(config: &TrainConfig, dataset: Dataset, epochs: usize) -> String {
-    let text = serde_json::to_string(&(config, dataset, epochs)).unwrap().replace("\"draw_tau\":1.0,", "");
+    let text = serde_json::to_string(&(config, dataset, epochs)).unwrap();
     Sha256::digest(text)[..6].iter().map(|b| format!("{b:02x}")).collect()
 }
 

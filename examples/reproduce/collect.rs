@@ -106,12 +106,13 @@ impl Merged {
     }
 
     fn add(&mut self, manifest: &Manifest, result: RunResult, place: &Path) {
-        if !manifest.runs.iter().any(|run| run.is(&result.run)) {
+        // By the id of the plan: the result of an earlier version may have another one.
+        let Some(planned) = manifest.runs.iter().find(|run| run.is(&result.run)) else {
             self.strangers += 1;
             return;
-        }
-        match self.results.get(&result.run.id) {
-            None => drop(self.results.insert(result.run.id.clone(), result)),
+        };
+        match self.results.get(&planned.id) {
+            None => drop(self.results.insert(planned.id.clone(), result)),
             Some(held) if held.agrees_with(&result) => self.duplicates += 1,
             Some(_) => self.problems.push(format!(
                 "{}: its result of {} {} is another than the one found before, which is kept (another kind of CPU, or another \

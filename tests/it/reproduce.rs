@@ -310,3 +310,33 @@ fn an_epoch_of_one_step_has_a_time() {
     assert!(planned.status.success(), "{}", stderr(&planned));
     assert!(!stdout(&planned).contains("about 0:00"), "{}", stdout(&planned));
 }
+
+/// A result of an earlier version, under the id that its run had then, belongs to the run that is planned today.
+#[test]
+fn merge_keeps_a_result_with_an_earlier_id() {
+    let data = tempfile::tempdir().unwrap();
+    let path = data.path();
+    write_small_digits(path);
+    plan(path, "a");
+    assert!(run(path, &format!("{RUN} a --shard 0/4")).status.success());
+    let file = directory(&path.join("a"), 0).join("result.json");
+    let text = fs::read_to_string(&file).unwrap();
+    let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let config = text.split_once("\"config\":").unwrap().1.split_once(",\"history\":").unwrap().0;
+    let of = |name: &str| value["dataset"][name].to_string();
+    let images = ["train", "crc32", "test", "test_crc32"].map(of).join(",");
+    let earlier = sha256(&format!("[{config},[{images}],{}]", value["epochs"]), 6);
+    let (id, check) = (value["id"].as_str().unwrap(), value["check"].as_str().unwrap());
+    assert_ne!(id, earlier);
+    let unchecked = text.replace(id, &earlier).replace(check, "");
+    let line = unchecked.replace("\"check\":\"\"", &format!("\"check\":\"{}\"", sha256(&unchecked, 8)));
+    fs::create_dir(path.join("earlier")).unwrap();
+    fs::write(path.join("earlier/results.jsonl"), line).unwrap();
+    fs::remove_file(&file).unwrap();
+    for from in [" --from earlier", ""] {
+        let merged = run(path, &format!("merge --out a{from}"));
+        assert!(stdout(&merged).contains("1 of 4 runs in "), "{}{}", stdout(&merged), stderr(&merged));
+        let kept = fs::read_to_string(path.join("a/results.jsonl")).unwrap();
+        assert!(kept.lines().count() == 1 && kept.contains(&earlier), "{kept}");
+    }
+}

@@ -32,7 +32,7 @@ struct Args {
     /// Data to train on
     #[arg(long, value_enum, default_value = "auto")]
     dataset: DatasetChoice,
-    /// Directory with the four files of MNIST or a cousin [without it: $MNIST_DIR, data/mnist]
+    /// Directory with the four files of MNIST or of a data set in its format [default: $MNIST_DIR, data/mnist]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     #[arg(long, default_value_t = 6)]

@@ -40,7 +40,7 @@ const WARM_UP: usize = 20;
 /// Time one training step.
 #[derive(Debug, Parser)]
 struct Args {
-    /// Threads [default: one a core]
+    /// Number of threads [default: one per core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
     /// Latent space, categories x variables

@@ -11,11 +11,11 @@
 //! are with respect to the encoder's logits. The exact gradient is computed in f64, the draws in f32, as in training, and summed in
 //! f64: rounding is about 1e-6 of a draw, the noise of a draw at least a tenth of it (`--f64` draws in f64 too).
 //!
-//! Leaves `bias_variance.jsonl`, a line for each estimator at each checkpoint; `cosine.svg` and `relative_sd.svg`, the paper's figure 1;
-//! `forms_cosine.svg` and `forms_relative_sd.svg`, the forms of ReinMax-CV; and `table.md`. The numbers are the same bits for any
-//! `--threads`, wall times aside. What an earlier run left in `--out` is kept, so that one that was stopped goes on.
+//! The program writes `bias_variance.jsonl`, with one line per estimator and checkpoint; `cosine.svg` and `relative_sd.svg`, the paper's figure 1;
+//! `forms_cosine.svg` and `forms_relative_sd.svg`, the forms of ReinMax-CV; and `table.md`. Except for wall times, the
+//! numbers do not depend on `--threads`. Results of an earlier run in `--out` are kept, so a run that was stopped is continued.
 //!
-//! Exit status: as `train_vae`. What an earlier run left is gone on with, so that no `--resume` is needed.
+//! The exit status is that of `train_vae`. A run in `--out` is continued without `--resume`.
 
 #[path = "../lab/mod.rs"]
 mod lab;
@@ -54,49 +54,49 @@ struct Args {
     /// Data to train on
     #[arg(long, value_enum, default_value = "auto")]
     dataset: DatasetChoice,
-    /// Directory with the four files of MNIST or a cousin [without it: $MNIST_DIR, data/mnist]
+    /// Directory with the four files of MNIST or of a data set in its format [default: $MNIST_DIR, data/mnist]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// Latent space: categories x variables, with at most 16384 codes
     #[arg(long, value_name = "CxL", default_value = "8x4")]
     latent: LatentShape,
-    /// Temperature of ReinMax in training, > 0; the published script has 1, the runs of tables 2 and 3 have 1.3
+    /// Temperature of ReinMax in training, > 0; the published script uses 1, the runs of tables 2 and 3 use 1.3
     #[arg(long, value_name = "T", default_value_t = 1.0, allow_negative_numbers = true)]
     tau: f64,
-    /// Epochs to train
+    /// Number of epochs to train
     #[arg(long, value_name = "N", default_value_t = 50)]
     epochs: usize,
-    /// Measure before the first epoch and after every N
+    /// Epochs between measurements; the first is before training
     #[arg(long, value_name = "N", default_value_t = 5)]
     every: usize,
-    /// The first training seed; it determines the draws too
+    /// First training seed, which is also the seed of the draws
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
-    /// How many training seeds
+    /// Number of training seeds
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     seeds: u16,
     /// Estimates of each gradient: a multiple of 64, at least 128
     #[arg(long, value_name = "N", default_value_t = 1024)]
     draws: usize,
-    /// Training images in the fixed batch: the first so many
+    /// Number of training images in the fixed batch, from the first on
     #[arg(long, value_name = "N", default_value_t = 100)]
     batch: usize,
     /// Conditional draws of Gumbel-Rao terms
     #[arg(long, value_name = "K", default_value_t = 100)]
     k: usize,
-    /// Draw in f64 too
+    /// Compute the draws in f64 instead of f32
     #[arg(long)]
     f64: bool,
-    /// Threads; the results are the same bits for any number [default: one a core]
+    /// Number of threads; it does not change the results [default: one per core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
     /// Directory for the results
     #[arg(long, value_name = "DIR", default_value = "runs/bias_variance")]
     out: PathBuf,
-    /// 3x2, two epochs and few draws, and a check that an estimator without bias shows none
+    /// Run with 3x2, two epochs and few draws, and check that unbiased estimators have no measured bias
     #[arg(long)]
     smoke: bool,
-    /// Print the last summary only
+    /// Print only the final summary
     #[arg(long)]
     quiet: bool,
 }
@@ -181,7 +181,7 @@ fn config(args: &Args, data: &Dataset) -> hardgrad::Result<TrainConfig> {
     if args.draws < 2 * step || !args.draws.is_multiple_of(step) {
         let expected = format!(
             "a multiple of {step} from {} on: at least two estimates in each of {} equal groups, and leave-one-out takes {samples} \
-             samples to an estimate",
+             samples per estimate",
             2 * step,
             Estimates::GROUPS
         );

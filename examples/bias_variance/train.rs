@@ -45,7 +45,7 @@ pub fn checkpoints(
         }
         if (trainer.history().len(), trainer.step().0) != (epoch, 0) {
             let message = format!(
-                "{} is missing, and the run has gone on to epoch {}: remove {} to train it again",
+                "{} is missing, and the run has continued to epoch {}: remove {} to train it again",
                 file.display(),
                 trainer.history().len(),
                 dir.display()

@@ -81,7 +81,7 @@ function command(side) {
   const [[name, settings]] = Object.entries(configuration(side));
   const option = {
     gap: (gap) => `--gap ${typeof gap === 'string' ? gap : gap.fixed}`,
-    baseline: (baseline) => (typeof baseline === 'string' ? `--form ${baseline}` : '--form leave-one-out --draws 2'),
+    baseline: (baseline) => `--baseline ${typeof baseline === 'string' ? baseline : 'leave-one-out:2'}`,
   };
   const options = Object.entries(settings).map(
     ([key, value]) => option[key]?.(value) ?? `--${key.replace('_', '-')} ${value}`,

@@ -6,18 +6,18 @@ use clap::ValueEnum;
 use hardgrad::data::{DIGITS_TEST, DIGITS_TRAIN, Dataset, Source, digits, find_mnist, load_mnist};
 use std::path::{Path, PathBuf};
 
-/// Which data to train on.
+/// Data set to train on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum DatasetChoice {
-    /// MNIST where its files are found, else the built-in digits
+    /// MNIST if its files are found, otherwise the built-in digits
     Auto,
-    /// MNIST or a drop-in cousin; an error where the files are missing
+    /// MNIST or a data set in its format; missing files are an error
     Mnist,
-    /// The built-in synthetic digits: 10,000 to train on, 2,000 to test
+    /// The built-in synthetic digits: 10,000 for training, 2,000 for testing
     Digits,
 }
 
-/// Where MNIST is looked for if no place is named.
+/// Directory of MNIST unless another is named.
 const USUAL_PLACE: &str = "data/mnist";
 
 const HOW_TO_GET_IT: &str = "data/get-mnist.sh downloads MNIST into data/mnist";

@@ -1,27 +1,27 @@
-//! What ends a program early, and its exit status.
+//! The error that ends a program early, and its exit status.
 
 use std::error::Error;
 use std::fmt;
 
-/// What went wrong: the message, and what would have helped.
+/// An error of a program: its message and the kind of its cause.
 #[derive(Debug)]
 pub struct RunError {
-    /// For the user.
+    /// Message for the user.
     pub message: String,
-    /// Of which kind.
+    /// Kind of the cause.
     pub fault: Fault,
 }
 
-/// What would have helped.
+/// Cause of an error, which determines the exit status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// Another `--out`, argument or file (exit 2).
+    /// A wrong argument, file or `--out` (exit 2).
     Argument,
-    /// Waiting for the other process that writes into this directory, or another `--out` (exit 2).
+    /// Another process writes into this directory (exit 2).
     Held,
-    /// Other hyper-parameters: a number was not finite (exit 1).
+    /// A number was not finite, so other hyper-parameters are needed (exit 1).
     Diverged,
-    /// Another machine or disk (exit 1).
+    /// An error of the machine or the disk (exit 1).
     Machine,
 }
 

@@ -6,7 +6,7 @@ use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 use hardgrad::estimators::{EstimatorConfig, EstimatorKind, Parameter, TemperatureSchedule};
 use hardgrad::{Error, Result};
 
-/// Which estimator, and its hyper-parameters.
+/// Estimator and its hyper-parameters.
 #[derive(Clone, Debug)]
 pub struct EstimatorArgs {
     /// Which.
@@ -28,7 +28,7 @@ struct Fixed {
     /// Optimiser, learning rate and hyper-parameters of a published run, by estimator and latent space; other options override it
     #[arg(long, value_enum)]
     preset: Option<Preset>,
-    /// Let the temperature, or the λ of mve, go to T2 within N epochs: linear:T2:N or exponential:T2:N
+    /// Change the temperature, or the λ of mve, to T2 over N epochs: linear:T2:N or exponential:T2:N
     #[arg(long, value_name = "SHAPE:T2:N")]
     tau_schedule: Option<TemperatureSchedule>,
 }

@@ -12,7 +12,7 @@ use indicatif::ProgressBar;
 use serde::Serialize;
 use std::time::{Duration, Instant};
 
-/// What stands in `evaluation.json`.
+/// Content of `evaluation.json`.
 #[derive(Serialize)]
 struct File {
     /// Epochs that the measured parameters were trained for.
@@ -40,7 +40,7 @@ pub fn run(
     })?;
     progress.finish();
     let Some(evaluation) = measured else {
-        note!("the evaluation was stopped by a signal: begin it again with --resume --evaluate");
+        note!("the evaluation was stopped by a signal: start it again with --resume --evaluate");
         return Ok(signal.map_or(End::Done, End::Stopped));
     };
     let text = serde_json::to_string(&File { epoch, evaluation });
@@ -51,7 +51,7 @@ pub fn run(
 }
 
 fn print(epoch: usize, evaluation: &Evaluation, seconds: f64) {
-    tell!("evaluation after epoch {epoch}, parameters fixed, nats an image ({seconds:.1} s):");
+    tell!("evaluation after epoch {epoch}, parameters fixed, nats per image ({seconds:.1} s):");
     for (name, l) in [("training", evaluation.train), ("test", evaluation.test)] {
         tell!("  {name} images: loss {:.2} = bce {:.2} + kl {:.2}, one sample each", l.loss, l.bce, l.kl);
     }
@@ -65,7 +65,7 @@ fn print(epoch: usize, evaluation: &Evaluation, seconds: f64) {
     }
     match evaluation.exact {
         Some(exact) => tell!("  test images: exact -log p(x) {exact:.2}"),
-        None => tell!("  no exact -log p(x): the codes are too many to enumerate"),
+        None => tell!("  no exact -log p(x): there are too many codes to enumerate"),
     }
 }
 

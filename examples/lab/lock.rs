@@ -7,11 +7,11 @@ use std::path::Path;
 /// A file that is locked while this lives. The kernel gives the lock back when the process ends, however it ends.
 pub struct Lock(File);
 
-/// What became of the attempt.
+/// Result of an attempt to lock.
 pub enum Attempt {
     /// The lock, and the process that died with it, if one did.
     Taken(Lock, Option<String>),
-    /// Another process has it.
+    /// Another process holds the lock.
     Held(String),
 }
 

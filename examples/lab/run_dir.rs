@@ -55,18 +55,18 @@ struct Line {
     seconds: Option<f64>,
 }
 
-/// What the caller wants of a directory.
+/// Purpose for which the caller opens a directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Intent {
-    /// A new run. A directory that holds one is refused.
+    /// Start a new run; a directory that holds a run is an error.
     New,
-    /// To go on with the run that it holds, if it holds one.
+    /// Continue the run in the directory, if there is one.
     Resume,
 }
 
 impl RunDir {
-    /// Makes the directory if need be and writes `config.json`. Refused are a directory that another process writes into, one
-    /// that holds a run of another config or other data, and, for a new run, one that holds any.
+    /// Creates the directory if it does not exist and writes `config.json`. It is an error if another process writes into the
+    /// directory, if the directory holds a run with another config or other data, or, for a new run, if it holds any run.
     pub fn open(
         path: &Path,
         config: &TrainConfig,
@@ -111,14 +111,14 @@ impl RunDir {
         }
         if trained && intent == Intent::New {
             return wrong(format!(
-                "{out} holds this run already: give --resume to go on with it; to begin it anew, remove that directory or give \
+                "{out} already holds this run: give --resume to continue it; to start it again, remove that directory or give \
                  another --out"
             ));
         }
         Ok(())
     }
 
-    /// Whether anything was trained here: a checkpoint of any kind, or losses.
+    /// Whether the directory holds a checkpoint or losses.
     fn holds_a_run(&self) -> Result<bool, RunError> {
         let failed = |e| hardgrad::Error::io("read", &self.path, e);
         for entry in fs::read_dir(&self.path).map_err(failed)? {
@@ -130,7 +130,7 @@ impl RunDir {
         Ok(false)
     }
 
-    /// Removes what belongs to a run that is no longer there, so that it is not taken for a part of the new one.
+    /// Removes the derived files of an earlier run, so that they are not mistaken for files of the new run.
     pub fn remove_derived(&self) -> Result<(), RunError> {
         for name in DERIVED {
             let file = self.file(name);
@@ -164,7 +164,10 @@ impl RunDir {
         let file = self.file("checkpoint.bin");
         let Some(newest) = Checkpoint::load_newest(&file)? else { return Ok(None) };
         if let Some(e) = newest.instead_of {
-            note!("warning: {e}; going on from the one before it, {}", Checkpoint::previous(&file).display());
+            note!(
+                "warning: {e}; resuming from the checkpoint before it, {}",
+                Checkpoint::previous(&file).display()
+            );
             let aside = self.file("checkpoint.damaged.bin");
             if !e.is_not_found() {
                 fs::rename(&file, &aside).map_err(|e| hardgrad::Error::io("rename to", &aside, e))?;
@@ -250,14 +253,14 @@ fn describe(config: &TrainConfig, data: &Dataset) -> Result<Value, RunError> {
     Ok(value)
 }
 
-/// The directory's lock. Who died with it is told.
+/// Locks the directory, and prints a note if the process that held the lock ended without unlocking it.
 fn lock(path: &Path) -> Result<Lock, RunError> {
     let attempt = Lock::take(&path.join("run.lock"))
         .map_err(|e| RunError::argument(format!("cannot write into {}: run.lock: {e}", path.display())))?;
     match attempt {
         Attempt::Taken(lock, None) => Ok(lock),
         Attempt::Taken(lock, Some(pid)) => {
-            note!("note: process {pid} ended without giving {} back: taking over", path.display());
+            note!("note: process {pid} ended without unlocking {}: taking over its lock", path.display());
             Ok(lock)
         }
         Attempt::Held(holder) => {
@@ -269,7 +272,10 @@ fn lock(path: &Path) -> Result<Lock, RunError> {
 
 fn read_config(path: &Path) -> Result<Value, RunError> {
     let unreadable = |e: &dyn std::fmt::Display| {
-        RunError::argument(format!("{} is there but cannot be read as a run's config: {e}", path.display()))
+        RunError::argument(format!(
+            "{} cannot be read as the config of a run: {e}; give another --out",
+            path.display()
+        ))
     };
     let text = read_text(path, LONGEST_CONFIG).map_err(|e| unreadable(&e))?;
     let value: Value = serde_json::from_str(&text).map_err(|e| unreadable(&e))?;

@@ -16,47 +16,47 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-/// How to run them.
+/// Settings of the runs of a shard.
 pub struct Jobs<'a> {
-    /// Where all of it is kept.
+    /// Directory of the experiment.
     pub out: &'a Path,
-    /// What they are trained on.
+    /// Data to train on.
     pub data: &'a Dataset,
-    /// Runs at once.
+    /// Number of concurrent runs.
     pub jobs: usize,
-    /// Threads of each.
+    /// Threads per run.
     pub threads: u16,
-    /// Save after every so many steps too.
+    /// Number of steps between checkpoints, in addition to those after every epoch.
     pub checkpoint_every: Option<usize>,
     /// Samples of the importance-weighted bound at the end of a run.
     pub importance_samples: usize,
     /// For tests that stop the program while it writes.
     pub slow_writes: Duration,
-    /// Looked at after every step.
+    /// Signal flag, checked after every step.
     pub stop: &'a Stop,
 }
 
-/// What became of them.
+/// Outcome of the runs.
 #[derive(Default)]
 pub struct Summary {
-    /// Completed here or before.
+    /// Runs completed by this process or earlier.
     pub complete: usize,
-    /// Ended by a number that was not finite, here or before.
+    /// Runs that diverged in this process or earlier: a number was not finite.
     pub diverged: usize,
-    /// Being run by another process.
+    /// Runs that another process is running.
     pub held: usize,
-    /// Name and reason.
+    /// Name and error of each run that failed.
     pub failed: Vec<(String, String)>,
 }
 
-/// How one of them ended.
+/// Outcome of one run.
 enum Ended {
     Over { diverged: bool },
     Stopped,
 }
 
 impl Jobs<'_> {
-    /// Runs those that are not complete, in their order.
+    /// Executes the incomplete runs in order.
     pub fn work(&self, runs: &[Run]) -> Result<Summary, RunError> {
         let dataset = DatasetId::of(self.data);
         if let Some(other) = runs.iter().find(|run| !run.dataset.is_of_same_images(&dataset)) {

@@ -1,21 +1,26 @@
-//! The paper's experiments: plans them, runs them on one machine or a cluster, and collects what came out.
+//! Plans the paper's experiments, runs them on one machine or a cluster, and collects their results.
 //!
 //! ```text
 //! cargo run --release --example reproduce -- plan tables --configs 8x4 --seeds 3 --out runs/tables
-//! cargo run --release --example reproduce -- run --out runs/tables      # stop it at any time; the same command goes on
+//! cargo run --release --example reproduce -- run --out runs/tables      # may be stopped; this command then resumes it
 //! cargo run --release --example reproduce -- status --out runs/tables
 //! cargo run --release --example reproduce -- merge --out runs/tables    # → runs/tables/results.jsonl
 //! cargo run --release --example reproduce -- report --out runs/tables   # → runs/tables/report/report.html
 //! ```
 //!
-//! `--out` holds `manifest.jsonl`, a line for each run; `runs/ID/`, what `train_vae` leaves of a run and, when it is over,
-//! `result.json`; and `results.jsonl`, all results. A run's id is a hash of its data, number of epochs and all options
-//! that differ from their defaults.
+//! `--out` holds `manifest.jsonl`, with one line per run; `runs/ID/`, with the files of `train_vae` and, for a complete run,
+//! `result.json`; and `results.jsonl`, with all results. The id of a run is a hash of its data, its number of
+//! epochs and all options that differ from their defaults.
 //!
-//! Exit status: 0 done; 1 a run failed, or (`status`) some are not complete, or (`merge`) some file is damaged; 2 wrong
-//! arguments or data that cannot be used; 75 stopped with everything saved, for a scheduler to begin it again, by SIGTERM, SIGHUP
-//! (unless it was ignored from the start, as by `nohup`), SIGUSR1, SIGUSR2 or SIGXCPU; 130 by SIGINT; 141 nobody reads what `status`
-//! prints any more. To the other commands, whose products are files, it does not matter whether what they print can be written.
+//! Exit status:
+//!
+//! - 0: done.
+//! - 1: a run failed, or (`status`) some runs are not complete, or (`merge`) a file is damaged.
+//! - 2: an argument is wrong, or the data cannot be used.
+//! - 75: stopped by SIGTERM, SIGHUP (unless it was ignored from the start, as by `nohup`), SIGUSR1, SIGUSR2 or SIGXCPU. All steps
+//!   are saved, and a scheduler can start the command again.
+//! - 130: stopped by SIGINT.
+//! - 141: the reader of `status` closed the pipe. The other commands write files, so a closed or full output does not affect them.
 
 mod board;
 mod collect;
@@ -61,28 +66,28 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Write down which runs an experiment needs; more than one may be planned into a directory
+    /// Write the manifest of the runs of an experiment; a directory can hold several experiments
     Plan(PlanArgs),
-    /// Run what is not complete, going on with what was begun
+    /// Run all incomplete runs, resuming those that were started
     Run(RunArgs),
-    /// Collect the results into results.jsonl, each verified and only once
+    /// Verify all results and collect them in results.jsonl, without duplicates
     Merge {
         #[command(flatten)]
         out: Out,
-        /// Directories of other machines whose results are to be taken in
+        /// Directories from other machines whose results are added
         #[arg(long, value_name = "DIR", num_args = 1..)]
         from: Vec<PathBuf>,
     },
-    /// Say which runs are complete, begun, missing, diverged or damaged
+    /// List the runs that are begun, missing, diverged or damaged, and count the complete ones
     Status {
         #[command(flatten)]
         out: Out,
     },
-    /// Write the paper's tables and figures from results.jsonl, beside the published numbers, into OUT/report
+    /// Write the paper's tables and figures from results.jsonl, with the published numbers, to OUT/report
     Report {
         #[command(flatten)]
         out: Out,
-        /// What `bias_variance` measured, a JSON line an estimator and checkpoint
+        /// File bias_variance.jsonl of the program `bias_variance`
         #[arg(long, value_name = "FILE")]
         bias_variance: Option<PathBuf>,
     },
@@ -100,21 +105,21 @@ struct Data {
     /// Data to train on
     #[arg(long, value_enum, default_value = "auto")]
     dataset: DatasetChoice,
-    /// Directory with MNIST's four files, as for train_vae
+    /// Directory with MNIST's four files, as in train_vae
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
 struct PlanArgs {
-    /// Which experiment
+    /// Experiment to plan
     #[arg(value_enum)]
     experiment: Experiment,
     #[command(flatten)]
     selection: Selection,
     #[command(flatten)]
     data: Data,
-    /// Do not measure how long the runs will take
+    /// Do not estimate the time of the runs
     #[arg(long)]
     no_estimate: bool,
     #[command(flatten)]
@@ -127,22 +132,22 @@ struct RunArgs {
     out: Out,
     #[command(flatten)]
     data: Data,
-    /// Part I of N of the manifest, from 0 [default: the array task that SLURM_ARRAY_TASK_ID, _MIN and _COUNT say, or all]
+    /// Part I of N of the manifest, from 0 [default: from SLURM_ARRAY_TASK_ID, _MIN and _COUNT, or all runs]
     #[arg(long, value_name = "I/N")]
     shard: Option<Shard>,
-    /// Runs at once [default: the cores (or SLURM_CPUS_PER_TASK) by --threads-per-job]
+    /// Number of concurrent runs [default: the number of cores (or SLURM_CPUS_PER_TASK) divided by --threads-per-job]
     #[arg(long, value_name = "N")]
     jobs: Option<NonZeroUsize>,
-    /// Threads of each run. Two runs of one thread each get more done than one of two
+    /// Threads per run; two concurrent runs with one thread each are faster than one run with two
     #[arg(long, value_name = "T", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads_per_job: u16,
-    /// Save a checkpoint after every N steps too, not only after every epoch
+    /// Save a checkpoint after every N steps, in addition to every epoch
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     checkpoint_every: Option<u32>,
-    /// Samples of the importance-weighted bound, measured at the end of each run; 0: none
+    /// Samples per test image for the importance-weighted bound at the end of each run; 0 skips it
     #[arg(long, value_name = "S", default_value_t = 64)]
     importance_samples: usize,
-    /// Sleep so long at every place where a checkpoint is half written: for tests that stop the program there
+    /// Milliseconds to sleep while a checkpoint is partly written; for tests that stop the program there
     #[arg(long, value_name = "MS", hide = true, default_value_t = 0)]
     slow_writes: u64,
 }
@@ -292,7 +297,7 @@ fn status(out: &Path) -> Result<ExitCode, RunError> {
     Ok(ExitCode::from(u8::from(begun + missing + damaged > 0)))
 }
 
-/// Those that this process may use.
+/// Number of cores that this process may use.
 fn cores() -> usize {
     let slurm = std::env::var("SLURM_CPUS_PER_TASK").ok().and_then(|text| text.parse().ok());
     slurm

@@ -16,18 +16,18 @@ use std::path::{Path, PathBuf};
 pub struct Run {
     /// Twelve hex digits that stand for the rest but the name; see [`crate::id`].
     pub id: String,
-    /// For people.
+    /// Name for messages and reports.
     pub name: String,
-    /// How long.
+    /// Number of epochs.
     pub epochs: usize,
-    /// On what.
+    /// Data set.
     pub dataset: DatasetId,
-    /// What.
+    /// Training configuration.
     pub config: TrainConfig,
 }
 
 impl Run {
-    /// With its id and name.
+    /// A run with the id and name of its configuration.
     pub fn new(config: TrainConfig, dataset: DatasetId, epochs: usize) -> Self {
         let name = name(&config);
         Self { id: id(&config, &dataset, epochs), name, epochs, dataset, config }
@@ -38,13 +38,13 @@ impl Run {
         is_id(&self.id, &self.config, &self.dataset, self.epochs)
     }
 
-    /// Whether both are the same run: neither its name nor that of the data matters.
+    /// Whether two runs are equal, apart from their names and the names of their data sets.
     pub fn is(&self, other: &Self) -> bool {
         (&self.config, self.epochs) == (&other.config, other.epochs)
             && self.dataset.is_of_same_images(&other.dataset)
     }
 
-    /// Where its files are.
+    /// Directory of the files of the run.
     pub fn directory(&self, out: &Path) -> PathBuf {
         out.join("runs").join(&self.id)
     }
@@ -56,15 +56,15 @@ fn name(config: &TrainConfig) -> String {
     format!("{} {estimator}, {optimizer} {lr}, seed {seed}", vae.latent)
 }
 
-/// All runs, sorted.
+/// All planned runs, sorted.
 #[derive(Debug, Default)]
 pub struct Manifest {
-    /// By seed first, so that the first runs to be done are one of each kind.
+    /// Sorted by seed first, so that one run of each kind comes first.
     pub runs: Vec<Run>,
 }
 
 impl Manifest {
-    /// Reads it.
+    /// Reads the manifest of a directory.
     pub fn load(out: &Path) -> Result<Self, RunError> {
         let file = path(out);
         let lines = Lines::read(&file)
@@ -93,12 +93,12 @@ impl Manifest {
         Ok(Self { runs })
     }
 
-    /// The one that is there, or an empty one.
+    /// Reads the manifest of a directory, or returns an empty one if there is none.
     pub fn load_or_new(out: &Path) -> Result<Self, RunError> {
         if path(out).exists() { Self::load(out) } else { Ok(Self::default()) }
     }
 
-    /// Adds the runs that it does not have, and sorts. How many were new.
+    /// Adds the runs that are new, sorts all, and returns the number of new runs.
     pub fn add(&mut self, runs: Vec<Run>) -> Result<usize, RunError> {
         let before = self.runs.len();
         // A run that was planned when ids were made otherwise has another id, but the same config and images.
@@ -125,7 +125,7 @@ impl Manifest {
         Ok(self.runs.len() - before)
     }
 
-    /// Writes it, whole or not at all.
+    /// Writes the manifest atomically.
     pub fn save(&self, out: &Path) -> Result<(), RunError> {
         let mut text = String::new();
         for run in &self.runs {

@@ -20,7 +20,7 @@ pub enum Experiment {
     Grid,
     /// Figure 2: ReinMax-RK2 for beta from -0.2 to 1.2, in its three forms; 50 epochs, 5 seeds
     Beta,
-    /// The four forms of ReinMax-CV side by side, which the paper does not have; 160 epochs, 10 seeds
+    /// The four forms of ReinMax-CV, which the paper does not compare; 160 epochs, 10 seeds
     Forms,
 }
 
@@ -47,16 +47,16 @@ fn figure_betas() -> Vec<f64> {
     (-20..=120).step_by(5).map(|hundredths| f64::from(hundredths) / 100.0).collect()
 }
 
-/// What to leave out of an experiment.
+/// Selection of the runs of an experiment.
 #[derive(Clone, Debug, Args)]
 pub struct Selection {
-    /// Estimators [default: all of the experiment]
+    /// Estimators [default: all estimators of the experiment]
     #[arg(long, value_name = "NAME,..", value_delimiter = ',')]
     methods: Option<Vec<EstimatorKind>>,
-    /// Latent spaces [default: the six of the tables; for beta 8x4]
+    /// Latent spaces [default: the six of the tables; 8x4 for beta]
     #[arg(long, value_name = "CxL,..", value_delimiter = ',')]
     configs: Option<Vec<LatentShape>>,
-    /// Values of beta [default: figure 2's]
+    /// Values of beta [default: those of figure 2]
     #[arg(long, value_name = "F,..", value_delimiter = ',', allow_hyphen_values = true)]
     betas: Option<Vec<f64>>,
     /// Seeds 0 to N-1 [default: the paper's number]
@@ -65,7 +65,7 @@ pub struct Selection {
     /// Epochs [default: the paper's number]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     epochs: Option<u32>,
-    /// Hyper-parameters: those of table 4, or what was really run
+    /// Hyper-parameters: those of table 4 or those of the published runs
     #[arg(long, value_enum, default_value = "as-run")]
     preset: Preset,
 }
@@ -185,14 +185,14 @@ fn grid_cv(base: &TrainConfig) -> Vec<TrainConfig> {
     configs
 }
 
-/// The methods asked for, all of which the experiment must have.
+/// The selected methods; a method that the experiment lacks is an error.
 fn methods(selection: &Selection, all: &[EstimatorKind]) -> Result<Vec<EstimatorKind>, RunError> {
     let Some(chosen) = &selection.methods else { return Ok(all.to_vec()) };
     match chosen.iter().find(|kind| !all.contains(kind)) {
         None => Ok(chosen.clone()),
         Some(kind) => {
             let names: Vec<_> = all.iter().map(|kind| kind.name()).collect();
-            let message = format!("methods: got {kind}, expected some of {}", names.join(", "));
+            let message = format!("--methods: got {kind}, expected some of {}", names.join(", "));
             Err(RunError::argument(message))
         }
     }

@@ -5,17 +5,23 @@
 //! cargo run --release --example train_vae -- --estimator stgs --tau 0.5 --lr 3e-4 --epochs 10 --out runs/stgs
 //! ```
 //!
-//! Leaves `config.json`, `metrics.jsonl`, `curves.svg`, `checkpoint.bin` (and `checkpoint.prev.bin`, the one before it),
-//! `reconstructions.png` and `samples.png` in `--out`, and with `--evaluate` also `evaluation.json`. The defaults
+//! The program writes `config.json`, `metrics.jsonl`, `curves.svg`, `checkpoint.bin` (and `checkpoint.prev.bin`, the checkpoint
+//! before it), `reconstructions.png` and `samples.png` to `--out`, and with `--evaluate` also `evaluation.json`. The defaults
 //! (ReinMax, 8×4, 20 epochs) take about a minute on two cores with MNIST and reach about 133 nats.
 //!
-//! A directory that holds a run is never begun anew: `--resume` goes on with it, and only with the same config and the same images.
+//! A directory that holds a run is never overwritten by a new run. `--resume` continues the run; it requires the config and the
+//! images of the run.
 //!
-//! Exit status: 0 done; 1 the run failed (a number that is not finite, a full disk, damaged checkpoints); 2 wrong arguments, data
-//! that cannot be used, or an `--out` that cannot be written, that holds another run or that another process writes into; 128 + N
-//! stopped by signal N with all steps so far in the checkpoint: 130 by SIGINT, 143 by SIGTERM, and likewise by SIGHUP (unless it
-//! was ignored from the start, as by `nohup`), SIGUSR1, SIGUSR2 and SIGXCPU. What is printed does not matter to it: a closed or full
-//! standard output or error changes neither the results nor the status.
+//! Exit status:
+//!
+//! - 0: the run is complete.
+//! - 1: the run failed (a number that is not finite, a full disk, damaged checkpoints).
+//! - 2: an argument is wrong, the data cannot be used, or `--out` cannot be written, holds another run, or is in use by another
+//!   process.
+//! - 128 + N: the run was stopped by signal N, and all steps so far are in the checkpoint: 130 by SIGINT, 143 by SIGTERM, and
+//!   likewise by SIGHUP (unless it was ignored from the start, as by `nohup`), SIGUSR1, SIGUSR2 and SIGXCPU.
+//!
+//! A closed or full standard output or error changes neither the results nor the exit status.
 
 #[path = "../lab/mod.rs"]
 mod lab;
@@ -44,8 +50,8 @@ struct Args {
     /// Data to train on
     #[arg(long, value_enum, default_value = "auto")]
     dataset: DatasetChoice,
-    /// Directory with the four files of MNIST, Fashion-MNIST or KMNIST, plain or .gz, or one of EMNIST's prefixes
-    /// (emnist/emnist-letters) [without it: $MNIST_DIR, data/mnist]
+    /// Directory with the four files of MNIST, Fashion-MNIST or KMNIST, uncompressed or .gz, or a directory with an
+    /// EMNIST prefix (emnist/emnist-letters) [default: $MNIST_DIR, data/mnist]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     #[command(flatten)]
@@ -63,44 +69,44 @@ struct Args {
     /// Learning rate, > 0 [default: 5e-4]
     #[arg(long, value_name = "F", allow_negative_numbers = true)]
     lr: Option<f64>,
-    /// Scale the gradient of all parameters together down to this L2 norm where it is longer, > 0 [default: off]
+    /// Largest L2 norm of the gradient of all parameters; a longer gradient is scaled down to it, > 0 [default: off]
     #[arg(long, value_name = "F", allow_negative_numbers = true)]
     clip_norm: Option<f64>,
-    /// Epochs in all; a resumed run goes on to this number
+    /// Total number of epochs, including those before a --resume
     #[arg(long, value_name = "N", default_value_t = 20)]
     epochs: usize,
-    /// Images to an update
+    /// Images per step
     #[arg(long, value_name = "N", default_value_t = 100)]
     batch_size: usize,
-    /// Determines the initial weights, the order of the images and every sample
+    /// Seed of the initial weights, the order of the images and every sample
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
-    /// Threads; the results are the same bits for any number [default: one a core]
+    /// Number of threads; it does not change the results [default: one per core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
     /// Directory for the results
     #[arg(long, value_name = "DIR", default_value = "runs/train_vae")]
     out: PathBuf,
-    /// Save the checkpoint after every N steps too, not only after every epoch
+    /// Save a checkpoint after every N steps, in addition to every epoch
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     checkpoint_every: Option<u32>,
-    /// At the end measure the loss with the parameters fixed, the importance-weighted bound and, where the codes can be
-    /// enumerated, the exact likelihood, into evaluation.json; with --resume, of a finished run too
+    /// Evaluate the final parameters and write evaluation.json: the loss with the parameters fixed, the importance-weighted
+    /// bound and, where the codes can be enumerated, the exact likelihood; with --resume also for a finished run
     #[arg(long)]
     evaluate: bool,
-    /// Samples of each test image for the importance-weighted bound of --evaluate; 64 take some seconds with MNIST. 0: none
+    /// Samples per test image for the importance-weighted bound of --evaluate; 0 skips it. With MNIST, 64 take some seconds
     #[arg(long, value_name = "S", default_value_t = 64, requires = "evaluate")]
     importance_samples: u32,
-    /// Write the weights to FILE at the end, as PyTorch's nn.Linear has them (needs the feature `safetensors`)
+    /// Write the final weights to FILE in the layout of PyTorch's nn.Linear (needs the feature `safetensors`)
     #[arg(long, value_name = "FILE")]
     export_weights: Option<PathBuf>,
-    /// Sleep so long at every place where a checkpoint is half written: for tests that kill the program there
+    /// Milliseconds to sleep while a checkpoint is partly written; for tests that kill the program there
     #[arg(long, value_name = "MS", hide = true, default_value_t = 0)]
     slow_writes: u64,
-    /// Go on from the checkpoint in --out; without it a directory that holds a run is refused
+    /// Continue from the checkpoint in --out; without this option, a directory that holds a run is an error
     #[arg(long)]
     resume: bool,
-    /// Print the last summary only
+    /// Print only the final summary
     #[arg(long)]
     quiet: bool,
 }
@@ -129,7 +135,7 @@ fn run(args: &Args) -> Result<End, RunError> {
     let before = trainer.history().len();
     match begun {
         Begun::Here if args.resume => {
-            note!("nothing to resume in {}: starting at the beginning", args.out.display());
+            note!("there is no checkpoint in {}: starting a new run", args.out.display());
         }
         Begun::Earlier if !args.quiet => note!("resuming after {}", lab::run::place(&trainer)),
         _ => {}
@@ -171,18 +177,20 @@ fn run(args: &Args) -> Result<End, RunError> {
     Ok(end)
 }
 
-/// Whether weights can be written to this file at the end: better known before hours of training than after.
+/// Checks before training that the weights can be written to this file after it.
 fn can_export(file: &Path) -> Result<(), RunError> {
     let wrong = |what: &str| Err(RunError::argument(format!("--export-weights {}: {what}", file.display())));
     if cfg!(not(feature = "safetensors")) {
-        return wrong("this program was built without the feature `safetensors`");
+        return wrong(
+            "this program was built without the feature `safetensors`; build it with --features safetensors",
+        );
     }
     if file.is_dir() {
         return wrong("it is a directory; expected a file");
     }
     let directory = file.parent().filter(|parent| !parent.as_os_str().is_empty());
     if !directory.is_none_or(Path::is_dir) {
-        return wrong("there is no such directory to write it into");
+        return wrong("its directory does not exist; expected a file in a directory that exists");
     }
     Ok(())
 }

@@ -120,7 +120,7 @@ test('the commands below the plots are commands of train_vae', async () => {
   }
   assert.equal(commands.size, 20);
   for (const command of commands)
-    assert.match(await trainVae(`${command} --dataset digits --epochs 0`), /^error: epochs: got 0/);
+    assert.match(await trainVae(`${command} --dataset digits --epochs 0`), /^error: --epochs: got 0/);
 });
 
 test('mouse: sliders, lists and dragging π', async () => {

@@ -183,7 +183,7 @@ fn the_same_numbers_for_any_threads_and_what_is_there_is_kept() {
     std::fs::remove_file(one.join("seed-3/epoch-002.bin")).unwrap();
     let missing = run(dir.path(), &format!("{args} --epochs 4 --out one").replace("--epochs 2 ", ""));
     assert_eq!(missing.status.code(), Some(2));
-    assert!(stderr(&missing).contains("the run has gone on to epoch 4"), "{}", stderr(&missing));
+    assert!(stderr(&missing).contains("the run has continued to epoch 4"), "{}", stderr(&missing));
 }
 
 #[test]

@@ -79,7 +79,7 @@ fn a_finished_run_is_evaluated() {
     assert!(output.status.success(), "{}", stderr(&output));
     assert!(checkpoint == std::fs::read(run.join("checkpoint.bin")).unwrap());
     let stdout = String::from_utf8_lossy(&output.stdout);
-    for line in ["after epoch 1", "nats an image", "with 2 samples", "exact -log p(x)"] {
+    for line in ["after epoch 1", "nats per image", "with 2 samples", "exact -log p(x)"] {
         assert!(stdout.contains(line), "{line}: {stdout}");
     }
     let value: serde_json::Value =

@@ -188,7 +188,7 @@ fn a_directory_in_which_nothing_was_trained() {
     fs::create_dir(place.path("foreign")).unwrap();
     fs::write(place.path("foreign/config.json"), "{\"port\": 80}").unwrap();
     let foreign = place.train("--data data --epochs 1 --out foreign");
-    ends(&foreign, 2, &["config.json", "cannot be read as a run's config: it has no \"vae\""]);
+    ends(&foreign, 2, &["config.json", "cannot be read as the config of a run: it has no \"vae\""]);
     assert_eq!(fs::read_to_string(place.path("foreign/config.json")).unwrap(), "{\"port\": 80}");
 }
 
@@ -202,7 +202,7 @@ fn a_run_is_not_begun_anew_by_a_forgotten_option() {
         ends(
             &again,
             2,
-            &["run holds this run already: give --resume", "to begin it anew, remove that directory"],
+            &["run already holds this run: give --resume", "to start it again, remove that directory"],
         );
     }
     // The one before the newest is a run too, and so are losses without a checkpoint.

@@ -168,7 +168,7 @@ fn two_runs_into_one_directory() {
     first.wait().unwrap();
     // Dead, and its lock with it.
     let taken = place.train(&out, "--epochs 1 --resume");
-    ends(&taken, 0, &[&format!("note: process {} ended without giving", first.id()), "taking over"]);
+    ends(&taken, 0, &[&format!("note: process {} ended without unlocking", first.id()), "taking over"]);
     assert_eq!(fs::read(out.join("run.lock")).unwrap(), b"");
     assert!(!stderr(&place.train(&out, "--epochs 1 --resume")).contains("taking over"));
 }
@@ -189,7 +189,7 @@ fn a_damaged_checkpoint_and_the_one_before_it() {
     ends(
         &resumed,
         0,
-        &["warning: ", "the checksum does not match", "going on from the one before it", "prev.bin"],
+        &["warning: ", "the checksum does not match", "resuming from the checkpoint before it", "prev.bin"],
     );
     assert!(fs::read(out.join("checkpoint.damaged.bin")).unwrap() == bytes);
     assert!(fs::read(&newest).unwrap() == fs::read(whole.join("checkpoint.bin")).unwrap());
@@ -229,7 +229,11 @@ fn text_files_that_go_on_for_gigabytes() {
     ends(&place.train(&out, "--epochs 2 --resume"), 0, &[]);
     assert_eq!(losses(&out).len(), 2);
     File::options().write(true).open(out.join("config.json")).unwrap().set_len(64 << 30).unwrap();
-    ends(&place.train(&out, "--epochs 2 --resume"), 2, &["config.json", "cannot be read as a run's config"]);
+    ends(
+        &place.train(&out, "--epochs 2 --resume"),
+        2,
+        &["config.json", "cannot be read as the config of a run"],
+    );
 }
 
 /// Writes IDX files with no images, and no labels, in the place of the training or the test ones.

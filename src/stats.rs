@@ -335,7 +335,10 @@ mod tests {
         let tolerance = 5.0 * sd;
         assert!((found.cosine.unwrap() - plain).abs() < tolerance, "{found:?}");
         assert!((found.cosine_corrected.unwrap() - 1.0).abs() < tolerance, "{found:?}");
-        assert!(plain < 1.0 - 2.0 * tolerance, "the corrected and uncorrected cosine are too close for this test");
+        assert!(
+            plain < 1.0 - 2.0 * tolerance,
+            "the corrected and uncorrected cosine are too close for this test"
+        );
         // E‖m − x‖² = S/N, so the corrected bias is close to 0 or does not exist.
         let left = found.bias_norm_corrected.unwrap_or(0.0).powi(2);
         assert!(left < 5.0 * noise * (2.0 / LEN as f64).sqrt(), "{found:?}");

@@ -1,8 +1,8 @@
 //! Matrix products: the only caller of the product kernels. Slices are checked and the work is
 //! divided among threads here.
 //!
-//! `f32` products use this crate's kernels (`gemm/tiles.rs`), `f64` products the `matrixmultiply`
-//! crate.
+//! `f32` products use this crate's kernels (`gemm/tiles.rs`). `f64` products use a GEMM library: the
+//! crate `matrixmultiply`, or `gemm` if that feature is enabled.
 #![allow(unsafe_code)]
 
 #[cfg(test)]
@@ -14,7 +14,7 @@ use crate::par;
 use crate::scalar::{Scalar, sealed::Kind};
 use std::ops::Range;
 
-/// A matrix or its transpose. The kernels accept any strides, so a transposed operand costs
+/// A matrix or its transpose. All product kernels accept both orientations, so a transpose costs
 /// nothing.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Operand<'a, T> {

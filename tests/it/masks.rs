@@ -363,3 +363,31 @@ fn masks_on_the_tape() {
         }
     }
 }
+
+/// The VAE's exact cross-entropy with a masked category: the mean over the codes that are left, no gradient for the mask, finite ones for
+/// the others.
+#[test]
+fn the_exact_expectation_of_the_vae_leaves_masked_codes_out() {
+    use hardgrad::vae::{Vae, VaeConfig};
+    let config = VaeConfig { pixels: 6, hidden: vec![5], latent: "3x2".parse().unwrap() };
+    let mut params = ParamStore::<f64>::new();
+    let vae = Vae::new(&mut params, &config, &mut rng::from_key(0));
+    let (mut workspace, mut grads) = (Workspace::new(), ParamGrads::zeros(&params));
+    let mut tape = workspace.tape(&params);
+    let x = tape.constant(&Mat::from_fn(2, 6, |i, j| ((i + j) % 2) as f64));
+    let mask = f64::NEG_INFINITY;
+    let logits = tape.leaf(&Mat::from_fn(2, 6, |_, j| if j == 4 { mask } else { 0.0 }));
+    let every = vae.bce_of_every_code(&mut tape, x);
+    let expected = vae.expected_bce(&mut tape, x, logits);
+    let codes = config.latent.one_hot_codes::<f64>().unwrap();
+    for i in 0..2 {
+        let left = (0..9).filter(|&k| codes.row(k)[4] == 0.0); // six of nine, equally likely
+        let mean = left.map(|k| tape.value(every).row(i)[k]).sum::<f64>() / 6.0;
+        assert!((tape.value(expected).data[i] - mean).abs() < 1e-13, "{mean}");
+    }
+    let total = tape.sum(expected);
+    tape.backward(total, &mut grads);
+    let grad = tape.grad(logits).unwrap();
+    assert!((0..2).all(|i| grad.row(i)[4] == 0.0 && grad.row(i)[3] != 0.0), "{grad:?}");
+    assert!(grad.data.iter().all(|g| g.is_finite()), "{grad:?}");
+}

@@ -372,6 +372,37 @@ fn an_epoch_of_one_step_has_a_time() {
     assert!(!stdout(&planned).contains("about 0:00"), "{}", stdout(&planned));
 }
 
+/// Merged results are enough: where the directories of the runs are gone, nothing is computed twice.
+#[test]
+fn a_merged_result_counts_as_complete() {
+    let data = tempfile::tempdir().unwrap();
+    let path = data.path();
+    write_small_digits(path);
+    plan(path, "a");
+    assert!(run(path, &format!("{RUN} a --shard 0/2")).status.success());
+    assert!(run(path, "merge --out a").status.success());
+    let merged = fs::read_to_string(path.join("a/results.jsonl")).unwrap();
+    fs::remove_dir_all(path.join("a/runs")).unwrap();
+    let status = run(path, "status --out a");
+    assert!(stdout(&status).contains("2 complete, 0 diverged, 0 begun, 2 missing"), "{}", stdout(&status));
+    let rest = run(path, &format!("{RUN} a"));
+    assert!(stdout(&rest).contains("4 of 4 runs complete"), "{}", stdout(&rest));
+    assert_eq!([0, 1, 2, 3].map(|i| directory(&path.join("a"), i).exists()), [false, true, false, true]);
+    assert!(run(path, "status --out a").status.success());
+
+    // Without a run's line, the run is computed again, to the same numbers.
+    let lines: Vec<&str> = merged.lines().collect();
+    fs::write(path.join("a/results.jsonl"), format!("{}\n{}", lines[0], &lines[1][..100])).unwrap();
+    let status = run(path, "status --out a");
+    assert!(stderr(&status).contains("a/results.jsonl, line 2: not a result: "), "{}", stderr(&status));
+    assert!(stdout(&status).contains("3 complete, 0 diverged, 0 begun, 1 missing"), "{}", stdout(&status));
+    assert!(run(path, &format!("{RUN} a")).status.success());
+    let again = run(path, "merge --out a");
+    assert_eq!(results(&path.join("a")).len(), 4, "{}", stderr(&again));
+    let (a, b) = (results(&path.join("a")), serde_json::from_str::<Value>(lines[1]).unwrap());
+    assert_eq!(a[2]["history"], b["history"]);
+}
+
 /// A result of an earlier version, under the id that its run had then, belongs to the run that is planned today.
 #[test]
 fn merge_keeps_a_result_with_an_earlier_id() {

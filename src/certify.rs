@@ -15,10 +15,11 @@
 //! D has v = 0 to the bit, and mean and variance are then exact.
 //!
 //! Estimators at the loss are functions of the samples of one input: [`certify_loss`] enumerates those.
+//! Estimators of one choice draw without replacement: [`certify_choice`] enumerates the rankings.
 
 mod loss;
 
-pub use loss::{LossOf, certify_loss};
+pub use loss::{LossOf, certify_choice, certify_loss};
 
 use crate::error::{Error, Result};
 use crate::estimators::{At, Estimator, Noise, Scratch};

@@ -6,7 +6,7 @@ use crate::codes::{self, MAX_CODES};
 use crate::error::{Error, Result};
 use crate::kernels::log_sum_exp::LogSumExp;
 use crate::mat::Mat;
-use crate::nn::Mlp;
+use crate::nn::{Activation, Mlp};
 use crate::params::ParamStore;
 use crate::scalar::Scalar;
 use crate::tape::{Tape, Var};
@@ -135,8 +135,8 @@ impl TryFrom<String> for LatentShape {
     }
 }
 
-/// Sizes of the VAE.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Layers of the VAE.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct VaeConfig {
     /// Pixels of an image.
@@ -145,6 +145,14 @@ pub struct VaeConfig {
     pub hidden: Vec<usize>,
     /// The latent space.
     pub latent: LatentShape,
+    /// Activation between the layers of the encoder and of the decoder. ReLU is the paper's, and is
+    /// not written, so that files from before this option stay valid.
+    #[serde(skip_serializing_if = "is_relu")]
+    pub activation: Activation,
+}
+
+fn is_relu(activation: &Activation) -> bool {
+    *activation == Activation::Relu
 }
 
 impl Default for VaeConfig {
@@ -155,9 +163,9 @@ impl Default for VaeConfig {
 }
 
 impl VaeConfig {
-    /// The paper's network, 784–512–256–(C·L)–256–512–784, for images of 28×28 pixels.
+    /// The paper's network, 784–512–256–(C·L)–256–512–784 with ReLU, for images of 28×28 pixels.
     pub fn paper(latent: LatentShape) -> Self {
-        Self { pixels: 784, hidden: vec![512, 256], latent }
+        Self { pixels: 784, hidden: vec![512, 256], latent, activation: Activation::Relu }
     }
 
     /// How many numbers the network's parameters are; `None` if they cannot be counted in a `usize`.
@@ -196,7 +204,8 @@ pub(crate) const LOG_OF_NOTHING: f64 = -1e30;
 /// use hardgrad::vae::{Vae, VaeConfig};
 ///
 /// let mut params = ParamStore::<f64>::new();
-/// let config = VaeConfig { pixels: 6, hidden: vec![5], latent: "3x2".parse().unwrap() };
+/// let latent = "3x2".parse().unwrap();
+/// let config = VaeConfig { pixels: 6, hidden: vec![5], ..VaeConfig::paper(latent) };
 /// let vae = Vae::new(&mut params, &config, &mut rng::from_key(0));
 /// let mut choice = Choice::new(StraightThrough::new(1.0).unwrap(), config.latent.categories);
 /// choice.draw(&mut rng::from_key(1), 4 * config.latent.variables);
@@ -232,11 +241,14 @@ pub struct LossVars {
 
 impl Vae {
     /// Adds the parameters `encoder.*` and `decoder.*`, with PyTorch's default initialisation.
+    ///
+    /// # Panics
+    /// If the activation's slope is outside its range; see [`Activation::validated`].
     pub fn new<T: Scalar>(params: &mut ParamStore<T>, config: &VaeConfig, rng: &mut impl rand::Rng) -> Self {
         let mut sizes = config.layer_sizes();
-        let encoder = Mlp::new(params, "encoder", &sizes, rng);
+        let encoder = Mlp::new(params, "encoder", &sizes, rng).with_activation(config.activation);
         sizes.reverse();
-        let decoder = Mlp::new(params, "decoder", &sizes, rng);
+        let decoder = Mlp::new(params, "decoder", &sizes, rng).with_activation(config.activation);
         Self { encoder, decoder, latent: config.latent }
     }
 
@@ -277,7 +289,7 @@ impl Vae {
     /// ```
     /// # use hardgrad::{Mat, ParamStore, Workspace, rng, vae::{Vae, VaeConfig}};
     /// # let mut params = ParamStore::<f64>::new();
-    /// # let config = VaeConfig { pixels: 6, hidden: vec![5], latent: "3x2".parse()? };
+    /// # let config = VaeConfig { pixels: 6, hidden: vec![5], ..VaeConfig::paper("3x2".parse()?) };
     /// # let vae = Vae::new(&mut params, &config, &mut rng::from_key(0));
     /// # let mut workspace = Workspace::new();
     /// # let mut tape = workspace.tape(&params);
@@ -310,7 +322,7 @@ impl Vae {
     /// ```
     /// # use hardgrad::{Mat, ParamStore, Workspace, rng, vae::{Vae, VaeConfig}};
     /// # let mut params = ParamStore::<f64>::new();
-    /// # let config = VaeConfig { pixels: 6, hidden: vec![5], latent: "3x2".parse()? };
+    /// # let config = VaeConfig { pixels: 6, hidden: vec![5], ..VaeConfig::paper("3x2".parse()?) };
     /// # let vae = Vae::new(&mut params, &config, &mut rng::from_key(0));
     /// # let mut workspace = Workspace::new();
     /// # let mut tape = workspace.tape(&params);
@@ -364,7 +376,7 @@ impl Vae {
     /// ```
     /// # use hardgrad::{Mat, ParamStore, Workspace, rng, vae::{Vae, VaeConfig}};
     /// # let mut params = ParamStore::<f64>::new();
-    /// # let config = VaeConfig { pixels: 6, hidden: vec![5], latent: "3x2".parse()? };
+    /// # let config = VaeConfig { pixels: 6, hidden: vec![5], ..VaeConfig::paper("3x2".parse()?) };
     /// # let vae = Vae::new(&mut params, &config, &mut rng::from_key(0));
     /// # let mut workspace = Workspace::new();
     /// # let mut tape = workspace.tape(&params);
@@ -395,7 +407,7 @@ impl Vae {
     /// ```
     /// # use hardgrad::{Mat, ParamStore, Workspace, rng, vae::{Vae, VaeConfig}};
     /// # let mut params = ParamStore::<f64>::new();
-    /// # let config = VaeConfig { pixels: 6, hidden: vec![5], latent: "3x2".parse()? };
+    /// # let config = VaeConfig { pixels: 6, hidden: vec![5], ..VaeConfig::paper("3x2".parse()?) };
     /// # let vae = Vae::new(&mut params, &config, &mut rng::from_key(0));
     /// # let mut workspace = Workspace::new();
     /// # let mut tape = workspace.tape(&params);

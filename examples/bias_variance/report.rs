@@ -105,6 +105,15 @@ impl Report<'_> {
             self.k,
             seeds.join(", ")
         );
+        let relative = self.lines.iter().filter_map(|l| Some(l.reference_se? / l.exact_norm?));
+        if let Some(draws) = first.and_then(|what| what.reference_draws) {
+            let _ = writeln!(
+                text,
+                "\nThe codes are not enumerated. In place of the exact gradient stands a mean of {draws} draws of local expectation; its \
+                 standard error is at most {:.4} of its norm.",
+                relative.fold(0.0, f64::max)
+            );
+        }
         self.table_1(&mut text);
         let figure = plan::figure(self.k);
         let more: Vec<_> = plan::all(self.k).into_iter().filter(|c| !figure.contains(c)).collect();

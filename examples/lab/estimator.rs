@@ -25,7 +25,7 @@ struct Fixed {
     /// Gradient estimator
     #[arg(long, value_name = "NAME", default_value = "reinmax", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     estimator: String,
-    /// Optimiser, learning rate and hyper-parameters of a published run, by estimator and latent space; other options override it
+    /// Options of training and hyper-parameters of a published run, by estimator and latent space; other options override it
     #[arg(long, value_enum)]
     preset: Option<Preset>,
     /// Change the temperature, or the λ of mve, to T2 over N epochs: linear:T2:N or exponential:T2:N

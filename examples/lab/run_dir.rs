@@ -9,6 +9,7 @@ use hardgrad::files::write_atomically;
 use hardgrad::train::{Checkpoint, EpochRecord, TrainConfig, Trainer};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -101,7 +102,7 @@ impl RunDir {
         let (file, out, trained) = (self.file("config.json"), self.path.display(), self.holds_a_run()?);
         if file.exists() {
             let held = read_config(&file)?;
-            let differences = differences("", &held, wanted);
+            let differences = differences("", Some(&held), Some(wanted));
             if trained && !differences.is_empty() {
                 return wrong(format!(
                     "{out} holds a run with another config: {}. Give another --out, or remove that directory",
@@ -304,20 +305,27 @@ fn read_text(path: &Path, longest: u64) -> io::Result<String> {
     Ok(text)
 }
 
-/// Each leaf of `wanted` that `held` has with another value, or lacks: "lr: 0.001 there, 0.0005 here". What only `held`
-/// has (the number of epochs) does not matter, nor what the data are called, nor a checksum that was not recorded then.
-fn differences(name: &str, held: &Value, wanted: &Value) -> Vec<String> {
-    match wanted {
-        Value::Object(fields) => fields
-            .iter()
-            .flat_map(|(key, value)| {
+/// Each leaf that differs: "lr: 0.001 there, 0.0005 here". An option that is not written has its
+/// default. The number of epochs and the name of the data may differ, and a checksum may be missing
+/// that was not recorded when the run was started.
+fn differences(name: &str, held: Option<&Value>, wanted: Option<&Value>) -> Vec<String> {
+    let object = |value: Option<&Value>| value.and_then(Value::as_object).cloned();
+    match (object(held), object(wanted)) {
+        _ if held == wanted || name == "dataset.name" || name == "epochs" => Vec::new(),
+        _ if name == "dataset.test_crc32" && held.is_none_or(Value::is_null) => Vec::new(),
+        // Two kinds of estimator have no key in common, and are shown whole.
+        (Some(held), Some(wanted)) if held.keys().any(|key| wanted.contains_key(key)) => {
+            let keys: BTreeSet<_> = held.keys().chain(wanted.keys()).collect();
+            let of_key = |key: &String| {
                 let name = if name.is_empty() { key.clone() } else { format!("{name}.{key}") };
-                differences(&name, held.get(key).unwrap_or(&Value::Null), value)
-            })
-            .collect(),
-        _ if held == wanted || name == "dataset.name" => Vec::new(),
-        _ if held.is_null() && name == "dataset.test_crc32" => Vec::new(),
-        _ => vec![format!("{name}: {held} there, {wanted} here")],
+                differences(&name, held.get(key), wanted.get(key))
+            };
+            keys.into_iter().flat_map(of_key).collect()
+        }
+        _ => {
+            let show = |value: Option<&Value>| value.map_or("the default".into(), Value::to_string);
+            vec![format!("{name}: {} there, {} here", show(held), show(wanted))]
+        }
     }
 }
 

@@ -8,6 +8,9 @@
 //! cargo run --release --example reproduce -- report --out runs/tables   # → runs/tables/report/report.html
 //! ```
 //!
+//! `plan field --methods mve:lambda=10,mve:lambda=1:tau_schedule=exponential:1000:160` plans runs of any estimator, with any option
+//! of the training as KEY=VALUE; `plan mve-table` plans the table of "Generalized and Optimal Straight-Through Estimators".
+//!
 //! `--out` holds `manifest.jsonl`, with one line per run; `runs/ID/`, with the files of `train_vae` and, for a complete run,
 //! `result.json`; and `results.jsonl`, with all results of the last merge: a run whose result stands in it is complete,
 //! also if its directory is gone. The id of a run is a hash of its data, its number of
@@ -30,6 +33,7 @@ mod jobs;
 #[path = "../lab/mod.rs"]
 mod lab;
 mod manifest;
+mod method;
 mod plan;
 mod report;
 mod result;

@@ -1,5 +1,6 @@
-//! What a VAE is worth with its parameters held fixed: its losses, the importance-weighted bound of Burda, Grosse and
-//! Salakhutdinov, "Importance Weighted Autoencoders" (2016), and the exact likelihood where it can be had.
+//! Evaluation of a VAE with fixed parameters: its losses, the importance-weighted bound of Burda,
+//! Grosse and Salakhutdinov, "Importance Weighted Autoencoders" (2016), and the exact likelihood
+//! where the codes can be enumerated.
 
 use super::loss::law;
 use super::record::{Loss, LossSum};
@@ -13,57 +14,61 @@ use crate::vae::LOG_OF_NOTHING;
 use serde::{Deserialize, Serialize};
 use std::result::Result as Outcome;
 
-/// Images to a batch when nothing is learned. Part of the promise of stable values: each batch has its own noise.
+/// Images per batch in an evaluation. The values depend on it, because each batch has its own
+/// noise.
 const BATCH: usize = 500;
 
-/// Codes that are decoded at a time for the exact likelihood: their images take three megabytes, and the cross-entropies of a
-/// batch at them two.
+/// Codes per block for the exact likelihood. Their decoded images take 3 MB, and the
+/// cross-entropies of a batch of images at these codes 2 MB.
 const CODES: usize = 1024;
 
-/// Images to a block of parallel work, for sums over a thousand codes or over one.
+/// Images per block of parallel work, for sums over 1 to 1024 codes.
 const BLOCK: usize = 32;
 
-/// Means over images in nats; all are upper bounds of, or are, a negative log-likelihood, so lower is better.
+/// Results of an evaluation: means over images, in nats. Each is a negative log-likelihood or an
+/// upper bound of one, so lower is better.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Evaluation {
-    /// The loss on the training images, one sample an image. Unlike an [`EpochRecord`](super::EpochRecord)'s, which is a mean over
-    /// the epoch in which the parameters changed.
+    /// Loss on the training images with one sample per image. The training loss in an
+    /// [`EpochRecord`](super::EpochRecord), in contrast, is a mean over an epoch in which the
+    /// parameters changed.
     pub train: Loss,
-    /// The loss on the test images, one sample an image: that of the last epoch's record, if no step came after it.
+    /// Loss on the test images with one sample per image. It equals that of the last epoch's record
+    /// if no step followed.
     pub test: Loss,
-    /// The importance-weighted bound on the test images, if it was asked for.
+    /// Importance-weighted bound on the test images, if requested.
     pub importance: Option<ImportanceBound>,
-    /// −log p(x) of the test images, over all codes. `None` where they are too many; see
-    /// [`LatentShape::codes`](crate::vae::LatentShape::codes).
+    /// Negative log-likelihood −log p(x) of the test images, summed over all codes. `None` if there
+    /// are too many codes; see [`LatentShape::codes`](crate::vae::LatentShape::codes).
     pub exact: Option<f64>,
 }
 
-/// −log (1/S) Σ_s p(x|z_s) p(z_s) / q(z_s|x) with z_s ~ q(z|x). Its expectation is the loss at S = 1, falls with S, and tends to
-/// −log p(x).
+/// The importance-weighted bound −log (1/S) Σ_s p(x|z_s) p(z_s) / q(z_s|x) with z_s ~ q(z|x). Its
+/// expectation is the loss for S = 1, decreases with S, and tends to −log p(x).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ImportanceBound {
-    /// S
+    /// Number S of samples per image.
     pub samples: usize,
     /// Mean over the images, in nats.
     pub bound: f64,
-    /// Standard deviation over the images, divided by the root of their number: how far the mean over other images of the same
-    /// kind may lie. 0 for a single image.
+    /// Standard error of the mean over the images: their standard deviation divided by the square
+    /// root of their number. It is 0 for a single image.
     pub standard_error: f64,
 }
 
-/// How far an evaluation is.
+/// Progress of an evaluation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EvaluationProgress {
-    /// Batches that went through the network.
+    /// Number of completed passes of a batch through the network.
     pub done: usize,
-    /// Of how many.
+    /// Total number of passes.
     pub of: usize,
 }
 
-/// Why an evaluation ended early.
+/// Reason why an evaluation ended early.
 enum Ended {
     NotFinite(Error),
-    Told,
+    Cancelled,
 }
 
 impl From<Error> for Ended {
@@ -76,11 +81,13 @@ impl From<Error> for Ended {
 type PassDone<'a, E> = &'a mut dyn FnMut() -> Outcome<(), E>;
 
 impl Trainer<'_> {
-    /// Measures the present parameters, the importance-weighted bound with `samples` samples an image; 0: not that. Each sample
-    /// takes a pass of the decoder over the test images.
+    /// Evaluates the current parameters, with `samples` samples per image for the
+    /// importance-weighted bound, or without this bound for 0. Each sample takes one pass of the
+    /// decoder over the test images.
     ///
-    /// The noise has streams of its own: a run that is evaluated goes on to the same bits, and another evaluation at the same
-    /// epoch has the same bits. The first samples of many are those of few.
+    /// The noise has its own streams. An evaluation therefore does not change the bits of the run
+    /// that continues after it, and a second evaluation at the same epoch gives the same bits. An
+    /// evaluation with more samples begins with the samples of one with fewer.
     ///
     /// ```
     /// use hardgrad::data::digits;
@@ -99,12 +106,13 @@ impl Trainer<'_> {
     /// ```
     ///
     /// # Errors
-    /// [`Error::NotFinite`] if one of the numbers is not finite, naming it.
+    /// [`Error::NotFinite`] with the name of the first number that is not finite.
     pub fn evaluate(&mut self, samples: usize) -> Result<Evaluation> {
-        Ok(self.evaluate_while(samples, &mut |_| true)?.expect("nothing told it to stop"))
+        Ok(self.evaluate_while(samples, &mut |_| true)?.expect("the callback never cancels"))
     }
 
-    /// The same, for as long as `go_on`, called after every pass of the network over a batch, says so: `None` if it said no.
+    /// As [`evaluate`](Self::evaluate), but cancellable: `go_on` is called after every pass of a
+    /// batch through the network. Returns `None` once it returns false.
     ///
     /// # Errors
     /// As [`evaluate`](Self::evaluate).
@@ -118,11 +126,11 @@ impl Trainer<'_> {
         let mut progress = EvaluationProgress { done: 0, of: train + test * (1 + samples + code_blocks) };
         let mut pass_done = || {
             progress.done += 1;
-            if go_on(progress) { Ok(()) } else { Err(Ended::Told) }
+            if go_on(progress) { Ok(()) } else { Err(Ended::Cancelled) }
         };
         match self.measure(samples, &mut pass_done) {
             Ok(evaluation) => Ok(Some(evaluation)),
-            Err(Ended::Told) => Ok(None),
+            Err(Ended::Cancelled) => Ok(None),
             Err(Ended::NotFinite(e)) => Err(e),
         }
     }
@@ -146,7 +154,7 @@ impl Trainer<'_> {
         Ok(Evaluation { train, test, importance, exact })
     }
 
-    /// The loss with the present parameters, one sample an image. `what` names it in the error.
+    /// The loss with the current parameters and one sample per image. `what` names it in the error.
     pub(super) fn loss_of<E: From<Error>>(
         &mut self,
         images: &Images,
@@ -177,14 +185,16 @@ impl Trainer<'_> {
     fn importance(&mut self, samples: usize, pass_done: PassDone<'_, Ended>) -> Outcome<Vec<f64>, Ended> {
         let (latent, images, epoch) = (self.vae.latent(), self.data.test.images(), self.history.len());
         let batches = Batches::in_order(images.len(), BATCH)?;
-        let mut weights = vec![LogSumExp::default(); images.len()]; // Σ_s p(x|z_s) p(z_s) / q(z_s|x)
+        // Σ_s p(x|z_s) p(z_s) / q(z_s|x) of each image.
+        let mut weights = vec![LogSumExp::default(); images.len()];
         for (i, batch) in batches.iter().enumerate() {
             let mut tape = self.workspace.tape(&self.params);
             let x = tape.constant_with(batch.len(), images.pixels_per_image(), |x| images.fill(batch, x));
             let theta = self.vae.encode(&mut tape, x);
             let logits = law(&mut tape, theta, self.config.draw_tau);
             let log_pi = tape.log_softmax(logits, latent.categories);
-            let log_pi = tape.at_least(log_pi, LOG_OF_NOTHING as f32); // a masked category's −∞ times 0 would be NaN
+            // A masked category's −∞ times 0 would be NaN.
+            let log_pi = tape.at_least(log_pi, LOG_OF_NOTHING as f32);
             let log_pi = tape.value(log_pi).to_mat();
             let weights = &mut weights[i * BATCH..][..batch.len()];
             for s in 0..samples {
@@ -192,7 +202,8 @@ impl Trainer<'_> {
                 self.draw(Purpose::Importance, epoch, step, batch.len());
                 let mut tape = self.workspace.tape(&self.params);
                 let x = tape.constant_with(batch.len(), images.pixels_per_image(), |x| images.fill(batch, x));
-                let log_pi = tape.constant(log_pi.view()); // logits, as good as any that differ by a constant
+                // Serves as logits, because softmax is shift-invariant.
+                let log_pi = tape.constant(log_pi.view());
                 let z = tape.sample(&self.sampler, log_pi);
                 let bce = self.vae.bce(&mut tape, x, z);
                 let log_q = tape.mul(z, log_pi);
@@ -235,7 +246,7 @@ impl Trainer<'_> {
 }
 
 impl ImportanceBound {
-    /// Of each image's bound.
+    /// The bound from those of the single images.
     fn of(samples: usize, each: &[f64]) -> Self {
         let (bound, n) = (mean(each), each.len() as f64);
         let squares: f64 = each.iter().map(|x| (x - bound).powi(2)).sum();

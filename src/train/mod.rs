@@ -1,6 +1,8 @@
-//! Training the discrete VAE: a [`Trainer`] that can be stopped after any step and resumed to the same bits.
+//! Training the discrete VAE: a [`Trainer`] that can be stopped after any step and resumed to the
+//! same bits.
 //!
-//! Nothing here touches a terminal or a directory's layout: that is the caller's. See `examples/train_vae/main.rs`.
+//! Terminal output and the layout of directories are left to the caller: see
+//! `examples/train_vae/main.rs`.
 
 mod checkpoint;
 mod config;

@@ -2,7 +2,9 @@
 
 use hardgrad::data::{Dataset, digits};
 use hardgrad::estimators::{BaselineConfig, EstimatorConfig, ScheduleShape, TemperatureSchedule};
-use hardgrad::train::{Checkpoint, TrainConfig, Trainer};
+use hardgrad::nn::Activation;
+use hardgrad::optim::LrSchedule;
+use hardgrad::train::{Checkpoint, OptimizerKind, TrainConfig, Trainer};
 
 fn data() -> Dataset {
     digits(0, 450, 130)
@@ -72,6 +74,58 @@ fn stopped_and_resumed_at_every_step() {
             assert!(a == b, "{kind:?}: stopped after step {step}");
         }
     }
+}
+
+/// AdamW with a learning-rate schedule whose warm-up ends within the run, and LeakyReLU: a trainer
+/// that is resumed at every step gives the checkpoints of the uninterrupted run.
+#[test]
+fn a_run_with_a_learning_rate_schedule_resumes_to_the_same_bits() {
+    let data = data();
+    let mut config = TrainConfig {
+        optimizer: OptimizerKind::AdamW,
+        weight_decay: 0.1,
+        lr_schedule: Some(LrSchedule { warm_up: 1, start_factor: 0.25, total: 3, min_lr: 1e-5 }),
+        ..config(REINMAX)
+    };
+    config.vae.activation = Activation::LeakyRelu(0.2);
+    let mut whole = Trainer::new(config.clone(), &data).unwrap();
+    for step in 0..16 {
+        let read = Checkpoint::from_bytes(&whole.checkpoint().to_bytes(), "checkpoint".as_ref()).unwrap();
+        let mut resumed = Trainer::resume(read, &data).unwrap();
+        whole.advance().unwrap();
+        resumed.advance().unwrap();
+        assert!(
+            whole.checkpoint().to_bytes() == resumed.checkpoint().to_bytes(),
+            "resumed after step {step}"
+        );
+    }
+    // Each of the options changes the bits.
+    let without = |change: fn(&mut TrainConfig)| {
+        let mut config = config.clone();
+        change(&mut config);
+        train(Trainer::new(config, &data).unwrap(), 3).params
+    };
+    let with = without(|_| {});
+    assert!(with != without(|config| config.weight_decay = 0.0));
+    assert!(with != without(|config| config.lr_schedule = None));
+    assert!(with != without(|config| config.vae.activation = Activation::Relu));
+}
+
+/// A run whose schedule is constant over its epochs gives the bits of a run without a schedule; and
+/// AdamW without decay those of Adam.
+#[test]
+fn a_schedule_or_decay_that_changes_nothing_keeps_the_bits() {
+    let data = data();
+    let run = |change: fn(&mut TrainConfig)| {
+        let mut config = config(REINMAX);
+        change(&mut config);
+        train(Trainer::new(config, &data).unwrap(), 2).params
+    };
+    let plain = run(|_| {});
+    let constant = LrSchedule { warm_up: 0, start_factor: 1.0, total: 2, min_lr: 5e-4 };
+    assert_eq!([0, 1, 2].map(|done| constant.at(5e-4, done)), [5e-4; 3]);
+    assert!(plain == run(|config| config.lr_schedule = Some("cosine:2:0:1:0.0005".parse().unwrap())));
+    assert!(plain == run(|config| (config.optimizer, config.weight_decay) = (OptimizerKind::AdamW, 0.0)));
 }
 
 #[test]

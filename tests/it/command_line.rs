@@ -67,6 +67,29 @@ fn a_run_leaves_its_files_and_resumes() {
     assert!(stderr(&damaged).contains("parts/checkpoint.bin: at byte 12"), "{}", stderr(&damaged));
 }
 
+/// An option that is written only where it differs from its default is compared all the same; and a
+/// run with all of them resumes.
+#[test]
+fn options_of_the_training_are_compared_on_resume() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = "--dataset digits --latent 2x2 --estimator st --out run --quiet --optimizer adamw --weight-decay 0.1 \
+                   --lr-schedule cosine:4:1:0.5:1e-5 --activation leaky-relu:0.2";
+    assert!(train_vae(dir.path(), &format!("{options} --epochs 1")).status.success());
+    let resumed = train_vae(dir.path(), &format!("{options} --epochs 2 --resume"));
+    assert!(resumed.status.success(), "{}", stderr(&resumed));
+    let other = train_vae(dir.path(), "--dataset digits --latent 2x2 --estimator reinmax --out run --resume");
+    assert_eq!(other.status.code(), Some(2));
+    for difference in [
+        "estimator: {\"st\":{\"tau\":1.3}} there, {\"reinmax\":{\"tau\":1.3}} here",
+        "optimizer: \"adamw\" there, \"adam\" here",
+        "weight_decay: 0.1 there, the default here",
+        "lr_schedule: {\"min_lr\":0.00001,\"start_factor\":0.5,\"total\":4,\"warm_up\":1} there, the default here",
+        "vae.activation: {\"leaky-relu\":0.2} there, the default here",
+    ] {
+        assert!(stderr(&other).contains(difference), "{difference}: {}", stderr(&other));
+    }
+}
+
 #[test]
 fn a_finished_run_is_evaluated() {
     let dir = tempfile::tempdir().unwrap();
@@ -140,7 +163,27 @@ fn wrong_arguments_exit_2_and_say_what_would_be_right() {
             "--estimator reinforce --baseline leave-one-out:99999999999 --dataset digits",
             "--baseline: got leave-one-out:99999999999, expected leave-one-out over 2 to 10000 samples",
         ),
-        ("--optimizer sgd", "one of adam, radam"),
+        ("--optimizer sgd", "one of adam, adamw, radam"),
+        (
+            "--weight-decay 0.1 --dataset digits",
+            "--weight-decay: got 0.1, expected no weight decay with the optimiser adam, only with adamw",
+        ),
+        (
+            "--optimizer adamw --weight-decay=-1 --dataset digits",
+            "weight-decay: got -1, expected a finite number",
+        ),
+        ("--lr-schedule cosine:10:10", "total: got 10, expected more than warm-up, 10"),
+        ("--lr-schedule linear:10", "expected cosine:TOTAL[:WARM_UP[:START_FACTOR[:MIN_LR]]]"),
+        ("--activation tanh", "expected one of identity, relu, leaky-relu:SLOPE"),
+        ("--activation leaky-relu:2", "slope: got 2, expected a number in [0, 1]"),
+        (
+            "--estimator stgs --preset mve-table --dataset digits",
+            "--estimator: got stgs, expected one of mve, reinmax, st, gumbel-rao with --preset mve-table",
+        ),
+        (
+            "--preset mve-table --epochs 10 --dataset digits",
+            "--lr-schedule: got cosine:10:10:0.001:0, expected a valid schedule (total: got 10, expected more than",
+        ),
         ("--dataset mnist", "get-mnist.sh"),
         ("--dataset digits --data .", "--dataset digits are built in and read from no directory"),
         ("--data nowhere", "cannot find nowhere"),

@@ -369,7 +369,8 @@ fn masks_on_the_tape() {
 #[test]
 fn the_exact_expectation_of_the_vae_leaves_masked_codes_out() {
     use hardgrad::vae::{Vae, VaeConfig};
-    let config = VaeConfig { pixels: 6, hidden: vec![5], latent: "3x2".parse().unwrap() };
+    let config =
+        VaeConfig { pixels: 6, hidden: vec![5], latent: "3x2".parse().unwrap(), ..VaeConfig::default() };
     let mut params = ParamStore::<f64>::new();
     let vae = Vae::new(&mut params, &config, &mut rng::from_key(0));
     let (mut workspace, mut grads) = (Workspace::new(), ParamGrads::zeros(&params));

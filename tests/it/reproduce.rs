@@ -174,6 +174,22 @@ fn wrong_arguments_exit_2_and_say_what_would_be_right() {
             "methods: got st, expected some of reinmax-rao, reinmax-cv",
         ),
         ("plan tables --configs 8x5 --out b --dataset digits", "8x4, 4x24"),
+        (
+            "plan grid --methods reinmax-rao:lr=1 --out b --dataset digits",
+            "--methods: got reinmax-rao:lr=1, expected reinmax-rao alone",
+        ),
+        (
+            "plan field --methods mve:10 --out b --dataset digits",
+            "NAME[:KEY=VALUE]..., such as mve:lambda=10",
+        ),
+        (
+            "plan field --methods mve:tau=1 --configs 8x4 --out b --dataset digits",
+            "--methods: got mve:tau=1, expected valid options (config: got an option `tau`",
+        ),
+        ("plan field --methods mve:seed=1 --out b --dataset digits", "no option that --configs, --seeds or"),
+        ("plan field --methods mve:lambda=-1 --out b --dataset digits", "--lambda: got -1"),
+        ("plan field --seeds 3..3 --out b --dataset digits", "N or A..B, with 1 to 1000 seeds"),
+        ("plan tables --preset mve-table --out b --dataset digits", "--preset: mve-table belongs to"),
         ("plan beta --betas -0.2,x --out b --dataset digits", "invalid value 'x'"),
     ] {
         let output = run(data.path(), args);
@@ -214,6 +230,51 @@ fn a_manifest_is_read_by_one_rule() {
         assert_eq!(refused.status.code(), Some(2), "{args}: {}", stderr(&refused));
         let expected = format!("a/manifest.jsonl, line 6: run {} stands in line 1 already", &first[7..19]);
         assert!(stderr(&refused).contains(&expected), "{args}: {}", stderr(&refused));
+    }
+}
+
+/// Methods with changed options, their seeds and their schedules; each run has an id of its own, and
+/// the plan of a part of an experiment adds nothing to the plan of the whole.
+#[test]
+fn methods_with_options_are_planned() {
+    let dir = tempfile::tempdir().unwrap();
+    let plan = |args: &str| {
+        let planned = run(dir.path(), &format!("plan {args} --dataset digits --no-estimate --out a"));
+        assert!(planned.status.success(), "{args}: {}", stderr(&planned));
+        stdout(&planned)
+    };
+    let latents = "--configs 8x4,16x12,64x8";
+    assert!(plan(&format!("field {latents} --seeds 3..5")).contains("24 runs on "));
+    let text = fs::read_to_string(dir.path().join("a/manifest.jsonl")).unwrap();
+    let runs: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let ids: std::collections::BTreeSet<_> = runs.iter().map(|run| run["id"].to_string()).collect();
+    assert_eq!(ids.len(), 24);
+    let names: Vec<_> = runs.iter().map(|run| run["name"].as_str().unwrap()).collect();
+    assert_eq!(names[0], "8x4 mve lambda 5, adam 0.0005, seed 3");
+    assert!(names.contains(&"16x12 mve lambda 1 exponential:1000:160, radam 0.0007, seed 4"), "{names:?}");
+    assert!(runs.iter().all(|run| run["epochs"] == 160));
+    let one = "field --configs 8x4 --seeds 3..4 --methods";
+    assert!(plan(&format!("{one} mve:lambda=10")).contains(", 0 of them new"));
+    let schedule = "mve:lambda=1:tau-schedule=exponential:1000:160";
+    assert!(plan(&format!("{one} {schedule}")).contains(", 0 of them new"));
+    // ReinMax's own run is that of the tables.
+    assert!(plan(&format!("{one} reinmax")).contains(", 1 of them new"));
+    assert!(plan("tables --configs 8x4 --seeds 3..4 --methods reinmax").contains(", 0 of them new"));
+    let other = plan("tables --configs 8x4 --seeds 1 --methods reinmax:tau=1.2:lr=1e-3:optimizer=adamw");
+    assert!(other.contains(", 1 of them new"), "{other}");
+
+    assert!(plan("mve-table --seeds 1").contains("75 runs on ")); // 5 methods, 5 rates, 3 latent spaces
+    assert!(plan("mve-table --seeds 1 --configs 4x128 --methods mve:lr=0.001").contains("1 runs on "));
+    let text = fs::read_to_string(dir.path().join("a/manifest.jsonl")).unwrap();
+    let line = text.lines().find(|line| line.contains("4x128 mve") && line.contains("adamw 0.001")).unwrap();
+    for part in [
+        r#""epochs":500"#,
+        r#""activation":{"leaky-relu":0.2}"#,
+        r#""lr_schedule":{"warm_up":10,"start_factor":0.001,"total":500,"min_lr":0.0}"#,
+        r#""tau_schedule":{"shape":"exponential","to":1000000.0,"over":500}"#,
+        r#""batch_size":200"#,
+    ] {
+        assert!(line.contains(part), "{part}: {line}");
     }
 }
 

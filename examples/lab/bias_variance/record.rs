@@ -36,6 +36,9 @@ pub struct Line {
     pub bias_norm: Option<f64>,
     /// The same without the noise that is left in the mean.
     pub bias_norm_corrected: Option<f64>,
+    /// Norm of the standard errors of the reference, if it is a mean of draws.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference_se: Option<f64>,
     /// Wall time of this estimator, without the decoder pass that all share.
     pub seconds: f64,
 }
@@ -70,6 +73,9 @@ pub struct What {
     pub seed: u64,
     /// Of the draws' arithmetic: `f32`, as in training, or `f64`.
     pub precision: String,
+    /// Draws of local expectation whose mean is the reference; `None` for the exact gradient.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference_draws: Option<usize>,
 }
 
 impl What {
@@ -90,6 +96,7 @@ impl What {
             batch: 0,
             seed: 0,
             precision: String::new(),
+            reference_draws: None,
         };
         for Parameter { name, value, .. } in config.parameters() {
             match name {
@@ -150,6 +157,7 @@ impl Line {
             exact_norm: finite(found.exact_norm),
             bias_norm: finite(found.bias_norm),
             bias_norm_corrected: found.bias_norm_corrected,
+            reference_se: None,
             seconds,
         }
     }

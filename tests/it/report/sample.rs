@@ -3,7 +3,6 @@
 use crate::lab::preset::Preset;
 use hardgrad::estimators::{BaselineConfig, CvForm, EstimatorConfig, EstimatorKind, Rk2Form};
 use hardgrad::train::{EpochRecord, Evaluation, ImportanceBound, Loss, OptimizerKind, TrainConfig};
-use hardgrad::vae::VaeConfig;
 use serde::Serialize;
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -122,17 +121,7 @@ impl Result {
 
 /// A cell of the tables.
 pub fn cell(preset: Preset, kind: EstimatorKind, latent: &str, seed: u64) -> TrainConfig {
-    let latent = latent.parse().unwrap();
-    let run = preset.run(kind, latent).unwrap();
-    let vae = VaeConfig::paper(latent);
-    TrainConfig {
-        vae,
-        estimator: run.estimator,
-        optimizer: run.optimizer,
-        lr: run.lr,
-        seed,
-        ..TrainConfig::default()
-    }
+    TrainConfig { seed, ..preset.run(kind, latent.parse().unwrap()).unwrap() }
 }
 
 /// From 210 nats down to `end`, the faster the nearer, with a little that looks like noise.

@@ -2,10 +2,11 @@
 
 use super::checkpoint::Checkpoint;
 use super::config::TrainConfig;
+use super::error::TrainError;
 use super::loss::{StepLoss, law};
 use super::record::{EpochRecord, Loss, LossSum};
 use crate::data::{Batches, Dataset};
-use crate::error::{Error, Result};
+use crate::error::Error;
 use crate::estimators::{AdaptiveWeight, BaselineConfig, BuiltEstimator, Choice, RunningMean, WeightConfig};
 use crate::mat::Mat;
 use crate::optim::{self, Optimizer};
@@ -51,7 +52,7 @@ pub enum Advance {
 /// let first = trainer.epoch(&mut |_| {})?;
 /// let second = trainer.epoch(&mut |_| {})?;
 /// assert!(second.train.loss < first.train.loss);
-/// # Ok::<(), hardgrad::Error>(())
+/// # Ok::<(), hardgrad::train::TrainError>(())
 /// ```
 #[derive(Debug)]
 pub struct Trainer<'d> {
@@ -89,7 +90,7 @@ impl<'d> Trainer<'d> {
     /// # Errors
     /// If a hyper-parameter is outside its range, the images are of another size than the network's input, or one of the
     /// splits is empty.
-    pub fn new(config: TrainConfig, data: &'d Dataset) -> Result<Self> {
+    pub fn new(config: TrainConfig, data: &'d Dataset) -> Result<Self, Error> {
         let config = config.validated()?;
         for (name, split) in [("training images", &data.train), ("test images", &data.test)] {
             if split.is_empty() {
@@ -132,7 +133,7 @@ impl<'d> Trainer<'d> {
     /// # Errors
     /// As [`new`](Self::new); or if the checkpoint's numbers are not of this network's size or do not fit together, or the
     /// data are not those it was trained on.
-    pub fn resume(checkpoint: Checkpoint, data: &'d Dataset) -> Result<Self> {
+    pub fn resume(checkpoint: Checkpoint, data: &'d Dataset) -> Result<Self, Error> {
         let crc = data.train.images().crc32();
         if checkpoint.data_crc32 != crc {
             let expected = format!("{:08x}, the data the run was begun with", checkpoint.data_crc32);
@@ -152,7 +153,7 @@ impl<'d> Trainer<'d> {
     }
 
     /// Whether a checkpoint's place in the run is one that there is.
-    fn check_place(&self) -> Result<()> {
+    fn check_place(&self) -> Result<(), Error> {
         let steps = self.train_batches.len();
         if self.step > steps {
             let expected = format!("at most {steps}, an epoch of these images");
@@ -224,7 +225,7 @@ impl<'d> Trainer<'d> {
     ///
     /// # Errors
     /// As [`advance`](Self::advance).
-    pub fn epoch(&mut self, observe: &mut dyn FnMut(Progress)) -> Result<EpochRecord> {
+    pub fn epoch(&mut self, observe: &mut dyn FnMut(Progress)) -> Result<EpochRecord, TrainError> {
         loop {
             match self.advance()? {
                 Advance::Step(progress) => observe(progress),
@@ -239,9 +240,9 @@ impl<'d> Trainer<'d> {
     /// One update; after the last of an epoch also the test pass. A [`checkpoint`](Self::checkpoint) may be taken after any.
     ///
     /// # Errors
-    /// [`Error::NotFinite`] if the loss, a gradient or its mean square, a parameter or the test loss is not finite, naming it. The
+    /// [`TrainError::NotFinite`] if the loss, a gradient or its mean square, a parameter or the test loss is not finite, naming it. The
     /// trainer is of no more use then, and the caller's last checkpoint is good.
-    pub fn advance(&mut self) -> Result<Advance> {
+    pub fn advance(&mut self) -> Result<Advance, TrainError> {
         let epoch = self.history.len() + 1;
         if self.prepared != Some(epoch) {
             self.estimator = self.config.estimator_at(epoch).build()?;
@@ -262,7 +263,8 @@ impl<'d> Trainer<'d> {
             return Ok(Advance::Step(progress));
         }
         let images = self.data.test.images();
-        let test = self.loss_of(images, Purpose::Test, epoch, "the test loss", &mut || Ok::<_, Error>(()))?;
+        let test =
+            self.loss_of(images, Purpose::Test, epoch, "the test loss", &mut || Ok::<_, TrainError>(()))?;
         let record = EpochRecord { epoch, train: loss, test };
         self.history.push(record);
         (self.step, self.losses) = (0, LossSum::default());
@@ -285,7 +287,7 @@ impl<'d> Trainer<'d> {
     }
 
     /// The next update of this epoch.
-    fn update(&mut self, epoch: usize) -> Result<()> {
+    fn update(&mut self, epoch: usize) -> Result<(), TrainError> {
         let step = self.step + 1;
         let batch = self.train_batches.get(self.step).expect("the caller counts the batches");
         let mut rng = self.streams.rng(Purpose::Train, epoch as u64, step as u64);
@@ -296,7 +298,7 @@ impl<'d> Trainer<'d> {
         let mut tape = self.workspace.tape(&self.params);
         let loss = loss.record(&mut tape, self.data.train.images(), batch)?;
         if !tape.scalar(loss.total).is_finite() {
-            return Err(Error::NotFinite { what: "the loss".into(), epoch, step });
+            return Err(TrainError::NotFinite { what: "the loss".into(), epoch, step });
         }
         let (mut losses, mut baseline) = (self.losses, self.baseline);
         let bce = tape.value(loss.bce).data;
@@ -309,7 +311,7 @@ impl<'d> Trainer<'d> {
             optim::clip_norm(&mut self.grads, max);
         }
         if !self.optimizer.step(&mut self.params, &self.grads) {
-            return Err(Error::NotFinite { what: self.what_is_not_finite(), epoch, step });
+            return Err(TrainError::NotFinite { what: self.what_is_not_finite(), epoch, step });
         }
         (self.step, self.losses, self.baseline) = (step, losses, baseline);
         if let BuiltEstimator::DoubleControlVariate(estimator, WeightConfig::Adapted) = &self.estimator {

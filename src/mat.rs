@@ -47,7 +47,8 @@ impl<T: Scalar> Mat<T> {
     ///
     /// ```
     /// use hardgrad::Mat;
-    /// assert_eq!(Mat::from_fn(2, 2, |i, j| (10 * i + j) as f64).as_slice(), [0.0, 1.0, 10.0, 11.0]);
+    /// let m = Mat::from_fn(2, 2, |i, j| (10 * i + j) as f64);
+    /// assert_eq!(m.as_slice(), [0.0, 1.0, 10.0, 11.0]);
     /// ```
     pub fn from_fn(rows: usize, cols: usize, f: impl Fn(usize, usize) -> T) -> Self {
         let data = (0..rows * cols).map(|k| f(k / cols, k % cols)).collect();

@@ -36,7 +36,8 @@ use crate::error::{Error, Result};
 /// for value in [[1.0, 5.0], [2.0, 5.0], [6.0, 5.0]] {
 ///     moments.add(1.0, &value);
 /// }
-/// assert_eq!((moments.mean(), moments.squares()), (&[3.0, 5.0][..], &[14.0, 0.0][..])); // (−2)² + (−1)² + 3²
+/// assert_eq!(moments.mean(), [3.0, 5.0]);
+/// assert_eq!(moments.squares(), [14.0, 0.0]); // (−2)² + (−1)² + 3²
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct RunningMoments {

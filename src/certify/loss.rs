@@ -1,4 +1,4 @@
-//! Certificates of estimators at the loss: all samples of one input enumerated.
+//! Certificates of estimators at the loss, by enumeration of all samples of one input.
 
 use super::{Certificate, Total};
 use crate::error::{Error, Result};
@@ -9,31 +9,39 @@ use crate::params::{ParamGrads, ParamStore};
 use crate::stats::RunningMoments;
 use crate::tape::{CustomOp, InputGrads, Inputs, Recorded, Tape, Var, Workspace};
 
-/// Inputs recorded on one tape.
-const TOGETHER: usize = 1 << 10;
+/// Number of inputs that are recorded on one tape.
+const INPUTS_PER_TAPE: usize = 1 << 10;
 
-/// Records f of each row, `[N, L·C]` → `[N, 1]`, with its gradient: what [`certify_loss`] hands to the estimator.
+/// Records f of each row and its gradient, `[N, L·C]` → `[N, 1]`. [`certify_loss`] passes this
+/// function to the estimator.
 pub type LossOf<'f, 't> = &'f mut dyn FnMut(&mut Tape<'t, f64>, Var) -> Var;
 
-/// Bias and variance on `problem` of an estimator that is a function of `samples` samples of one input: REINFORCE and its baselines, the
-/// double control variate, local expectation. All tuples of codes are enumerated, so mean and variance are exact.
+/// Computes bias and variance on `problem` of an estimator that is a function of `samples` samples
+/// of one input: REINFORCE and its baselines, the double control variate, local expectation. All
+/// tuples of codes are enumerated, so mean and variance are exact.
 ///
-/// `record(tape, logits, choice, f)` records the loss as in a model. Shapes, for N inputs: logits `[N, L·C]`; the choice holds the samples of
-/// each, `[N·samples, L·C]`, those of one input in consecutive rows; result one number or more for each input, whose mean is the loss.
+/// `record(tape, logits, choice, f)` records the loss as in a model. Shapes, for N inputs: logits
+/// `[N, L·C]`. The choice holds the samples of all inputs, `[N·samples, L·C]`, those of one input
+/// in consecutive rows. The result has one or more numbers per input, whose mean is the loss.
 ///
 /// ```
 /// use hardgrad::estimators::{Baseline, DoubleControlVariate, Reinforce};
 /// use hardgrad::{certify::certify_loss, exact::Problem};
-/// let f = (|d: &[f64]| 4.0 * d[1], |_: &[f64], g: &mut [f64]| g.copy_from_slice(&[0.0, 4.0]));
+/// let gradient = |_: &[f64], g: &mut [f64]| g.copy_from_slice(&[0.0, 4.0]);
+/// let f = (|d: &[f64]| 4.0 * d[1], gradient);
 /// let logits = [0.0, 3.0_f64.ln()]; // π = (¼, ¾)
 /// let problem = Problem::new(&logits, 2, &f)?;
 /// let plain = Reinforce::new(Baseline::Constant(0.0));
-/// let plain = certify_loss(&problem, 1, |tape, logits, choice, f| plain.loss(tape, logits, choice, f))?;
+/// let plain = certify_loss(&problem, 1, |tape, logits, choice, f| {
+///     plain.loss(tape, logits, choice, f)
+/// })?;
 /// assert!(plain.bias_norm() < 1e-15);
 /// // (D − π)_1 4 D_1 is 1 with probability ¾: variance 3/16 in each of two components
 /// assert!((plain.covariance_trace - 0.375).abs() < 1e-15);
 /// let double = DoubleControlVariate::new(2, -1.0)?;
-/// let double = certify_loss(&problem, 2, |tape, logits, choice, f| double.loss(tape, logits, choice, f))?;
+/// let double = certify_loss(&problem, 2, |tape, logits, choice, f| {
+///     double.loss(tape, logits, choice, f)
+/// })?;
 /// assert!(double.bias_norm() < 1e-15 && double.covariance_trace < 1e-30); // f is linear
 /// # Ok::<(), hardgrad::Error>(())
 /// ```
@@ -42,7 +50,7 @@ pub type LossOf<'f, 't> = &'f mut dyn FnMut(&mut Tape<'t, f64>, Var) -> Var;
 /// If `samples` is 0, or there are more than [`MAX_CODES`] tuples.
 ///
 /// # Panics
-/// If the recorded loss is not one number or more for each input.
+/// If the number of recorded losses is not a positive multiple of the number of inputs.
 pub fn certify_loss(
     problem: &Problem<'_>,
     samples: usize,
@@ -57,14 +65,14 @@ pub fn certify_loss(
     };
     let mut total = Total::new(problem.logits().len());
     let f = OfObjective(problem.objective());
-    for first in (0..count).step_by(TOGETHER) {
+    for first in (0..count).step_by(INPUTS_PER_TAPE) {
         let tuples: Vec<Vec<&Code>> =
-            (first..count.min(first + TOGETHER)).map(|i| tuple(&codes, i, samples)).collect();
+            (first..count.min(first + INPUTS_PER_TAPE)).map(|i| tuple(&codes, i, samples)).collect();
         let estimates = estimates(problem, &tuples, &f, &record);
         for (i, tuple) in tuples.iter().enumerate() {
             let probability: f64 = tuple.iter().map(|code| code.probability).product();
             if probability > 0.0 {
-                // Twice, so that the variance given the samples is 0.
+                // The estimate is added twice, so that the variance given the samples is 0.
                 let mut given = RunningMoments::new(problem.logits().len());
                 (0..2).for_each(|_| given.add(1.0, estimates.row(i)));
                 total.add(probability, &given);
@@ -74,7 +82,7 @@ pub fn certify_loss(
     Ok(total.certificate(problem.gradient(), 2))
 }
 
-/// Tuple number i, the first sample running fastest.
+/// Tuple number i. The first sample varies fastest.
 fn tuple(codes: &[Code], mut i: usize, samples: usize) -> Vec<&Code> {
     let mut next = || {
         let code = &codes[i % codes.len()];
@@ -84,7 +92,7 @@ fn tuple(codes: &[Code], mut i: usize, samples: usize) -> Vec<&Code> {
     (0..samples).map(|_| next()).collect()
 }
 
-/// The estimate at each tuple, `[tuples, L·C]`.
+/// The estimate for each tuple, `[tuples, L·C]`.
 fn estimates(
     problem: &Problem<'_>,
     tuples: &[Vec<&Code>],
@@ -102,7 +110,7 @@ fn estimates(
     let rows = tape.value(loss).data.len();
     assert!(
         rows > 0 && rows.is_multiple_of(tuples.len()),
-        "certify_loss: {rows} losses of {} inputs, expected one or more of each",
+        "certify_loss: {rows} losses for {} inputs, expected one or more per input",
         tuples.len()
     );
     let weight = tuples.len() as f64 / rows as f64;
@@ -110,7 +118,7 @@ fn estimates(
     tape.grad_or_zeros(logits)
 }
 
-/// f of each row.
+/// The operation that computes f of each row.
 struct OfObjective<'a>(&'a dyn Objective);
 
 impl CustomOp<f64> for OfObjective<'_> {

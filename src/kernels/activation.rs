@@ -49,7 +49,7 @@ impl Activation {
     /// ```
     ///
     /// # Errors
-    /// As [`validated`](Self::validated).
+    /// As for [`validated`](Self::validated).
     pub fn leaky_relu(slope: f64) -> Result<Self> {
         Self::LeakyRelu(slope).validated()
     }
@@ -84,7 +84,8 @@ fn relu_of<T: Scalar>(x: T) -> T {
     if x <= T::ZERO { T::ZERO } else { x }
 }
 
-/// The cotangent of x from the cotangent of y = max(x, 0). y > 0 exactly where x > 0. Where y is NaN it is g, as in PyTorch.
+/// The cotangent of x, computed from y = max(x, 0) and its cotangent g. y > 0 exactly where x > 0.
+/// Where y is NaN the result is g, as in PyTorch.
 #[inline(always)]
 fn relu_vjp_of<T: Scalar>(y: T, g: T) -> T {
     if y <= T::ZERO { T::ZERO } else { g }
@@ -96,7 +97,8 @@ fn leaky_relu_of<T: Scalar>(slope: T, x: T) -> T {
     if x <= T::ZERO { slope * x } else { x }
 }
 
-/// The cotangent of x from the cotangent of y = [`leaky_relu_of`] x. y > 0 exactly where x > 0. Where y is NaN it is g, as in PyTorch.
+/// The cotangent of x, computed from y = [`leaky_relu_of`] x and its cotangent g. y > 0 exactly
+/// where x > 0. Where y is NaN the result is g, as in PyTorch.
 #[inline(always)]
 fn leaky_relu_vjp_of<T: Scalar>(slope: T, y: T, g: T) -> T {
     if y <= T::ZERO { slope * g } else { g }

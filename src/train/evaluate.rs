@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::kernels::log_sum_exp::LogSumExp;
 use crate::par;
 use crate::rng::Purpose;
-use crate::vae::LOG_OF_NOTHING;
+use crate::vae::LOG_OF_ZERO;
 use serde::{Deserialize, Serialize};
 use std::result::Result as Outcome;
 
@@ -192,7 +192,7 @@ impl Trainer<'_> {
             let theta = self.vae.encode(&mut tape, x);
             let logits = law(&mut tape, theta, self.config.draw_tau);
             let log_pi = tape.log_softmax(logits, latent.categories);
-            let log_pi = tape.at_least(log_pi, LOG_OF_NOTHING as f32); // a masked category's −∞ times 0 would be NaN
+            let log_pi = tape.at_least(log_pi, LOG_OF_ZERO as f32); // a masked category's −∞ times 0 would be NaN
             let log_pi = tape.value(log_pi).to_mat();
             let weights = &mut weights[i * BATCH..][..batch.len()];
             for s in 0..samples {

@@ -1,4 +1,4 @@
-//! The decoder at all codes that differ from a given one in one variable.
+//! Evaluation of the decoder for all codes that differ from one code in a single variable.
 
 use super::Vae;
 use crate::categorical::argmax;
@@ -11,13 +11,15 @@ use crate::scalar::Scalar;
 use crate::tape::{CustomOp, InputGrads, Inputs, Recorded, Tape, Var};
 use std::sync::Arc;
 
-/// Numbers in a block of parallel work.
+/// Numbers per block of parallel work.
 const BLOCK: usize = 1 << 12;
 
 impl Vae {
-    /// A sampled code's −log p(x|D) of each image, `[N, 1]` in nats, with the gradient of [`LocalExpectation`] for the logits. Averaged over
-    /// draws of the choice's noise, that gradient is the reference where the codes cannot be enumerated. Shapes: x `[N, pixels]`,
-    /// logits `[N, L·C]`. The decoder runs for L (C − 1) + 1 codes of each image, and its first layer for one.
+    /// Cross-entropy −log p(x|D) of each image for a sampled code D, `[N, 1]` in nats, with the
+    /// gradient of [`LocalExpectation`] for the logits. The average of this gradient over many
+    /// samples serves as a reference where the codes cannot be enumerated. Shapes: x `[N, pixels]`,
+    /// logits `[N, L·C]`. The decoder runs for L (C − 1) + 1 codes per image; its first layer runs
+    /// for one.
     ///
     /// ```
     /// # use hardgrad::{Mat, ParamGrads, ParamStore, Workspace, rng, vae::{Vae, VaeConfig}};
@@ -40,7 +42,7 @@ impl Vae {
     ///     tape.backward(total, &mut ParamGrads::zeros(&params));
     ///     tape.grad_or_zeros(logits).row(1)[2]
     /// };
-    /// // With one variable it is the exact gradient.
+    /// // With one variable the gradient is exact.
     /// let (local, exact) = (gradient(&mut workspace, true), gradient(&mut workspace, false));
     /// assert!(exact.abs() > 1e-3 && (local / exact - 1.0).abs() < 1e-12);
     /// # Ok::<(), hardgrad::Error>(())
@@ -69,14 +71,16 @@ impl Vae {
         local_expectation(tape, logits, z, bce, others, self.latent.categories)
     }
 
-    /// −log p(x|z') in nats for all codes z' that differ from z in one variable, `[N·L·(C−1), 1]`, row-major in `[N, L, C−1]`: entry o − 1 of a
-    /// variable is for the category o after that of z, and category 0 follows the last. No gradient flows back. Shapes: x `[N, pixels]`,
-    /// z one-hot `[N, L·C]`.
+    /// Cross-entropy −log p(x|z') in nats for all codes z' that differ from z in one variable,
+    /// `[N·L·(C−1), 1]`, row-major in `[N, L, C−1]`: entry o − 1 of a variable belongs to the
+    /// category that follows that of z by o, where category 0 follows the last. No gradient flows
+    /// back. Shapes: x `[N, pixels]`, z one-hot `[N, L·C]`.
     ///
-    /// Of the decoder's first layer only the difference of two rows of weights is added for each code.
+    /// The first layer of the decoder is updated by adding the difference of two rows of weights
+    /// for each code.
     ///
     /// # Panics
-    /// If a shape does not fit, or there is one category only.
+    /// If a shape does not fit, or there is only one category.
     pub fn bce_of_neighbours<T: Scalar>(&self, tape: &mut Tape<'_, T>, x: Var, z: Var) -> Var {
         let (layers, categories) = (self.decoder.layers(), self.latent.categories);
         assert!(categories > 1, "bce_of_neighbours: with one category there are no other codes");
@@ -91,7 +95,8 @@ impl Vae {
     }
 }
 
-/// Inputs: the first layer's output at z, `[N, H]`, its weights `[L·C, H]`, and z. Value: the output at the neighbours, `[N·L·(C−1), H]`.
+/// Inputs: the first layer's output for z, `[N, H]`, its weights `[L·C, H]`, and z. Value: the
+/// outputs for the neighbours, `[N·L·(C−1), H]`.
 #[derive(Debug)]
 struct FirstLayer {
     categories: usize,
@@ -130,8 +135,8 @@ impl<T: Scalar> CustomOp<T> for FirstLayer {
     fn vjp(&self, _: &Recorded<'_, T>, _: &mut InputGrads<'_, '_, T>, _: &mut [T]) {}
 }
 
-/// Inputs: logits of the pixels `[m N, pixels]`, those of one image in consecutive rows, and images `[N, pixels]`. Value: the cross-entropy of
-/// each row, `[m N, 1]`.
+/// Inputs: logits of the pixels `[m N, pixels]`, those of one image in consecutive rows, and images
+/// `[N, pixels]`. Value: the cross-entropy of each row, `[m N, 1]`.
 #[derive(Debug)]
 struct NeighbourBce;
 

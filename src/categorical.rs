@@ -83,7 +83,7 @@ vectorized! {
 /// If `scores` is empty.
 pub fn argmax<T: Scalar>(scores: impl IntoIterator<Item = T>) -> usize {
     let mut scores = scores.into_iter().enumerate();
-    let first = scores.next().expect("argmax of nothing");
+    let first = scores.next().expect("argmax: there are no scores");
     scores.fold(first, |best, next| if next.1 > best.1 { next } else { best }).0
 }
 

@@ -97,7 +97,7 @@ impl<T: Scalar> Mat<T> {
         let mut data = Vec::with_capacity(indices.len() * self.cols);
         for &i in indices {
             let n = self.rows;
-            assert!((i as usize) < n, "rows_at: index {i} of a matrix with {n} rows");
+            assert!((i as usize) < n, "rows_at: index {i}, expected below {n}, the number of rows");
             data.extend_from_slice(self.row(i as usize));
         }
         Self { rows: indices.len(), cols: self.cols, data }

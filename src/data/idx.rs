@@ -165,7 +165,11 @@ impl Idx {
     /// dimensions is not the number of elements.
     pub fn new(dims: Vec<usize>, data: IdxData) -> Result<Self> {
         if dims.len() > 255 || dims.iter().any(|&d| u32::try_from(d).is_err()) {
-            return Err(Error::argument("dims", list(&dims), "at most 255 of at most 4294967295 each"));
+            return Err(Error::argument(
+                "dims",
+                list(&dims),
+                "at most 255 dimensions of at most 4294967295 each",
+            ));
         }
         if product(&dims) != Some(data.len()) {
             return Err(Error::argument(

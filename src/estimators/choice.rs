@@ -213,7 +213,7 @@ impl<T: Scalar> CustomOp<T> for SampleNode<T> {
         let noise = self.noise.gumbel().len();
         assert!(
             c > 0 && logits.cols % c == 0,
-            "sample: logits [{}, {}] do not divide into variables of {c} categories",
+            "sample: logits [{}, {}], expected a multiple of {c} columns, the number of categories",
             logits.rows,
             logits.cols
         );

@@ -35,11 +35,11 @@ impl Layout {
     /// The first difference between the layouts of a file and of this store.
     fn difference(&self, file: &Self) -> Option<String> {
         if file.scalar != self.scalar {
-            return Some(format!("the file holds {} numbers, this store {}", file.scalar, self.scalar));
+            return Some(format!("the file contains {} numbers, this store {}", file.scalar, self.scalar));
         }
         let text = |entry: Option<&(String, u64, u64)>| match entry {
             Some((name, rows, cols)) => format!("`{name}` [{rows}, {cols}]"),
-            None => "nothing more".into(),
+            None => "missing".into(),
         };
         (0..file.entries.len().max(self.entries.len()))
             .map(|i| (i, file.entries.get(i), self.entries.get(i)))
@@ -181,11 +181,9 @@ mod tests {
         };
         let mut longer = store();
         longer.add("c", Mat::zeros(1, 1));
-        assert!(
-            message(longer).contains("parameter 4 is nothing more in the file, `c` [1, 1] in this store")
-        );
-        assert!(message(ParamStore::new()).contains("parameter 1 is `a` [2, 2] in the file, nothing more"));
+        assert!(message(longer).contains("parameter 4 is missing in the file, `c` [1, 1] in this store"));
+        assert!(message(ParamStore::new()).contains("parameter 1 is `a` [2, 2] in the file, missing"));
         let e = ParamStore::<f32>::new().read_bytes(&store().to_bytes(), Path::new("p")).unwrap_err();
-        assert!(e.to_string().contains("the file holds f64 numbers, this store f32"), "{e}");
+        assert!(e.to_string().contains("the file contains f64 numbers, this store f32"), "{e}");
     }
 }

@@ -39,7 +39,10 @@ pub(super) fn block_scratch(cols: usize, group: usize) -> usize {
 
 #[track_caller]
 pub(super) fn check_group(cols: usize, group: usize) {
-    assert!(group > 0 && cols.is_multiple_of(group), "{cols} columns do not divide into groups of {group}");
+    assert!(
+        group > 0 && cols.is_multiple_of(group),
+        "got {cols} columns, expected a multiple of the group size {group}"
+    );
 }
 
 #[track_caller]

@@ -82,7 +82,7 @@ impl GappedStraightThrough {
     /// Creates the estimator with this gap and temperature.
     ///
     /// # Errors
-    /// If a fixed gap is not a finite number ≥ 0, or `tau` not a finite number ≥ 1e-30.
+    /// If a fixed gap is not a finite number ≥ 0, or `tau` is not a finite number ≥ 1e-30.
     pub fn new(gap: Gap, tau: f64) -> Result<Self> {
         match gap {
             Gap::Fixed(gap) if !(gap >= 0.0 && gap.is_finite()) => {

@@ -49,7 +49,7 @@ impl GumbelRao {
     /// paper).
     ///
     /// # Errors
-    /// If `tau` is not a finite number ≥ 1e-30, or `draws` not a number from 1 to 10⁶.
+    /// If `tau` is not a finite number ≥ 1e-30, or `draws` is not a number from 1 to 10⁶.
     pub fn new(tau: f64, draws: usize) -> Result<Self> {
         Ok(Self { tau: temperature(tau)?, draws: self::draws(draws)? })
     }

@@ -80,8 +80,8 @@ impl ReinMaxCv {
     /// in the paper) and weight `eta` of the control variate.
     ///
     /// # Errors
-    /// If `tau` is not a finite number ≥ 1e-30, `draws` not a number from 1 to 10⁶, or `eta` not
-    /// one from −1e30 to 1e30.
+    /// If `tau` is not a finite number ≥ 1e-30, `draws` is not a number from 1 to 10⁶, or `eta`
+    /// is not a number from −1e30 to 1e30.
     pub fn new(form: CvForm, tau: f64, draws: usize, eta: f64) -> Result<Self> {
         Ok(Self { form, tau: temperature(tau)?, draws: self::draws(draws)?, eta: finite("eta", eta)? })
     }

@@ -6,7 +6,7 @@ use crate::estimators::rao::Rao;
 use crate::estimators::{Formula, Latent, Work, draws, temperature};
 use crate::scalar::Real;
 
-/// ReinMax-Rao(τ, K): ReinMax with its first term averaged over K conditional draws.
+/// ReinMax-Rao(τ, K): ReinMax with its first term replaced by a Gumbel-Rao term.
 ///
 /// Wang and Bui (2026), eq. 17.
 ///
@@ -18,8 +18,8 @@ use crate::scalar::Real;
 /// g = q ⊙ (g − ⟨q, g⟩).
 ///
 /// Deviation: eq. 17 has the last term at θ_D and at τ; the paper's text and the published code
-/// have it at θ and temperature 1, as this implementation. The logits of the Gumbel-Rao term are
-/// θ_D, so its Z is 1.
+/// have it at θ and temperature 1, and so does this implementation. The logits of the Gumbel-Rao
+/// term are θ_D, so its Z is 1.
 ///
 /// ```
 /// use hardgrad::estimators::{At, Estimator, Noise, Scratch, ReinMaxRao};
@@ -44,7 +44,7 @@ impl ReinMaxRao {
     /// paper).
     ///
     /// # Errors
-    /// If `tau` is not a finite number ≥ 1e-30, or `draws` not a number from 1 to 10⁶.
+    /// If `tau` is not a finite number ≥ 1e-30, or `draws` is not a number from 1 to 10⁶.
     pub fn new(tau: f64, draws: usize) -> Result<Self> {
         Ok(Self { tau: temperature(tau)?, draws: self::draws(draws)? })
     }

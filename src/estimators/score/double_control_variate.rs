@@ -76,7 +76,7 @@ impl DoubleControlVariate {
         Ok(Self { alpha: finite("alpha", alpha)?, ..self.clone() })
     }
 
-    /// n, the number of samples of each input.
+    /// Number of samples per input, n.
     pub fn samples(&self) -> usize {
         self.samples
     }

@@ -334,7 +334,7 @@ impl<R: Read> Source<'_, R> {
         self.fill(&mut magic, "the magic number (00 00, element type, rank)")?;
         let [z0, z1, kind, rank] = magic;
         if [z0, z1] != [0, 0] {
-            let found = format!("found {z0:02x} {z1:02x}, expected 00 00, with which an IDX file starts");
+            let found = format!("found {z0:02x} {z1:02x}, expected the 00 00 with which an IDX file starts");
             return Err(self.problem(0, found));
         }
         let Some(element) = Element::from_byte(kind) else {

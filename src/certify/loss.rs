@@ -1,4 +1,4 @@
-//! Certificates of estimators at the loss: all samples of one input enumerated.
+//! Certificates of estimators at the loss, by enumeration of all samples of one input.
 
 use super::{Certificate, Total};
 use crate::error::{Error, Result};
@@ -9,8 +9,8 @@ use crate::params::{ParamGrads, ParamStore};
 use crate::stats::RunningMoments;
 use crate::tape::{CustomOp, InputGrads, Inputs, Recorded, Tape, Var, Workspace};
 
-/// Inputs recorded on one tape.
-const TOGETHER: usize = 1 << 10;
+/// Number of inputs that are recorded on one tape.
+const INPUTS_PER_TAPE: usize = 1 << 10;
 
 /// Records f of each row, `[N, L·C]` → `[N, 1]`, with its gradient: what [`certify_loss`] hands to
 /// the estimator.
@@ -27,16 +27,21 @@ pub type LossOf<'f, 't> = &'f mut dyn FnMut(&mut Tape<'t, f64>, Var) -> Var;
 /// ```
 /// use hardgrad::estimators::{Baseline, DoubleControlVariate, Reinforce};
 /// use hardgrad::{certify::certify_loss, exact::Problem};
-/// let f = (|d: &[f64]| 4.0 * d[1], |_: &[f64], g: &mut [f64]| g.copy_from_slice(&[0.0, 4.0]));
+/// let gradient = |_: &[f64], g: &mut [f64]| g.copy_from_slice(&[0.0, 4.0]);
+/// let f = (|d: &[f64]| 4.0 * d[1], gradient);
 /// let logits = [0.0, 3.0_f64.ln()]; // π = (¼, ¾)
 /// let problem = Problem::new(&logits, 2, &f)?;
 /// let plain = Reinforce::new(Baseline::Constant(0.0));
-/// let plain = certify_loss(&problem, 1, |tape, logits, choice, f| plain.loss(tape, logits, choice, f))?;
+/// let plain = certify_loss(&problem, 1, |tape, logits, choice, f| {
+///     plain.loss(tape, logits, choice, f)
+/// })?;
 /// assert!(plain.bias_norm() < 1e-15);
 /// // (D − π)_1 4 D_1 is 1 with probability ¾: variance 3/16 in each of two components
 /// assert!((plain.covariance_trace - 0.375).abs() < 1e-15);
 /// let double = DoubleControlVariate::new(2, -1.0)?;
-/// let double = certify_loss(&problem, 2, |tape, logits, choice, f| double.loss(tape, logits, choice, f))?;
+/// let double = certify_loss(&problem, 2, |tape, logits, choice, f| {
+///     double.loss(tape, logits, choice, f)
+/// })?;
 /// assert!(double.bias_norm() < 1e-15 && double.covariance_trace < 1e-30); // f is linear
 /// # Ok::<(), hardgrad::Error>(())
 /// ```
@@ -45,7 +50,7 @@ pub type LossOf<'f, 't> = &'f mut dyn FnMut(&mut Tape<'t, f64>, Var) -> Var;
 /// If `samples` is 0, or there are more than [`MAX_CODES`] tuples.
 ///
 /// # Panics
-/// If the recorded loss is not one number or more for each input.
+/// If the number of recorded losses is not a positive multiple of the number of inputs.
 pub fn certify_loss(
     problem: &Problem<'_>,
     samples: usize,
@@ -59,9 +64,9 @@ pub fn certify_loss(
         return Err(Error::argument("samples", samples, expected));
     };
     let mut total = Total::new(problem.logits().len());
-    for first in (0..count).step_by(TOGETHER) {
+    for first in (0..count).step_by(INPUTS_PER_TAPE) {
         let tuples: Vec<Vec<&Code>> =
-            (first..count.min(first + TOGETHER)).map(|i| tuple(&codes, i, samples)).collect();
+            (first..count.min(first + INPUTS_PER_TAPE)).map(|i| tuple(&codes, i, samples)).collect();
         let one_hot: Vec<f64> =
             tuples.iter().flatten().flat_map(|code| code.one_hot.iter().copied()).collect();
         let noise = Noise::from_gumbel(vec![0.0; one_hot.len()]).with_sample(one_hot);
@@ -140,7 +145,7 @@ pub fn certify_choice(
         return Err(Error::argument("ranked", ranked, expected));
     };
     let mut total = Total::new(c);
-    for rankings in rankings.chunks(TOGETHER) {
+    for rankings in rankings.chunks(INPUTS_PER_TAPE) {
         let noise = rankings.iter().flat_map(|(ranking, _)| noise_of(ranking, problem.logits()));
         let probabilities: Vec<f64> = rankings.iter().map(|&(_, probability)| probability).collect();
         let noise = Noise::from_gumbel(noise.collect());
@@ -225,14 +230,14 @@ fn estimates(
     let rows = tape.value(loss).data.len();
     assert!(
         rows > 0 && rows.is_multiple_of(count),
-        "certify_loss: {rows} losses of {count} inputs, expected one or more of each"
+        "certify_loss: {rows} losses for {count} inputs, expected one or more per input"
     );
     let weight = count as f64 / rows as f64;
     tape.backward_from(loss, &vec![weight; rows], &mut ParamGrads::zeros(&params));
     tape.grad_or_zeros(logits)
 }
 
-/// f of each row.
+/// The operation that computes f of each row.
 struct OfObjective<'a>(&'a dyn Objective);
 
 impl CustomOp<f64> for OfObjective<'_> {

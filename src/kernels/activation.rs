@@ -49,7 +49,7 @@ impl Activation {
     /// ```
     ///
     /// # Errors
-    /// As [`validated`](Self::validated).
+    /// As for [`validated`](Self::validated).
     pub fn leaky_relu(slope: f64) -> Result<Self> {
         Self::LeakyRelu(slope).validated()
     }

@@ -2,15 +2,16 @@
 //! Grosse and Salakhutdinov, "Importance Weighted Autoencoders" (2016), and the exact likelihood
 //! where the codes can be enumerated.
 
+use super::error::TrainError;
 use super::loss::law;
 use super::record::{Loss, LossSum};
 use super::trainer::Trainer;
 use crate::data::{Batches, Images};
-use crate::error::{Error, Result};
+use crate::error::Error;
 use crate::kernels::log_sum_exp::LogSumExp;
 use crate::par;
 use crate::rng::Purpose;
-use crate::vae::LOG_OF_NOTHING;
+use crate::vae::LOG_OF_ZERO;
 use serde::{Deserialize, Serialize};
 use std::result::Result as Outcome;
 
@@ -67,13 +68,19 @@ pub struct EvaluationProgress {
 
 /// Reason why an evaluation ended early.
 enum Ended {
-    NotFinite(Error),
+    Failed(TrainError),
     Cancelled,
+}
+
+impl From<TrainError> for Ended {
+    fn from(e: TrainError) -> Self {
+        Self::Failed(e)
+    }
 }
 
 impl From<Error> for Ended {
     fn from(e: Error) -> Self {
-        Self::NotFinite(e)
+        Self::Failed(e.into())
     }
 }
 
@@ -102,12 +109,12 @@ impl Trainer<'_> {
     /// assert_eq!(evaluation.test, record.test);
     /// let (bound, exact) = (evaluation.importance.unwrap().bound, evaluation.exact.unwrap());
     /// assert!((bound - exact).abs() < 0.2 && exact < evaluation.test.loss);
-    /// # Ok::<(), hardgrad::Error>(())
+    /// # Ok::<(), hardgrad::train::TrainError>(())
     /// ```
     ///
     /// # Errors
-    /// [`Error::NotFinite`] with the name of the first number that is not finite.
-    pub fn evaluate(&mut self, samples: usize) -> Result<Evaluation> {
+    /// [`TrainError::NotFinite`] with the name of the first number that is not finite.
+    pub fn evaluate(&mut self, samples: usize) -> Outcome<Evaluation, TrainError> {
         Ok(self.evaluate_while(samples, &mut |_| true)?.expect("the callback never cancels"))
     }
 
@@ -120,7 +127,7 @@ impl Trainer<'_> {
         &mut self,
         samples: usize,
         go_on: &mut dyn FnMut(EvaluationProgress) -> bool,
-    ) -> Result<Option<Evaluation>> {
+    ) -> Outcome<Option<Evaluation>, TrainError> {
         let (train, test) = (self.data.train.len().div_ceil(BATCH), self.data.test.len().div_ceil(BATCH));
         let code_blocks = self.vae.latent().codes().map_or(0, |codes| codes.div_ceil(CODES));
         let mut progress = EvaluationProgress { done: 0, of: train + test * (1 + samples + code_blocks) };
@@ -131,7 +138,7 @@ impl Trainer<'_> {
         match self.measure(samples, &mut pass_done) {
             Ok(evaluation) => Ok(Some(evaluation)),
             Err(Ended::Cancelled) => Ok(None),
-            Err(Ended::NotFinite(e)) => Err(e),
+            Err(Ended::Failed(e)) => Err(e),
         }
     }
 
@@ -148,14 +155,14 @@ impl Trainer<'_> {
         let bound = importance.map(|i| i.bound);
         for (what, number) in [("the importance-weighted bound", bound), ("the exact likelihood", exact)] {
             if number.is_some_and(|x| !x.is_finite()) {
-                return Err(Error::NotFinite { what: what.into(), epoch, step: self.step().0 }.into());
+                return Err(TrainError::NotFinite { what: what.into(), epoch, step: self.step().0 }.into());
             }
         }
         Ok(Evaluation { train, test, importance, exact })
     }
 
     /// The loss with the current parameters and one sample per image. `what` names it in the error.
-    pub(super) fn loss_of<E: From<Error>>(
+    pub(super) fn loss_of<E: From<TrainError>>(
         &mut self,
         images: &Images,
         purpose: Purpose,
@@ -164,7 +171,8 @@ impl Trainer<'_> {
         pass_done: PassDone<'_, E>,
     ) -> Outcome<Loss, E> {
         let mut sum = LossSum::default();
-        for (step, batch) in Batches::in_order(images.len(), BATCH)?.iter().enumerate() {
+        let batches = Batches::in_order(images.len(), BATCH).map_err(TrainError::from)?;
+        for (step, batch) in batches.iter().enumerate() {
             self.draw(purpose, epoch, step, batch.len());
             let mut tape = self.workspace.tape(&self.params);
             let x = tape.constant_with(batch.len(), images.pixels_per_image(), |x| images.fill(batch, x));
@@ -173,7 +181,7 @@ impl Trainer<'_> {
             let z = tape.sample(&self.sampler, logits);
             let loss = self.vae.loss(&mut tape, x, logits, z);
             if !tape.scalar(loss.total).is_finite() {
-                return Err(Error::NotFinite { what: what.into(), epoch, step: step + 1 }.into());
+                return Err(TrainError::NotFinite { what: what.into(), epoch, step: step + 1 }.into());
             }
             sum.add(tape.value(loss.bce).data, tape.value(loss.kl).data);
             pass_done()?;
@@ -194,7 +202,7 @@ impl Trainer<'_> {
             let logits = law(&mut tape, theta, self.config.draw_tau);
             let log_pi = tape.log_softmax(logits, latent.categories);
             // A masked category's −∞ times 0 would be NaN.
-            let log_pi = tape.at_least(log_pi, LOG_OF_NOTHING as f32);
+            let log_pi = tape.at_least(log_pi, LOG_OF_ZERO as f32);
             let log_pi = tape.value(log_pi).to_mat();
             let weights = &mut weights[i * BATCH..][..batch.len()];
             for s in 0..samples {

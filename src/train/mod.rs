@@ -7,6 +7,7 @@
 mod checkpoint;
 mod config;
 mod config_text;
+mod error;
 mod evaluate;
 mod loss;
 mod record;
@@ -14,6 +15,7 @@ mod trainer;
 
 pub use checkpoint::{Checkpoint, Newest};
 pub use config::{OptimizerKind, TrainConfig};
+pub use error::TrainError;
 pub use evaluate::{Evaluation, EvaluationProgress, ImportanceBound};
 pub use record::{EpochRecord, Loss, LossSum};
 pub use trainer::{Advance, Progress, Trainer};

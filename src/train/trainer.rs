@@ -2,10 +2,11 @@
 
 use super::checkpoint::Checkpoint;
 use super::config::TrainConfig;
+use super::error::TrainError;
 use super::loss::{StepLoss, law};
 use super::record::{EpochRecord, Loss, LossSum};
 use crate::data::{Batches, Dataset};
-use crate::error::{Error, Result};
+use crate::error::Error;
 use crate::estimators::{AdaptiveWeight, BaselineConfig, BuiltEstimator, Choice, RunningMean, WeightConfig};
 use crate::mat::Mat;
 use crate::optim::{self, Optimizer};
@@ -51,7 +52,7 @@ pub enum Advance {
 /// let first = trainer.epoch(&mut |_| {})?;
 /// let second = trainer.epoch(&mut |_| {})?;
 /// assert!(second.train.loss < first.train.loss);
-/// # Ok::<(), hardgrad::Error>(())
+/// # Ok::<(), hardgrad::train::TrainError>(())
 /// ```
 #[derive(Debug)]
 pub struct Trainer<'d> {
@@ -89,7 +90,7 @@ impl<'d> Trainer<'d> {
     /// # Errors
     /// If an option is outside its range, the size of the images differs from the network's input,
     /// or there are no training or no test images.
-    pub fn new(config: TrainConfig, data: &'d Dataset) -> Result<Self> {
+    pub fn new(config: TrainConfig, data: &'d Dataset) -> Result<Self, Error> {
         let config = config.validated()?;
         for (name, split) in [("training images", &data.train), ("test images", &data.test)] {
             if split.is_empty() {
@@ -132,7 +133,7 @@ impl<'d> Trainer<'d> {
     /// # Errors
     /// As [`new`](Self::new). Also if the sizes in the checkpoint differ from those of the network,
     /// its numbers are inconsistent, or the run was trained on other data.
-    pub fn resume(checkpoint: Checkpoint, data: &'d Dataset) -> Result<Self> {
+    pub fn resume(checkpoint: Checkpoint, data: &'d Dataset) -> Result<Self, Error> {
         let crc = data.train.images().crc32();
         if checkpoint.data_crc32 != crc {
             let expected = format!("{:08x}, that of the data of the run", checkpoint.data_crc32);
@@ -152,7 +153,7 @@ impl<'d> Trainer<'d> {
     }
 
     /// Checks that the counts of steps, samples and epochs in the checkpoint are consistent.
-    fn check_place(&self) -> Result<()> {
+    fn check_place(&self) -> Result<(), Error> {
         let steps = self.train_batches.len();
         if self.step > steps {
             let expected = format!("at most {steps}, an epoch of these images");
@@ -226,7 +227,7 @@ impl<'d> Trainer<'d> {
     ///
     /// # Errors
     /// As [`advance`](Self::advance).
-    pub fn epoch(&mut self, observe: &mut dyn FnMut(Progress)) -> Result<EpochRecord> {
+    pub fn epoch(&mut self, observe: &mut dyn FnMut(Progress)) -> Result<EpochRecord, TrainError> {
         loop {
             match self.advance()? {
                 Advance::Step(progress) => observe(progress),
@@ -242,10 +243,10 @@ impl<'d> Trainer<'d> {
     /// may take a [`checkpoint`](Self::checkpoint) after every call.
     ///
     /// # Errors
-    /// [`Error::NotFinite`] with the name of the number, if the loss, a gradient or its mean
+    /// [`TrainError::NotFinite`] with the name of the number, if the loss, a gradient or its mean
     /// square, a parameter or the test loss is not finite. The trainer cannot continue then. A
     /// checkpoint taken before remains valid.
-    pub fn advance(&mut self) -> Result<Advance> {
+    pub fn advance(&mut self) -> Result<Advance, TrainError> {
         let epoch = self.history.len() + 1;
         if self.prepared != Some(epoch) {
             self.optimizer.set_lr(self.config.lr_at(epoch))?;
@@ -267,7 +268,8 @@ impl<'d> Trainer<'d> {
             return Ok(Advance::Step(progress));
         }
         let images = self.data.test.images();
-        let test = self.loss_of(images, Purpose::Test, epoch, "the test loss", &mut || Ok::<_, Error>(()))?;
+        let test =
+            self.loss_of(images, Purpose::Test, epoch, "the test loss", &mut || Ok::<_, TrainError>(()))?;
         let record = EpochRecord { epoch, train: loss, test };
         self.history.push(record);
         (self.step, self.losses) = (0, LossSum::default());
@@ -290,7 +292,7 @@ impl<'d> Trainer<'d> {
     }
 
     /// Makes the next update of this epoch.
-    fn update(&mut self, epoch: usize) -> Result<()> {
+    fn update(&mut self, epoch: usize) -> Result<(), TrainError> {
         let step = self.step + 1;
         let batch = self.train_batches.get(self.step).expect("the caller counts the batches");
         let mut rng = self.streams.rng(Purpose::Train, epoch as u64, step as u64);
@@ -301,7 +303,7 @@ impl<'d> Trainer<'d> {
         let mut tape = self.workspace.tape(&self.params);
         let loss = loss.record(&mut tape, self.data.train.images(), batch)?;
         if !tape.scalar(loss.total).is_finite() {
-            return Err(Error::NotFinite { what: "the loss".into(), epoch, step });
+            return Err(TrainError::NotFinite { what: "the loss".into(), epoch, step });
         }
         let (mut losses, mut baseline) = (self.losses, self.baseline);
         let bce = tape.value(loss.bce).data;
@@ -314,7 +316,7 @@ impl<'d> Trainer<'d> {
             optim::clip_norm(&mut self.grads, max);
         }
         if !self.optimizer.step(&mut self.params, &self.grads) {
-            return Err(Error::NotFinite { what: self.what_is_not_finite(), epoch, step });
+            return Err(TrainError::NotFinite { what: self.what_is_not_finite(), epoch, step });
         }
         (self.step, self.losses, self.baseline) = (step, losses, baseline);
         if let BuiltEstimator::DoubleControlVariate(estimator, WeightConfig::Adapted) = &self.estimator {

@@ -47,7 +47,7 @@ impl Vae {
     ///     tape.backward(total, &mut ParamGrads::zeros(&params));
     ///     tape.grad_or_zeros(logits).row(1)[2]
     /// };
-    /// // With one variable it is the exact gradient.
+    /// // With one variable the gradient is exact.
     /// let (local, exact) = (gradient(&mut workspace, true), gradient(&mut workspace, false));
     /// assert!(exact.abs() > 1e-3 && (local / exact - 1.0).abs() < 1e-12);
     /// # Ok::<(), hardgrad::Error>(())

@@ -207,7 +207,7 @@ fn the_one_before_stands_in_for_a_damaged_one() {
     std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
     let newest = Checkpoint::load_newest(&path).unwrap().unwrap();
     assert_eq!(newest.checkpoint, first);
-    assert!(newest.instead_of.unwrap().to_string().contains("the header promises a payload"));
+    assert!(newest.instead_of.unwrap().to_string().contains("the header announces a payload"));
     // Moved away between the two renames of a file system without hard links.
     std::fs::remove_file(&path).unwrap();
     let newest = Checkpoint::load_newest(&path).unwrap().unwrap();

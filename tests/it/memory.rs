@@ -141,7 +141,7 @@ fn a_checkpoint_whose_length_lies() {
                 let mut lying = good.clone();
                 lying[12..20].copy_from_slice(&length.to_le_bytes());
                 fs::write(&path, sealed(lying)).unwrap();
-                refused(Checkpoint::load(&path), "the header promises a payload of");
+                refused(Checkpoint::load(&path), "the header announces a payload of");
             }
             // A length within an honest file: 2^40 parameters, or a network of as many.
             for at in 24..good.len() - 8 {
@@ -173,7 +173,7 @@ fn a_pipe_whose_header_lies() {
         |dir| {
             let write = "cat lying > pipe";
             let mut writer = Command::new("sh").args(["-c", write]).current_dir(dir).spawn().unwrap();
-            let promised = "the header promises a payload of 4398046511104 bytes";
+            let promised = "the header announces a payload of 4398046511104 bytes";
             refused(Checkpoint::load(&dir.join("pipe")), promised);
             assert!(writer.wait().unwrap().success());
         },
@@ -219,8 +219,8 @@ fn weights_whose_length_lies() {
         |dir| {
             let mut params = ParamStore::new();
             params.add("w", Mat::zeros(2, 2));
-            refused(weights::load(&mut params, &dir.join("lying")), "not a whole .safetensors file");
-            refused(weights::load(&mut params, &dir.join("long")), "the file goes on");
+            refused(weights::load(&mut params, &dir.join("lying")), "not a complete .safetensors file");
+            refused(weights::load(&mut params, &dir.join("long")), "the file is longer");
         },
     );
 }

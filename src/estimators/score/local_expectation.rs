@@ -1,4 +1,5 @@
-//! Local expectation: the exact expectation over one variable at a time, with the others as drawn.
+//! Local expectation gradients: the exact expectation over one variable at a time, with the other
+//! variables fixed at their sampled values.
 
 use super::samples::{check_losses, several_samples};
 use crate::categorical::argmax;
@@ -36,7 +37,8 @@ use std::sync::Arc;
 ///     tape.matmul(d, prices)
 /// });
 /// tape.backward(loss, &mut ParamGrads::zeros(&params));
-/// assert!((tape.grad(logits).unwrap().data[1] - 0.75).abs() < 1e-15); // 4 · ¼ · ¾, exactly
+/// // With one variable the gradient is exact: 4 · ¼ · ¾.
+/// assert!((tape.grad(logits).unwrap().data[1] - 0.75).abs() < 1e-15);
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LocalExpectation;
@@ -125,7 +127,7 @@ impl<T: Scalar> CustomOp<T> for Others {
     fn vjp(&self, _: &Recorded<'_, T>, _: &mut InputGrads<'_, '_, T>, _: &mut [T]) {}
 }
 
-/// Inputs: logits, sample, f(D), f of the others. Value: f(D).
+/// Inputs: logits, sample, f(D), f of the other codes. Value: f(D).
 #[derive(Debug)]
 struct LocalNode {
     categories: usize,

@@ -2,7 +2,7 @@
 //! "Beyond ReinMax: Low-Variance Gradient Estimators for Discrete Latent Variables" (2026), on the CPU.
 //!
 //! If the subject or the library is new to you, begin with the [guide]. Its nine short chapters lead from the question what a
-//! gradient through a sample is to an estimator of your own.
+//! gradient through a sample is to an estimator of your own. If something looks wrong, see the [frequent confusions](guide::faq).
 //!
 //! A sample from a categorical distribution has no derivative, so backpropagation stops there. An estimator
 //! provides a gradient there. The estimators work on whole batches in slices, from any model or framework. Draw the noise
@@ -64,6 +64,7 @@
 //! | [`nn`], [`optim`] | linear layers and MLPs; Adam and RAdam |
 //! | [`categorical`], [`estimators`] | sampling by the Gumbel-max trick; the estimators, on slices and in a model |
 //! | [`exact`], [`certify`], [`stats`] | the exact gradient by enumeration; bias and variance of an estimator against it; bias and variance of a stream of estimates |
+//! | [`usage`] | counts, perplexity and dead categories of each variable of a code |
 //! | [`files`] | atomic writing; parameters and weights in files |
 //! | [`vae`], [`data`], [`train`] | the paper's discrete VAE; MNIST and built-in digits; a trainer that resumes to the same bits |
 //!

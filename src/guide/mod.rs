@@ -10,7 +10,9 @@
 //! 8. [Write your own estimator](chapter_8_your_own)
 //! 9. [Errata of the paper](errata)
 //!
-//! All of them in order of descent: [the lineage on one page](lineage), from REINFORCE to ReinMax and beyond.
+//! If something looks wrong: [ten frequent confusions](faq), from the value of a straight-through node to reproducibility.
+//!
+//! All estimators in order of descent: [the lineage on one page](lineage), from REINFORCE to ReinMax and beyond.
 //!
 //! For reference: [guarantees about numbers and files](reproducibility), and the
 //! [profile of a training step](performance).
@@ -41,6 +43,9 @@ pub mod chapter_7_engine {}
 
 #[doc = include_str!("chapter_8.md")]
 pub mod chapter_8_your_own {}
+
+#[doc = include_str!("faq.md")]
+pub mod faq {}
 
 #[doc = include_str!("lineage.md")]
 pub mod lineage {}

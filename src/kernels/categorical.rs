@@ -24,8 +24,8 @@ pub(super) const ROWS: usize = 25;
 /// assert!(scratch_len(1, 4, 2) >= 3 * 16 * 2 + 2); // three times sixteen variables
 /// ```
 ///
+/// # Panics
 /// If `cols` is not a multiple of `group`, or `group` is 0.
-/// If `cols` is no multiple of `group`, or `group` is 0.
 #[track_caller]
 pub fn scratch_len(rows: usize, cols: usize, group: usize) -> usize {
     check_group(cols, group);

@@ -1,5 +1,6 @@
 //! What a run reports.
 
+use crate::usage::UsageSummary;
 use serde::{Deserialize, Serialize};
 
 /// The negative evidence lower bound and its parts: means over images, in nats.
@@ -14,7 +15,7 @@ pub struct Loss {
 }
 
 /// One epoch. Wall times are not part of it: a record is a function of the config and the data.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct EpochRecord {
     /// From 1.
     pub epoch: usize,
@@ -22,6 +23,11 @@ pub struct EpochRecord {
     pub train: Loss,
     /// One sample a test image, with the parameters at the epoch's end.
     pub test: Loss,
+    /// Usage of the codes that were sampled for [`test`](Self::test). These codes exist for every
+    /// estimator, belong to one state of the parameters, and leave nothing to store in the middle of
+    /// an epoch. `None` in a record from a version that did not compute it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<UsageSummary>,
 }
 
 /// The losses of an epoch in progress, summed over its samples in order. A checkpoint holds the sums themselves, so that a

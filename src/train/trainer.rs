@@ -2,6 +2,7 @@
 
 use super::checkpoint::Checkpoint;
 use super::config::TrainConfig;
+use super::evaluate::Pass;
 use super::loss::{StepLoss, law};
 use super::record::{EpochRecord, Loss, LossSum};
 use crate::data::{Batches, Dataset};
@@ -31,7 +32,7 @@ pub struct Progress {
 }
 
 /// What [`Trainer::advance`] did.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub enum Advance {
     /// One update.
     Step(Progress),
@@ -262,9 +263,10 @@ impl<'d> Trainer<'d> {
             return Ok(Advance::Step(progress));
         }
         let images = self.data.test.images();
-        let test = self.loss_of(images, Purpose::Test, epoch, "the test loss", &mut || Ok::<_, Error>(()))?;
-        let record = EpochRecord { epoch, train: loss, test };
-        self.history.push(record);
+        let pass = Pass { images, noise: (Purpose::Test, epoch), argmax: false, what: "the test loss" };
+        let test = self.pass(&pass, &mut || Ok::<_, Error>(()))?;
+        let record = EpochRecord { epoch, train: loss, test: test.loss, usage: Some(test.usage.summary()) };
+        self.history.push(record.clone());
         (self.step, self.losses) = (0, LossSum::default());
         Ok(Advance::Epoch(progress, record))
     }

@@ -6,9 +6,13 @@
 //! Probabilities multiplied by 0 do not sum to 1, and their gradients do not sum to 0.
 //!
 //! ```text
-//! cargo run --release --example 08_masked_actions        TIME; --smoke: the same, silent
+//! cargo run --release --example 08_masked_actions        a tenth of a second; --smoke: the same, silent
 //!
-//! TABLE
+//! MinusInfinity: π [0.750, 0.250, 0.000, 0.000], gradient [0.375, -0.375, 0.000, 0.000]
+//! ZeroLogit: π [0.500, 0.167, 0.167, 0.167], gradient [0.000, -0.333, 0.000, 0.000]
+//! ZeroProbability: π [0.423, 0.141, 0.000, 0.000], gradient [0.488, -0.119, -0.325, -0.044]
+//! MinusInfinity, trained: 0.0 % invalid actions, off by at most 1.7e-16
+//! ZeroLogit, trained: 4.1 % invalid actions, off by at most 7.1e-2
 //! ```
 
 #[path = "lab/mod.rs"]
@@ -22,9 +26,9 @@ use lab::output::answer as println; // std's panics where nobody reads
 const C: usize = 4;
 const VALID: [[f64; C]; 3] = [[1.0, 1.0, 0.0, 0.0], [0.0, 1.0, 1.0, 1.0], [1.0, 1.0, 1.0, 1.0]];
 /// What the environment charges, also for an invalid action.
-const COSTS: [[f64; C]; 3] = [[4.0, 0.0, 5.0, 5.0], [5.0, 1.0, 0.5, 2.0], [1.0, 0.0, 0.2, 3.0]];
+const COSTS: [[f64; C]; 3] = [[2.0, 0.0, 3.0, 3.0], [3.0, 1.0, 0.5, 2.0], [1.0, 0.0, 0.2, 1.5]];
 /// Weight of the entropy in the loss E f − λ H.
-const LAMBDA: f64 = 0.5;
+const LAMBDA: f64 = 1.0;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Way {
@@ -106,7 +110,7 @@ fn main() -> Result<(), Error> {
     let smoke = std::env::args().any(|a| a == "--smoke");
     check_estimators()?;
     // Two valid actions: π = (¾, ¼), and the gradient is ± π_0 π_1 (f_0 − f_1).
-    let want = [[0.75, 0.25, 0.0, 0.0], [0.75, -0.75, 0.0, 0.0]];
+    let want = [[0.75, 0.25, 0.0, 0.0], [0.375, -0.375, 0.0, 0.0]];
     let distance = |a: &[f64], b: [f64; C]| a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
     for way in [Way::MinusInfinity, Way::ZeroLogit, Way::ZeroProbability] {
         let [pi, gradient] = first_context(way);
@@ -137,7 +141,8 @@ fn main() -> Result<(), Error> {
             println!("{way:?}, trained: {:.1} % invalid actions, off by at most {off:.1e}", 100.0 * invalid);
         }
         match way {
-            Way::MinusInfinity => assert!(invalid == 0.0 && off < 1e-6, "{invalid} {off}"),
+            // Converged: Adam moves by lr · 1e-17 / 1e-8 for a gradient that is rounding, and remembers a hundred steps.
+            Way::MinusInfinity => assert!(invalid == 0.0 && off < 1e-8, "{invalid} {off}"),
             _ => assert!(invalid > 0.01, "{invalid}"),
         }
     }

@@ -117,7 +117,8 @@ vectorized! {
 /// Mask for variables of different sizes in one row, `[1, L·C]` with C the largest size: of the C
 /// numbers of variable l the first `sizes[l]` are 0 and the others −∞. Adding it to logits `[N,
 /// L·C]` with [`Tape::add_bias`](crate::Tape::add_bias) removes the categories that a variable does
-/// not have from every sample, divergence and gradient, exactly.
+/// not have from every sample, divergence and gradient, exactly. On slices, add its row to each row
+/// of the logits.
 ///
 /// The library uses masks instead of offsets because all functions and estimators process sixteen
 /// variables at once, which requires a common length. A masked category costs time but changes no

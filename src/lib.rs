@@ -3,7 +3,8 @@
 //! Discrete Latent Variables" (2026).
 //!
 //! If the subject or the library is new to you, begin with the [guide]. Its nine short chapters
-//! start with the gradient through a sample and end with an estimator that you write yourself.
+//! start with the gradient through a sample and end with an estimator that you write yourself. If
+//! something looks wrong, see the [frequent confusions](guide::faq).
 //!
 //! A sample from a categorical distribution has no derivative, so backpropagation stops there. An
 //! estimator computes a gradient in its place. The estimators work on whole batches in slices, from

@@ -33,8 +33,11 @@ const DERIVED: [&str; 6] =
 /// No `config.json` is as long as this.
 const LONGEST_CONFIG: u64 = 1 << 20;
 
-/// No line of `metrics.jsonl` is.
+/// No line of `metrics.jsonl` is as long as this, not counting the usage of the codes.
 const LONGEST_LINE: u64 = 1 << 10;
+
+/// The usage of one variable in a line of `metrics.jsonl` is shorter than this: two numbers and their commas.
+const LONGEST_USAGE: u64 = 64;
 
 /// The directory of a run. Every file in it is replaced whole or not at all, and no other process writes into it meanwhile.
 pub struct RunDir {
@@ -206,7 +209,9 @@ impl RunDir {
 
     /// Makes `metrics.jsonl` agree with a resumed run, keeping the wall times that it holds.
     pub fn resume(&mut self, trainer: &Trainer<'_>) -> Result<(), RunError> {
-        let longest = LONGEST_LINE * trainer.history().len() as u64;
+        let variables = trainer.config().vae.latent.variables as u64;
+        let line = LONGEST_USAGE.saturating_mul(variables).saturating_add(LONGEST_LINE);
+        let longest = line.saturating_mul(trainer.history().len() as u64);
         let text = read_text(&self.file("metrics.jsonl"), longest).unwrap_or_default();
         let mut held = text.lines().map(|line| serde_json::from_str::<Line>(line).ok());
         let seconds = trainer.history().iter().map(|record| {
@@ -221,8 +226,9 @@ impl RunDir {
     /// Writes `metrics.jsonl`, a line an epoch.
     fn save_metrics(&self, trainer: &Trainer<'_>) -> Result<(), RunError> {
         let mut lines = String::new();
-        for (&record, &seconds) in trainer.history().iter().zip(&self.seconds) {
-            lines += &serde_json::to_string(&Line { record, seconds }).map_err(json_error)?;
+        for (record, &seconds) in trainer.history().iter().zip(&self.seconds) {
+            let line = Line { record: record.clone(), seconds };
+            lines += &serde_json::to_string(&line).map_err(json_error)?;
             lines.push('\n');
         }
         Ok(write_atomically(&self.file("metrics.jsonl"), lines.as_bytes())?)

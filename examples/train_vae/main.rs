@@ -103,8 +103,8 @@ struct Args {
     /// Save a checkpoint after every N steps, in addition to every epoch
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     checkpoint_every: Option<u32>,
-    /// Evaluate the final parameters and write evaluation.json: the loss with the parameters fixed, the importance-weighted
-    /// bound and, where the codes can be enumerated, the exact likelihood; with --resume also for a finished run
+    /// Evaluate the final parameters and write evaluation.json: the loss with the parameters fixed, with sampled and with
+    /// argmax codes, the importance-weighted bound and, where the codes can be enumerated, the exact likelihood; with --resume also for a finished run
     #[arg(long)]
     evaluate: bool,
     /// Samples per test image for the importance-weighted bound of --evaluate; 0 skips it. With MNIST, 64 take some seconds
@@ -260,6 +260,17 @@ fn summary(args: &Args, trainer: &Trainer<'_>, data: &Dataset, before: usize, se
     );
     for (name, l) in [("train", last.train), ("test ", last.test)] {
         tell!("{name} loss {:.2} nats = bce {:.2} + kl {:.2}", l.loss, l.bce, l.kl);
+    }
+    if let Some(usage) = &last.usage {
+        let categories = args.latent.categories;
+        let perplexities: Vec<_> = usage.perplexity.iter().map(|p| format!("{p:.1}")).collect();
+        let used: Vec<_> = usage.used.iter().map(u32::to_string).collect();
+        let (mean, least) = (usage.mean(), usage.least());
+        tell!(
+            "test codes: perplexity {} of {categories} (mean {mean:.1}, least {least:.1})",
+            perplexities.join(" ")
+        );
+        tell!("test codes: categories used {} of {categories}", used.join(" "));
     }
     if let Some(best) = trainer.best().filter(|best| best.epoch != last.epoch) {
         tell!("lowest test loss {:.2} nats, after epoch {}", best.test.loss, best.epoch);

@@ -13,6 +13,9 @@
 //! 8. [Write your own estimator](chapter_8_your_own)
 //! 9. [Errata of the paper](errata)
 //!
+//! If something looks wrong, see the [ten frequent confusions](faq), from the value of a
+//! straight-through node to reproducibility.
+//!
 //! [The lineage of the estimators](lineage) summarises how they are derived from one another, from
 //! REINFORCE to ReinMax and MVE.
 //!
@@ -45,6 +48,9 @@ pub mod chapter_7_engine {}
 
 #[doc = include_str!("chapter_8.md")]
 pub mod chapter_8_your_own {}
+
+#[doc = include_str!("faq.md")]
+pub mod faq {}
 
 #[doc = include_str!("lineage.md")]
 pub mod lineage {}

@@ -8,13 +8,15 @@
 //! so one complete checkpoint exists at every moment.
 
 use super::config::TrainConfig;
-use super::record::{EpochRecord, LossSum};
+use super::record::{EpochRecord, Loss, LossSum};
 use crate::error::{Error, Result};
 use crate::estimators::{AdaptiveWeight, RunningMean};
 use crate::files::framed::{Format, HEADER, encoding};
 use crate::files::replace;
 use crate::optim::Moments;
+use crate::usage::UsageSummary;
 use bincode::Options;
+use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
 const FORMAT: Format = Format { magic: *b"HARDGRAD", version: 3, what: "a hardgrad checkpoint" };
@@ -32,7 +34,8 @@ pub struct Checkpoint {
     pub params: Vec<f32>,
     /// State of the optimiser.
     pub moments: Moments<f32>,
-    /// Losses of the completed epochs.
+    /// The completed epochs. [`to_bytes`](Self::to_bytes) stores the usage of the codes for the
+    /// epochs since the last one without it.
     pub history: Vec<EpochRecord>,
     /// REINFORCE's running mean.
     pub baseline: RunningMean,
@@ -57,10 +60,13 @@ impl Checkpoint {
     /// The bytes of the file: header and payload.
     pub fn to_bytes(&self) -> Vec<u8> {
         let Self { config, data_crc32, params, moments, history, baseline, weight, step, losses } = self;
-        let numbers = (data_crc32, params, moments, history, baseline, step, losses);
-        match *weight == AdaptiveWeight::default() {
-            true => FORMAT.to_bytes(&(config.to_string(), numbers)),
-            false => FORMAT.to_bytes(&(config.to_string(), numbers, weight)),
+        let epochs: Vec<StoredEpoch> = history.iter().map(|r| (r.epoch, r.train, r.test)).collect();
+        let numbers = (data_crc32, params, moments, epochs, baseline, step, losses);
+        let usage = StoredUsage::of(history, config.vae.latent.variables);
+        match (usage.perplexity.is_empty(), *weight == AdaptiveWeight::default()) {
+            (true, true) => FORMAT.to_bytes(&(config.to_string(), numbers)),
+            (true, false) => FORMAT.to_bytes(&(config.to_string(), numbers, weight)),
+            (false, _) => FORMAT.to_bytes(&(config.to_string(), numbers, weight, usage)),
         }
     }
 
@@ -78,16 +84,23 @@ impl Checkpoint {
         };
         let text: String =
             encoding(limit).allow_trailing_bytes().deserialize_from(&mut rest).map_err(wrong)?;
-        let config = text.parse().map_err(|e| {
+        let config: TrainConfig = text.parse().map_err(|e| {
             Error::version(path, format!("{e}; the checkpoint was written by a newer version of hardgrad"))
         })?;
-        let (data_crc32, params, moments, history, baseline, step, losses) =
+        let (data_crc32, params, moments, epochs, baseline, step, losses) =
             encoding(limit).allow_trailing_bytes().deserialize_from(&mut rest).map_err(wrong)?;
-        // The weight is written last, and only if it has been adapted.
+        // Later additions to the format are written last, and earlier files end before them.
         let weight = match rest {
             [] => AdaptiveWeight::default(),
+            _ => encoding(limit).allow_trailing_bytes().deserialize_from(&mut rest).map_err(wrong)?,
+        };
+        let usage = match rest {
+            [] => StoredUsage::default(),
             rest => encoding(limit).deserialize(rest).map_err(wrong)?,
         };
+        let history = usage.join(epochs, config.vae.latent.variables).ok_or_else(|| {
+            Error::format(path, HEADER as u64, "the usage of the codes is not that of whole epochs")
+        })?;
         Ok(Self { config, data_crc32, params, moments, history, baseline, weight, step, losses })
     }
 
@@ -139,7 +152,7 @@ impl Checkpoint {
     }
 
     /// Reads a checkpoint. At most one byte more than the length in the header is read. The memory
-    /// allocated is at most four times the length of the file plus 2 MiB: its bytes, and the
+    /// allocated is at most six times the length of the file plus 2 MiB: its bytes, and the
     /// numbers in buffers that grow by doubling.
     ///
     /// # Errors
@@ -176,5 +189,46 @@ impl Checkpoint {
                 other => other,
             }),
         }
+    }
+}
+
+/// The number and the losses of an epoch, as a checkpoint stores them.
+type StoredEpoch = (usize, Loss, Loss);
+
+/// Usage of the codes in the last epochs of a run, epoch after epoch, with one number per variable.
+#[derive(Default, Serialize, Deserialize)]
+struct StoredUsage {
+    perplexity: Vec<f64>,
+    used: Vec<u32>,
+}
+
+impl StoredUsage {
+    /// The epochs since the last one without usage.
+    fn of(history: &[EpochRecord], variables: usize) -> Self {
+        let is_whole =
+            |usage: &&UsageSummary| (usage.perplexity.len(), usage.used.len()) == (variables, variables);
+        let known = history.iter().rev().map_while(|record| record.usage.as_ref().filter(is_whole)).count();
+        let mut stored = Self::default();
+        for usage in history[history.len() - known..].iter().filter_map(|record| record.usage.as_ref()) {
+            stored.perplexity.extend(&usage.perplexity);
+            stored.used.extend(&usage.used);
+        }
+        stored
+    }
+
+    /// The inverse of [`of`](Self::of). `None` if these are not numbers of whole epochs of the run.
+    fn join(self, epochs: Vec<StoredEpoch>, variables: usize) -> Option<Vec<EpochRecord>> {
+        let (count, variables) = (self.perplexity.len(), variables.max(1));
+        let known = count / variables;
+        if self.used.len() != count || !count.is_multiple_of(variables) || known > epochs.len() {
+            return None;
+        }
+        let usage = self.perplexity.chunks(variables).zip(self.used.chunks(variables));
+        let usage = usage.map(|(perplexity, used)| {
+            Some(UsageSummary { perplexity: perplexity.to_vec(), used: used.to_vec() })
+        });
+        let usage = std::iter::repeat_n(None, epochs.len() - known).chain(usage);
+        let record = |((epoch, train, test), usage)| EpochRecord { epoch, train, test, usage };
+        Some(epochs.into_iter().zip(usage).map(record).collect())
     }
 }

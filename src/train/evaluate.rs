@@ -8,9 +8,11 @@ use super::record::{Loss, LossSum};
 use super::trainer::Trainer;
 use crate::data::{Batches, Images};
 use crate::error::Error;
+use crate::estimators::{Choice, Noise};
 use crate::kernels::log_sum_exp::LogSumExp;
 use crate::par;
 use crate::rng::Purpose;
+use crate::usage::CodeUsage;
 use crate::vae::LOG_OF_ZERO;
 use serde::{Deserialize, Serialize};
 use std::result::Result as Outcome;
@@ -26,8 +28,8 @@ const CODES: usize = 1024;
 /// Images per block of parallel work, for sums over 1 to 1024 codes.
 const BLOCK: usize = 32;
 
-/// Results of an evaluation: means over images, in nats. Each is a negative log-likelihood or an
-/// upper bound of one, so lower is better.
+/// Results of an evaluation: means over images, in nats. Each but [`argmax`](Self::argmax) is a
+/// negative log-likelihood or an upper bound of one, so lower is better.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Evaluation {
     /// Loss on the training images with one sample per image. The training loss in an
@@ -37,11 +39,33 @@ pub struct Evaluation {
     /// Loss on the test images with one sample per image. It equals that of the last epoch's record
     /// if no step followed.
     pub test: Loss,
+    /// The losses with the most probable code of each image. `None` in a file from a version that did not compute them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub argmax: Option<ArgmaxLosses>,
     /// Importance-weighted bound on the test images, if requested.
     pub importance: Option<ImportanceBound>,
     /// Negative log-likelihood −log p(x) of the test images, summed over all codes. `None` if there
     /// are too many codes; see [`LatentShape::codes`](crate::vae::LatentShape::codes).
     pub exact: Option<f64>,
+}
+
+/// Losses with the most probable code of each image, onehot(argmax θ) for each variable, in place
+/// of a sampled code.
+///
+/// Only the cross-entropy differs from that of the sampled codes, because the divergence is that of
+/// q(z|x) in both. The gap is therefore the cross-entropy that sampling from q adds. The loss with
+/// argmax codes is not a bound on −log p(x): the bound for a deterministic code is the
+/// cross-entropy plus L ln C, the divergence of a one-hot distribution from the uniform one.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ArgmaxLosses {
+    /// Loss on the training images.
+    pub train: Loss,
+    /// Loss on the training images with sampled codes minus `train`, in nats.
+    pub train_gap: f64,
+    /// Loss on the test images.
+    pub test: Loss,
+    /// Loss on the test images with sampled codes minus `test`, in nats.
+    pub test_gap: f64,
 }
 
 /// The importance-weighted bound −log (1/S) Σ_s p(x|z_s) p(z_s) / q(z_s|x) with z_s ~ q(z|x). Its
@@ -84,6 +108,26 @@ impl From<Error> for Ended {
     }
 }
 
+/// Images to measure with the parameters fixed, with one sampled code per image.
+pub(super) struct Pass<'a> {
+    pub(super) images: &'a Images,
+    /// Purpose and epoch of the noise.
+    pub(super) noise: (Purpose, usize),
+    /// Whether to compute the loss with the most probable codes too.
+    pub(super) argmax: bool,
+    /// Name of the loss in an error.
+    pub(super) what: &'static str,
+}
+
+/// Result of a [`Pass`].
+pub(super) struct Measured {
+    pub(super) loss: Loss,
+    /// Usage of the sampled codes.
+    pub(super) usage: CodeUsage,
+    /// The loss with the most probable codes, if the pass asks for it.
+    argmax: Option<Loss>,
+}
+
 /// Called after every pass of the network over a batch.
 type PassDone<'a, E> = &'a mut dyn FnMut() -> Outcome<(), E>;
 
@@ -107,6 +151,8 @@ impl Trainer<'_> {
     /// let record = trainer.epoch(&mut |_| {})?;
     /// let evaluation = trainer.evaluate(100)?;
     /// assert_eq!(evaluation.test, record.test);
+    /// let argmax = evaluation.argmax.unwrap();
+    /// assert!(argmax.test.kl == record.test.kl && argmax.test_gap == record.test.loss - argmax.test.loss);
     /// let (bound, exact) = (evaluation.importance.unwrap().bound, evaluation.exact.unwrap());
     /// assert!((bound - exact).abs() < 0.2 && exact < evaluation.test.loss);
     /// # Ok::<(), hardgrad::train::TrainError>(())
@@ -144,9 +190,20 @@ impl Trainer<'_> {
 
     fn measure(&mut self, samples: usize, pass_done: PassDone<'_, Ended>) -> Outcome<Evaluation, Ended> {
         let (data, epoch) = (self.data, self.history().len());
-        let (train, test) = (data.train.images(), data.test.images());
-        let train = self.loss_of(train, Purpose::Evaluate, epoch, "the training loss", pass_done)?;
-        let test = self.loss_of(test, Purpose::Test, epoch, "the test loss", pass_done)?;
+        let train = Pass {
+            images: data.train.images(),
+            noise: (Purpose::Evaluate, epoch),
+            argmax: true,
+            what: "the training loss",
+        };
+        let test = Pass {
+            images: data.test.images(),
+            noise: (Purpose::Test, epoch),
+            what: "the test loss",
+            ..train
+        };
+        let (train, test) = (self.pass(&train, pass_done)?, self.pass(&test, pass_done)?);
+        let argmax = ArgmaxLosses::of(&train, &test);
         let importance = match samples {
             0 => None,
             _ => Some(ImportanceBound::of(samples, &self.importance(samples, pass_done)?)),
@@ -158,19 +215,19 @@ impl Trainer<'_> {
                 return Err(TrainError::NotFinite { what: what.into(), epoch, step: self.step().0 }.into());
             }
         }
-        Ok(Evaluation { train, test, importance, exact })
+        Ok(Evaluation { train: train.loss, test: test.loss, argmax, importance, exact })
     }
 
-    /// The loss with the current parameters and one sample per image. `what` names it in the error.
-    pub(super) fn loss_of<E: From<TrainError>>(
+    /// The loss with the current parameters, and the usage of the codes.
+    pub(super) fn pass<E: From<TrainError>>(
         &mut self,
-        images: &Images,
-        purpose: Purpose,
-        epoch: usize,
-        what: &str,
+        pass: &Pass<'_>,
         pass_done: PassDone<'_, E>,
-    ) -> Outcome<Loss, E> {
-        let mut sum = LossSum::default();
+    ) -> Outcome<Measured, E> {
+        let &Pass { images, noise: (purpose, epoch), argmax, what } = pass;
+        let latent = self.vae.latent();
+        let mut usage = CodeUsage::new(latent.variables, latent.categories);
+        let (mut sum, mut argmax_sum) = (LossSum::default(), LossSum::default());
         let batches = Batches::in_order(images.len(), BATCH).map_err(TrainError::from)?;
         for (step, batch) in batches.iter().enumerate() {
             self.draw(purpose, epoch, step, batch.len());
@@ -184,9 +241,22 @@ impl Trainer<'_> {
                 return Err(TrainError::NotFinite { what: what.into(), epoch, step: step + 1 }.into());
             }
             sum.add(tape.value(loss.bce).data, tape.value(loss.kl).data);
+            usage.add(tape.value(z).data).map_err(TrainError::from)?;
+            if argmax {
+                // Without noise the sample is the largest logit.
+                let noise = Noise::from_gumbel(vec![0.0; batch.len() * latent.width()]);
+                let most_probable = Choice::without_gradient(latent.categories).with_noise(noise);
+                let z = tape.sample(&most_probable, logits);
+                let bce = self.vae.bce(&mut tape, x, z);
+                if tape.value(bce).data.iter().any(|bce| !bce.is_finite()) {
+                    let what = format!("{what} with argmax codes");
+                    return Err(TrainError::NotFinite { what, epoch, step: step + 1 }.into());
+                }
+                argmax_sum.add(tape.value(bce).data, tape.value(loss.kl).data);
+            }
             pass_done()?;
         }
-        Ok(sum.mean())
+        Ok(Measured { loss: sum.mean(), usage, argmax: argmax.then(|| argmax_sum.mean()) })
     }
 
     /// The importance-weighted bound of each test image, in nats.
@@ -250,6 +320,14 @@ impl Trainer<'_> {
             }
         }
         Ok(Some(sums.iter().map(|sum| -(sum.value() + latent.log_prior())).collect()))
+    }
+}
+
+impl ArgmaxLosses {
+    /// `None` if one of the passes did not compute them.
+    fn of(train: &Measured, test: &Measured) -> Option<Self> {
+        let gap = |measured: &Measured| Some(measured.loss.loss - measured.argmax?.loss);
+        Some(Self { train: train.argmax?, train_gap: gap(train)?, test: test.argmax?, test_gap: gap(test)? })
     }
 }
 

@@ -16,6 +16,6 @@ mod trainer;
 pub use checkpoint::{Checkpoint, Newest};
 pub use config::{OptimizerKind, TrainConfig};
 pub use error::TrainError;
-pub use evaluate::{Evaluation, EvaluationProgress, ImportanceBound};
+pub use evaluate::{ArgmaxLosses, Evaluation, EvaluationProgress, ImportanceBound};
 pub use record::{EpochRecord, Loss, LossSum};
 pub use trainer::{Advance, Progress, Trainer};

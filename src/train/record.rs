@@ -1,5 +1,6 @@
 //! The losses that a run reports.
 
+use crate::usage::UsageSummary;
 use serde::{Deserialize, Serialize};
 
 /// The negative evidence lower bound and its parts: means over images, in nats.
@@ -15,7 +16,7 @@ pub struct Loss {
 
 /// Losses of one epoch. Wall times are not part of the record, which depends only on the config and
 /// the data.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct EpochRecord {
     /// Number of the epoch, from 1.
     pub epoch: usize,
@@ -24,6 +25,11 @@ pub struct EpochRecord {
     /// Loss on the test images with one sample per image, with the parameters at the end of the
     /// epoch.
     pub test: Loss,
+    /// Usage of the codes that were sampled for [`test`](Self::test). These codes exist for every
+    /// estimator, belong to one state of the parameters, and leave nothing to store in the middle of
+    /// an epoch. `None` in a record from a version that did not compute it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<UsageSummary>,
 }
 
 /// The losses of an epoch in progress, summed over its samples in order. A checkpoint holds the

@@ -3,6 +3,7 @@
 use super::checkpoint::Checkpoint;
 use super::config::TrainConfig;
 use super::error::TrainError;
+use super::evaluate::Pass;
 use super::loss::{StepLoss, law};
 use super::record::{EpochRecord, Loss, LossSum};
 use crate::data::{Batches, Dataset};
@@ -32,7 +33,7 @@ pub struct Progress {
 }
 
 /// The work of one call of [`Trainer::advance`].
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub enum Advance {
     /// One update.
     Step(Progress),
@@ -268,10 +269,10 @@ impl<'d> Trainer<'d> {
             return Ok(Advance::Step(progress));
         }
         let images = self.data.test.images();
-        let test =
-            self.loss_of(images, Purpose::Test, epoch, "the test loss", &mut || Ok::<_, TrainError>(()))?;
-        let record = EpochRecord { epoch, train: loss, test };
-        self.history.push(record);
+        let pass = Pass { images, noise: (Purpose::Test, epoch), argmax: false, what: "the test loss" };
+        let test = self.pass(&pass, &mut || Ok::<_, TrainError>(()))?;
+        let record = EpochRecord { epoch, train: loss, test: test.loss, usage: Some(test.usage.summary()) };
+        self.history.push(record.clone());
         (self.step, self.losses) = (0, LossSum::default());
         Ok(Advance::Epoch(progress, record))
     }

@@ -128,6 +128,54 @@ fn a_schedule_or_decay_that_changes_nothing_keeps_the_bits() {
     assert!(plain == run(|config| (config.optimizer, config.weight_decay) = (OptimizerKind::AdamW, 0.0)));
 }
 
+/// The epochs of a checkpoint from before the usage of the codes was recorded stay without it; the run continues to the bits of a
+/// run that has it in every epoch.
+#[test]
+fn a_run_without_usage_continues_with_it() {
+    let data = data();
+    let start = || Trainer::new(config(REINMAX), &data).unwrap();
+    let whole = train(start(), 3);
+    let mut earlier = train(start(), 1);
+    let with_usage = earlier.to_bytes();
+    earlier.history[0].usage = None;
+    let bytes = earlier.to_bytes();
+    // Behind the losses stood nothing: no weight of 4 + 1 numbers, and no usage of 4 variables.
+    let usage = 8 + 4 * 8 + 8 + 4 * 4;
+    assert!(bytes.len() + usage < with_usage.len(), "{} {}", bytes.len(), with_usage.len());
+    let read = Checkpoint::from_bytes(&bytes, "checkpoint".as_ref()).unwrap();
+    assert_eq!(read, earlier);
+    let mut resumed = train(Trainer::resume(read, &data).unwrap(), 2);
+    assert_eq!(Checkpoint::from_bytes(&resumed.to_bytes(), "checkpoint".as_ref()).unwrap(), resumed);
+    resumed.history[0].usage.clone_from(&whole.history[0].usage);
+    assert!(whole.history[0].usage.is_some() && resumed.to_bytes() == whole.to_bytes());
+}
+
+#[test]
+fn usage_that_is_not_of_whole_epochs_is_refused() {
+    let data = data();
+    let checkpoint = train(Trainer::new(config(REINMAX), &data).unwrap(), 1);
+    let whole = checkpoint.to_bytes();
+    // At the end stand 4 perplexities and the 4 numbers of categories, each behind its length.
+    let cut = |perplexities: usize, used: usize| {
+        let at = whole.len() - (8 + 4 * 8 + 8 + 4 * 4);
+        let mut bytes = whole[..at].to_vec();
+        bytes.extend((perplexities as u64).to_le_bytes());
+        bytes.extend(&whole[at + 8..][..8 * perplexities]);
+        bytes.extend((used as u64).to_le_bytes());
+        bytes.extend(&whole[at + 48..][..4 * used]);
+        let length = (bytes.len() - 24) as u64;
+        bytes[12..20].copy_from_slice(&length.to_le_bytes());
+        let crc = crc32fast::hash(&[&bytes[8..20], &bytes[24..]].concat());
+        bytes[20..24].copy_from_slice(&crc.to_le_bytes());
+        Checkpoint::from_bytes(&bytes, "checkpoint".as_ref())
+    };
+    assert_eq!(cut(4, 4).unwrap(), checkpoint);
+    for (perplexities, used) in [(4, 3), (3, 4), (3, 3), (0, 4)] {
+        let e = cut(perplexities, used).unwrap_err().to_string();
+        assert!(e.contains("the usage of the codes is not that of whole epochs"), "{e}");
+    }
+}
+
 #[test]
 #[cfg(feature = "rayon")]
 fn an_evaluation_with_any_number_of_threads() {

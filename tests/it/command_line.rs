@@ -51,7 +51,21 @@ fn a_run_leaves_its_files_and_resumes() {
     let checkpoint = |run| std::fs::read(dir.path().join(run).join("checkpoint.bin")).unwrap();
     assert!(checkpoint("whole") == checkpoint("parts"));
     assert_eq!(losses(&dir.path().join("parts")).len(), 2);
-    assert!(losses(&dir.path().join("parts"))[0].starts_with("{\"epoch\":1,\"train\":{\"loss\":"));
+    let lines = losses(&dir.path().join("parts"));
+    assert!(lines[0].starts_with("{\"epoch\":1,\"train\":{\"loss\":"));
+    // The summary shows the usage of the last line: four variables of eight categories.
+    let last: serde_json::Value = serde_json::from_str(&format!("{}}}", lines[1])).unwrap();
+    let numbers = |name: &str| -> Vec<f64> {
+        let numbers = last["usage"][name].as_array().unwrap();
+        numbers.iter().map(|x| x.as_f64().unwrap()).collect()
+    };
+    let (perplexity, used) = (numbers("perplexity"), numbers("used"));
+    let in_range = |(p, used): (&f64, &f64)| (1.0..=8.0).contains(used) && *p >= 1.0 && *p <= used + 1e-12;
+    assert!(perplexity.len() == 4 && used.len() == 4, "{last}");
+    assert!(perplexity.iter().zip(&used).all(in_range), "{last}");
+    let shown: Vec<_> = perplexity.iter().map(|p| format!("{p:.1}")).collect();
+    let stdout = String::from_utf8_lossy(&whole.stdout);
+    assert!(stdout.contains(&format!("test codes: perplexity {} of 8 (mean ", shown.join(" "))), "{stdout}");
 
     let other = train_vae(dir.path(), "--dataset digits --out parts --seed 1 --tau 1");
     assert_eq!(other.status.code(), Some(2));
@@ -107,11 +121,16 @@ fn a_finished_run_is_evaluated() {
     }
     let value: serde_json::Value =
         serde_json::from_slice(&std::fs::read(run.join("evaluation.json")).unwrap()).unwrap();
-    let number = |pointer| value.pointer(pointer).and_then(serde_json::Value::as_f64).unwrap();
+    let number = |pointer: &str| value.pointer(pointer).and_then(serde_json::Value::as_f64).unwrap();
     assert_eq!((number("/epoch"), number("/importance/samples")), (1.0, 2.0));
     let loss = serde_json::json!({"loss": number("/test/loss"), "bce": number("/test/bce"), "kl": number("/test/kl")});
     let metrics: serde_json::Value = serde_json::from_str(&format!("{}}}", losses(&run)[0])).unwrap();
     assert_eq!(metrics["test"], loss);
+    for split in ["train", "test"] {
+        let gap = number(&format!("/{split}/loss")) - number(&format!("/argmax/{split}/loss"));
+        assert_eq!(number(&format!("/argmax/{split}_gap")), gap);
+        assert!(stdout.contains(&format!("with argmax codes, {gap:.2} less than with sampled codes")));
+    }
     assert!(number("/exact") < number("/importance/bound"), "{value}");
 }
 

@@ -432,3 +432,46 @@ fn merge_keeps_a_result_with_an_earlier_id() {
         assert!(kept.lines().count() == 1 && kept.contains(&earlier), "{kept}");
     }
 }
+
+/// The line with a check that matches it.
+fn sealed(line: &str) -> String {
+    let value: Value = serde_json::from_str(line).unwrap();
+    let unchecked = line.replace(&format!("\"check\":{}", value["check"]), "\"check\":\"\"");
+    unchecked.replace("\"check\":\"\"", &format!("\"check\":\"{}\"", sha256(&unchecked, 8)))
+}
+
+/// A result from before the usage of the codes and the losses with argmax codes were computed is kept to the byte, belongs to the
+/// run under its id, and agrees with a new result of that run.
+#[test]
+fn merge_keeps_a_result_without_later_numbers() {
+    let data = tempfile::tempdir().unwrap();
+    let path = data.path();
+    write_small_digits(path);
+    plan(path, "a");
+    assert!(run(path, &format!("{RUN} a --shard 0/4")).status.success());
+    let text = fs::read_to_string(directory(&path.join("a"), 0).join("result.json")).unwrap();
+    let mut earlier = text.clone();
+    for (start, end, kept) in
+        [(",\"usage\":{", "}", ""), (",\"argmax\":{", ",\"importance\":", ",\"importance\":")]
+    {
+        assert!(earlier.contains(start), "{earlier}");
+        while let Some((before, rest)) = earlier.split_once(start) {
+            let (_, after) = rest.split_once(end).unwrap();
+            earlier = format!("{before}{kept}{after}");
+        }
+    }
+    let earlier = sealed(&earlier);
+    fs::create_dir(path.join("earlier")).unwrap();
+    fs::write(path.join("earlier/results.jsonl"), &earlier).unwrap();
+    let merged = run(path, "merge --out a --from earlier");
+    assert!(merged.status.success(), "{}{}", stdout(&merged), stderr(&merged));
+    plan(path, "b");
+    assert!(run(path, "merge --out b --from earlier").status.success());
+    assert_eq!(fs::read_to_string(path.join("b/results.jsonl")).unwrap(), earlier);
+    assert!(run(path, "report --out b").status.success());
+    // A number that both have still has to agree.
+    let other = sealed(&earlier.replacen("\"bce\":", "\"bce\":1", 1));
+    fs::write(path.join("earlier/results.jsonl"), other).unwrap();
+    let merged = run(path, "merge --out a --from earlier");
+    assert!(stderr(&merged).contains("is another than the one found before"), "{}", stderr(&merged));
+}

@@ -46,10 +46,11 @@ pub struct Evaluation {
 
 /// Losses at the most probable code of each image, onehot(argmax θ) for each variable, in place of a sampled code.
 ///
-/// Only the cross-entropy differs from that of the sampled codes: the divergence is that of q(z|x) in both. The gap is therefore
-/// what the noise of q costs the decoder; it is negative where the most probable codes
-/// are decoded worse than sampled ones, as after one epoch of MNIST at 64×8. The loss at the argmax codes is not a bound on −log p(x). The bound of a code that is
-/// certain is the cross-entropy plus L ln C, the divergence of a one-hot distribution.
+/// Only the cross-entropy differs from that of the sampled codes: the divergence is that of q(z|x)
+/// in both. The gap is therefore what the noise of q costs the decoder; it is negative where the
+/// most probable codes are decoded worse than sampled ones, as after one epoch of MNIST at 64×8.
+/// The loss at the argmax codes is not a bound on −log p(x). The bound of a code that is certain
+/// is the cross-entropy plus L ln C, the divergence of a one-hot distribution.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ArgmaxLosses {
     /// Loss on the training images.

@@ -57,10 +57,7 @@ fn print(epoch: usize, evaluation: &Evaluation, seconds: f64) {
     }
     if let Some(a) = evaluation.argmax {
         for (name, l, gap) in [("training", a.train, a.train_gap), ("test", a.test, a.test_gap)] {
-            tell!(
-                "  {name} images: loss {:.2} with argmax codes, {gap:.2} less than with sampled codes",
-                l.loss
-            );
+            tell!("  {name} images: loss {:.2} with argmax codes; sampled minus argmax {gap:.2}", l.loss);
         }
     }
     if let Some(i) = evaluation.importance {

@@ -129,7 +129,7 @@ fn a_finished_run_is_evaluated() {
     for split in ["train", "test"] {
         let gap = number(&format!("/{split}/loss")) - number(&format!("/argmax/{split}/loss"));
         assert_eq!(number(&format!("/argmax/{split}_gap")), gap);
-        assert!(stdout.contains(&format!("with argmax codes, {gap:.2} less than with sampled codes")));
+        assert!(stdout.contains(&format!("with argmax codes; sampled minus argmax {gap:.2}")));
     }
     assert!(number("/exact") < number("/importance/bound"), "{value}");
 }

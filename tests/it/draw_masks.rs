@@ -31,7 +31,7 @@ fn draw(kind: EstimatorKind, draw_tau: f64, logits: &Mat<f64>, key: u64) -> Opti
 fn masked(key: u64) -> (Mat<f64>, Vec<bool>) {
     let mut rng = from_key(key);
     let masks: Vec<bool> =
-        (0..VARIABLES * CATEGORIES).map(|i| (i / CATEGORIES + i % CATEGORIES) % 2 == 0).collect();
+        (0..VARIABLES * CATEGORIES).map(|i| (i / CATEGORIES + i % CATEGORIES).is_multiple_of(2)).collect();
     let logits = masks.iter().map(|&masked| match masked {
         true => f64::NEG_INFINITY,
         false => 4.0 * uniform::<f64>(&mut rng) - 2.0,

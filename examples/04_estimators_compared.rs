@@ -117,12 +117,11 @@ fn cost(config: EstimatorConfig, latent: LatentShape) -> Result<f64, Error> {
     Ok(1e6 * best / ROWS as f64)
 }
 
+/// An estimator's name, with its mean and covariance trace.
+type Found = (&'static str, (Vec<f64>, f64));
+
 /// Mean and covariance trace of the estimators at the loss.
-fn at_the_loss(
-    decoder: &Decoder,
-    theta: &[f64],
-    latent: LatentShape,
-) -> Result<Vec<(&'static str, (Vec<f64>, f64))>, Error> {
+fn at_the_loss(decoder: &Decoder, theta: &[f64], latent: LatentShape) -> Result<Vec<Found>, Error> {
     let c = latent.categories;
     let leave_one_out = Reinforce::new(Baseline::leave_one_out(2)?);
     let double = DoubleControlVariate::new(2, -1.0)?;

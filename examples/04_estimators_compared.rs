@@ -79,7 +79,7 @@ impl Decoder {
         categories: usize,
         samples: usize,
         record: impl for<'t> Fn(&mut Tape<'t, f64>, Var, &Choice<f64>, LossOf<'_, 't>) -> Var,
-    ) -> (Vec<f64>, f64) {
+    ) -> Moments {
         const ROWS: usize = 256;
         let (mut moments, mut workspace) = (RunningMoments::new(theta.len()), Workspace::new());
         let mut choice = Choice::without_gradient(categories);
@@ -117,11 +117,15 @@ fn cost(config: EstimatorConfig, latent: LatentShape) -> Result<f64, Error> {
     Ok(1e6 * best / ROWS as f64)
 }
 
-/// An estimator's name, with its mean and covariance trace.
-type Found = (&'static str, (Vec<f64>, f64));
+/// Mean and covariance trace of estimates.
+type Moments = (Vec<f64>, f64);
 
-/// Mean and covariance trace of the estimators at the loss.
-fn at_the_loss(decoder: &Decoder, theta: &[f64], latent: LatentShape) -> Result<Vec<Found>, Error> {
+/// The moments of the estimators at the loss, by name.
+fn at_the_loss(
+    decoder: &Decoder,
+    theta: &[f64],
+    latent: LatentShape,
+) -> Result<Vec<(&'static str, Moments)>, Error> {
     let c = latent.categories;
     let leave_one_out = Reinforce::new(Baseline::leave_one_out(2)?);
     let double = DoubleControlVariate::new(2, -1.0)?;

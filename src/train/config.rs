@@ -207,9 +207,9 @@ impl TrainConfig {
     /// ```
     /// use hardgrad::train::TrainConfig;
     /// let lr_schedule = Some("cosine:6:2:0.5".parse()?); // 2 epochs of warm-up from one half
-    /// let config = TrainConfig { lr: 0.8, lr_schedule, ..TrainConfig::default() };
-    /// assert_eq!([1, 2, 3].map(|epoch| config.lr_at(epoch)), [0.4, 0.6, 0.8]);
-    /// assert!((config.lr_at(5) - 0.4).abs() < 1e-15); // half of the cosine's way to 0
+    /// let config = TrainConfig { lr: 8.0, lr_schedule, ..TrainConfig::default() };
+    /// assert_eq!([1, 2, 3].map(|epoch| config.lr_at(epoch)), [4.0, 6.0, 8.0]);
+    /// assert!((config.lr_at(5) - 4.0).abs() < 1e-14); // half of the cosine's way to 0
     /// # Ok::<(), hardgrad::Error>(())
     /// ```
     pub fn lr_at(&self, epoch: usize) -> f64 {

@@ -72,7 +72,8 @@ pub trait Estimator<T: Scalar>: Debug + Send + Sync + sealed::Sealed {
     }
 
     /// The matrix M of each variable with `dlogits = M g`: `jacobian` ← `[N·L, C, C]`, row-major, a row for each logit and a column for
-    /// each entry of the sample. For frameworks without custom backward passes: the value D + M (θ − detach θ) has this gradient.
+    /// each entry of the sample. For frameworks without custom backward passes: the value D + (θ − detach θ) M, of row vectors, has
+    /// this gradient.
     /// Costs C times [`add_vjp`](Self::add_vjp).
     ///
     /// ```

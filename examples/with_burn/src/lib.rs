@@ -1,8 +1,8 @@
 //! hardgrad's estimators on burn's tensors: one-hot samples with the gradient of an estimator.
 //!
-//! This file is the whole glue. burn's public interface has no custom backward pass, so [`sample`]
-//! returns a value that has the estimator's gradient, D + (θ − detach θ) M, where M is the estimator's
-//! [`jacobian`](Estimator::jacobian).
+//! This file is the whole glue. burn's public interface has no custom backward pass, so
+//! [`sample`] returns a value that has the estimator's gradient, D + (θ − detach θ) M, where M is
+//! the estimator's [`jacobian`](Estimator::jacobian).
 
 pub mod vae;
 
@@ -22,7 +22,8 @@ use hardgrad::{Error, Result, Scalar};
 /// use hardgrad::{estimators::ReinMax, rng};
 ///
 /// let device = Device::flex().autodiff();
-/// let logits = Tensor::<2>::from_floats([[0.0, 3.0_f32.ln()]], &device).require_grad(); // π = (¼, ¾)
+/// let logits = Tensor::<2>::from_floats([[0.0, 3.0_f32.ln()]], &device); // π = (¼, ¾)
+/// let logits = logits.require_grad();
 /// let reinmax = ReinMax::new(1.0)?;
 /// let d = hardgrad_with_burn::sample::<f32, 2>(logits.clone(), &reinmax, &mut rng::from_key(1))?;
 /// assert_eq!(d.to_data().try_to_vec::<f32>().unwrap(), [0.0, 1.0]);

@@ -1,5 +1,5 @@
-//! Trains a categorical VAE written in burn on the built-in digits, with ReinMax and with Gumbel-Rao,
-//! and writes a picture of test digits above their reconstructions.
+//! Trains a categorical VAE written in burn on the built-in digits, with ReinMax and with
+//! Gumbel-Rao, and writes a picture of test digits above their reconstructions.
 //!
 //! ```text
 //! cargo run --release              ten epochs of 10,000 digits with each estimator

@@ -43,8 +43,8 @@ impl Vae {
         }
     }
 
-    /// The logits of the code `[N, L, C]` and those of the pixels `[N, pixels]`, for one sample of each
-    /// code.
+    /// The logits of the code `[N, L, C]` and those of the pixels `[N, pixels]`, for one sample
+    /// of each code.
     fn forward(
         &self,
         x: Tensor<2>,
@@ -91,8 +91,8 @@ impl Vae {
         Ok(sigmoid(self.forward(x, estimator, rng)?.1))
     }
 
-    /// Trains on the images and calls `after_epoch` with the epoch, from 1, and its mean loss in nats
-    /// per image. Returns the trained VAE and these losses.
+    /// Trains on the images and calls `after_epoch` with the epoch, from 1, and its mean loss in
+    /// nats per image. Returns the trained VAE and these losses.
     ///
     /// # Errors
     /// If [`sample`](crate::sample) has one, or there are no images.

@@ -1,7 +1,8 @@
 //! hardgrad's estimators in candle: one-hot samples with the gradient of an estimator.
 //!
-//! This file is the whole glue. [`sample`] is an ordinary operation of candle, a [`CustomOp1`]: its
-//! forward pass draws the sample D, and its backward pass gives θ, D and g = ∂f/∂D to the estimator.
+//! This file is the whole glue. [`sample`] is an ordinary operation of candle, a [`CustomOp1`]:
+//! its forward pass draws the sample D, and its backward pass gives θ, D and g = ∂f/∂D to the
+//! estimator.
 
 pub mod vae;
 
@@ -32,7 +33,8 @@ use std::sync::Arc;
 /// ```
 ///
 /// # Errors
-/// If the logits have no dimension or no category, are not `f32`, not contiguous, or not on the CPU.
+/// If the logits have no dimension or no category, are not `f32`, not contiguous, or not on the
+/// CPU.
 pub fn sample(logits: &Tensor, estimator: &Arc<dyn Estimator<f32>>, rng: &mut Pcg64) -> Result<Tensor> {
     let Some(&categories) = logits.dims().last().filter(|&&categories| categories > 0) else {
         bail!("logits: got shape {:?}, expected [.., C] with C categories, C > 0", logits.dims())

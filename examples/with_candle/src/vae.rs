@@ -64,8 +64,8 @@ impl Vae {
         Ok(Self { encoder, decoder, vars, estimator })
     }
 
-    /// The logits of the code `[N, L, C]` and those of the pixels `[N, pixels]`, for one sample of each
-    /// code.
+    /// The logits of the code `[N, L, C]` and those of the pixels `[N, pixels]`, for one sample
+    /// of each code.
     fn forward(&self, x: &Tensor, rng: &mut Pcg64) -> Result<(Tensor, Tensor)> {
         let logits = self.encoder.forward(x)?.reshape(((), VARIABLES, CATEGORIES))?;
         let code = crate::sample(&logits, &self.estimator, rng)?;
@@ -97,8 +97,8 @@ impl Vae {
         sigmoid(&self.forward(x, rng)?.1)
     }
 
-    /// Trains on the images and calls `after_epoch` with the epoch, from 1, and its mean loss in nats
-    /// per image. Returns these losses.
+    /// Trains on the images and calls `after_epoch` with the epoch, from 1, and its mean loss in
+    /// nats per image. Returns these losses.
     ///
     /// # Errors
     /// If candle has one.

@@ -19,8 +19,8 @@ pub fn names() -> Vec<&'static str> {
 /// Estimator(name, **hyperparameters)
 ///
 /// A gradient estimator by its name, one of `hardgrad.NAMES`, with its hyper-parameters, for
-/// `hardgrad.sample` and `hardgrad.vjp`. Hyper-parameters that are not given have their defaults; the
-/// one called lambda is written `lambda_`.
+/// `hardgrad.sample` and `hardgrad.vjp`. Hyper-parameters that are not given have their defaults;
+/// the one called lambda is written `lambda_`.
 #[pyclass(name = "Estimator", module = "hardgrad", frozen)]
 pub struct PyEstimator {
     config: EstimatorConfig,

@@ -15,7 +15,8 @@ use pyo3::prelude::*;
 
 /// Draws the sample: D = onehot(argmax(logits + noise)), or the relaxed sample of "gumbel-softmax".
 ///
-/// logits: C-contiguous array of shape [..., C], float32 or float64. Returns a new array of this shape.
+/// logits: C-contiguous array of shape [..., C], float32 or float64. Returns a new array of this
+/// shape.
 #[pyfunction]
 fn sample<'py>(
     estimator: &Bound<'py, PyEstimator>,
@@ -47,7 +48,8 @@ fn sample_of<'py, T: Number>(
 /// Returns the estimate of ∂f/∂logits, given g = ∂f/∂D at the sample that `sample` drew with this
 /// noise.
 ///
-/// logits, one_hot and g: C-contiguous arrays of one shape [..., C] and one dtype, float32 or float64.
+/// logits, one_hot and g: C-contiguous arrays of one shape [..., C] and one dtype, float32 or
+/// float64.
 #[pyfunction]
 fn vjp<'py>(
     estimator: &Bound<'py, PyEstimator>,

@@ -10,9 +10,10 @@ use pyo3::prelude::*;
 
 /// Noise(logits, seed)
 ///
-/// The noise of one sample, for logits of this shape and dtype: Gumbel numbers, and a key from which
-/// the draws conditional on the sample are generated. A function of the shape, the dtype and the seed,
-/// a whole number from 0 to 2**64 - 1. All estimators draw the same one-hot sample from one noise.
+/// The noise of one sample, for logits of this shape and dtype: Gumbel numbers, and a key from
+/// which the draws conditional on the sample are generated. A function of the shape, the dtype
+/// and the seed, a whole number from 0 to 2**64 - 1. All estimators draw the same one-hot sample
+/// from one noise.
 #[pyclass(name = "Noise", module = "hardgrad", frozen)]
 pub struct PyNoise {
     shape: Vec<usize>,
@@ -87,8 +88,8 @@ impl PyNoise {
         Ok(Self { shape, numbers })
     }
 
-    /// Noise of the caller's: Gumbel numbers of the logits' shape and dtype, and exponential numbers > 0
-    /// for K conditional draws, of shape (K, *gumbel.shape).
+    /// Noise of the caller's: Gumbel numbers of the logits' shape and dtype, and exponential
+    /// numbers > 0 for K conditional draws, of shape (K, *gumbel.shape).
     #[staticmethod]
     #[pyo3(signature = (gumbel, exponentials = None))]
     fn from_gumbel(gumbel: &Bound<'_, PyAny>, exponentials: Option<&Bound<'_, PyAny>>) -> PyResult<Self> {

@@ -1,8 +1,8 @@
 //! The threads of this process.
 //!
-//! rayon's global pool does not survive `fork`, by which Python's `multiprocessing` starts processes
-//! on Linux: its threads exist in the parent only, and work that is given to them never ends. The
-//! pool here belongs to one process; a forked one makes its own.
+//! rayon's global pool does not survive `fork`, by which Python's `multiprocessing` starts
+//! processes on Linux: its threads exist in the parent only, and work that is given to them never
+//! ends. The pool here belongs to one process; a forked one makes its own.
 
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;

@@ -1,4 +1,5 @@
 //! Gradients against the library's, refusals, masks and NaN, and training.
+#![allow(clippy::unwrap_used)] // outside of test functions too
 
 use burn::tensor::{DType, Device, Element, Tensor, TensorData};
 use hardgrad::Scalar;

@@ -1,4 +1,5 @@
 //! Gradients against the library's tape to the bit, refusals, and training.
+#![allow(clippy::unwrap_used)] // outside of test functions too
 
 use candle_core::{DType, Device, IndexOp, Result, Tensor, Var};
 use hardgrad::estimators::{

@@ -82,8 +82,9 @@ pub trait Estimator<T: Scalar>: Debug + Send + Sync + sealed::Sealed {
 
     /// Computes the matrix M of each variable for which `dlogits = M g`: `jacobian` ←
     /// `[N·L, C, C]`, row-major, with a row for each logit and a column for each entry of the
-    /// sample. This is useful in frameworks without custom backward passes: the value D + M (θ −
-    /// detach θ) has this gradient. The cost is C times that of [`add_vjp`](Self::add_vjp).
+    /// sample. This is useful in frameworks without custom backward passes: with row vectors, the
+    /// value D + (θ − detach θ) M has this gradient. The cost is C times that of
+    /// [`add_vjp`](Self::add_vjp).
     ///
     /// ```
     /// use hardgrad::estimators::{At, Estimator, Noise, Scratch, StraightThrough};

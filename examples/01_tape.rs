@@ -30,7 +30,7 @@ fn record(tape: &mut Tape<'_, f64>, x: Var, w: Var) -> [Var; 3] {
 }
 
 fn main() {
-    let smoke = std::env::args().any(|a| a == "--smoke");
+    let smoke = lab::smoke::is_wanted();
     let row = Mat::from_rows(&[[1.0, 2.0]]);
     let mut params = ParamStore::new();
     let w = params.add("w", Mat::from_rows(&[[3.0], [-1.0]]));

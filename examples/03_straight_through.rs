@@ -54,7 +54,7 @@ fn plain_autodiff() -> Option<Mat<f64>> {
 }
 
 fn main() -> Result<(), Error> {
-    let smoke = std::env::args().any(|a| a == "--smoke");
+    let smoke = lab::smoke::is_wanted();
     let say = |line: String| {
         if !smoke {
             println!("{line}")

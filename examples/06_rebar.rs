@@ -65,6 +65,7 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<(), Box<dyn std::error::Error>> {
+    lab::smoke::is_wanted(); // it changes nothing here, and any other argument is an error
     let away = |z: &[f64]| z.chunks(2).map(|z| z[1]).sum::<f64>() / L as f64 - 0.45;
     let value = |z: &[f64]| away(z).powi(2);
     let slope = |z: &[f64], g: &mut [f64]| {

@@ -28,6 +28,7 @@ impl Formula for IdentityStraightThrough {
 }
 
 fn main() -> Result<(), Error> {
+    clap::Command::new("custom_estimator").get_matches(); // an argument is an error
     // Two variables of three categories; f(D) = (Σ a_j D_j)², quadratic but not separable.
     const A: [f64; 6] = [1.0, -2.0, 0.5, 3.0, 1.0, -1.0];
     let sum = |code: &[f64]| A.iter().zip(code).map(|(a, d)| a * d).sum::<f64>();

@@ -75,15 +75,15 @@ struct Args {
     /// Number of training seeds
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     seeds: u16,
-    /// Estimates of each gradient: a multiple of 64, at least 128
+    /// Samples per image and estimator, a multiple of 64, at least 128; an estimate takes one, with leave-one-out four
     #[arg(long, value_name = "N", default_value_t = 1024)]
-    draws: usize,
+    samples: usize,
     /// Number of training images in the fixed batch, from the first on
     #[arg(long, value_name = "N", default_value_t = 100)]
     batch: usize,
-    /// Conditional draws of Gumbel-Rao terms
-    #[arg(long, value_name = "K", default_value_t = 100)]
-    k: usize,
+    /// Number K of conditional draws of Gumbel-Rao terms
+    #[arg(long, value_name = "K", default_value_t = 100, alias = "k")]
+    draws: usize,
     /// Compute the draws in f64 instead of f32
     #[arg(long)]
     f64: bool,
@@ -123,7 +123,7 @@ fn main() -> ExitCode {
     }
     if args.smoke {
         let latent = LatentShape { categories: 3, variables: 2 };
-        args = Args { latent, epochs: 2, every: 1, draws: 256, batch: 20, k: 10, ..args };
+        args = Args { latent, epochs: 2, every: 1, samples: 256, batch: 20, draws: 10, ..args };
     }
     lab::exit::status(with_threads(args.threads, || run(&args)).and_then(|done| done))
 }
@@ -154,7 +154,7 @@ fn run(args: &Args) -> Result<End, RunError> {
             "{} latent on {}, checkpoints of a ReinMax run at τ {}",
             args.latent, data.name, args.tau
         ),
-        k: args.k,
+        draws: args.draws,
     };
     report.save(&args.out)?;
     if args.smoke {
@@ -176,22 +176,22 @@ fn config(args: &Args, data: &Dataset) -> hardgrad::Result<TrainConfig> {
     at_least_one("every", args.every)?;
     at_least_one("batch", args.batch)?;
     // Of each estimator there are so many estimates as the standard errors need, of those with several samples to an estimate too.
-    let samples = plan::all(args.k).iter().map(|config| config.samples()).max().unwrap_or(1);
+    let samples = plan::all(args.draws).iter().map(|config| config.samples()).max().unwrap_or(1);
     let step = Estimates::GROUPS * samples;
-    if args.draws < 2 * step || !args.draws.is_multiple_of(step) {
+    if args.samples < 2 * step || !args.samples.is_multiple_of(step) {
         let expected = format!(
-            "a multiple of {step} from {} on: at least two estimates in each of {} equal groups, and leave-one-out takes {samples} \
-             samples per estimate",
+            "a multiple of {step} from {} on: each of {} groups holds at least two estimates, and an estimate by leave-one-out takes \
+             {samples} samples",
             2 * step,
             Estimates::GROUPS
         );
-        return Err(Error::argument("--draws", args.draws, expected));
+        return Err(Error::argument("samples", args.samples, expected));
     }
     if args.batch > data.train.len() {
-        let expected = format!("at most {}, the training images", data.train.len());
+        let expected = format!("at most {}, the number of training images", data.train.len());
         return Err(Error::argument("batch", args.batch, expected));
     }
-    for config in plan::all(args.k) {
+    for config in plan::all(args.draws) {
         config.build::<f32>()?;
     }
     let pixels = data.train.images().pixels_per_image();
@@ -215,10 +215,10 @@ fn checkpoint(
     epoch: usize,
     stop: &Stop,
 ) -> Result<Result<Vec<Line>, i32>, RunError> {
-    let configs = plan::all(args.k);
+    let configs = plan::all(args.draws);
     let what = |config_of: &EstimatorConfig| What {
         epoch,
-        draws: args.draws / config_of.samples(),
+        estimates: args.samples / config_of.samples(),
         batch: args.batch,
         seed: config.seed,
         precision: if args.f64 { "f64" } else { "f32" }.into(),
@@ -235,7 +235,7 @@ fn checkpoint(
     data.train.images().fill(&indices, images.as_mut_slice());
     let point = Point::new(&config.vae, &train::params(dir, epoch, config, data)?, images);
     let exact = point.exact();
-    let settings = Settings { draws: args.draws, seed: config.seed, epoch };
+    let settings = Settings { samples: args.samples, seed: config.seed, epoch };
     let bar = if !args.quiet && bars_are_drawn() {
         let template = "{msg}: measuring {bar:32} {pos} %  {eta} left";
         bar(100, template).with_message(format!("seed {}, epoch {epoch}", config.seed))

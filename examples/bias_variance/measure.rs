@@ -71,8 +71,8 @@ impl<T: Scalar> Point<T> {
 
 /// How, and how much.
 pub struct Settings {
-    /// Estimates of each estimator, a multiple of 64.
-    pub draws: usize,
+    /// Number of samples per image, a multiple of 64.
+    pub samples: usize,
     /// Of the draws.
     pub seed: u64,
     /// Of the checkpoint: each has draws of its own.
@@ -116,13 +116,13 @@ pub fn measure<T: Scalar>(
             let expected = "an estimator of the evidence lower bound of one sample";
             return Err(hardgrad::Error::argument("estimator", "vimco", expected));
         }
-        let estimates = Estimates::new(exact.len(), settings.draws / samples)?;
+        let estimates = Estimates::new(exact.len(), settings.samples / samples)?;
         all.push(Measured { estimator, estimates, seconds: 0.0 });
     }
     // Pass 0 only tells the running mean what losses are like, as the steps before do in training.
     let warm_up = bench.pass(0);
     bench.remember(&warm_up);
-    let passes = settings.draws.div_ceil(TOGETHER);
+    let passes = settings.samples.div_ceil(TOGETHER);
     for step in 1..=passes {
         let pass = bench.pass(step);
         for measured in &mut all {

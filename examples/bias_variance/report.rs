@@ -21,8 +21,8 @@ pub struct Report<'a> {
     pub lines: &'a [Line],
     /// The latent space, the data and the run, for titles.
     pub run: String,
-    /// Conditional draws.
-    pub k: usize,
+    /// Number K of conditional draws.
+    pub draws: usize,
 }
 
 /// The files that are written.
@@ -34,8 +34,8 @@ impl Report<'_> {
     pub fn save(&self, out: &Path) -> Result<(), RunError> {
         let [cosine, relative_sd, forms_cosine, forms_relative_sd, table] = FILES;
         for (configs, names) in [
-            (plan::figure(self.k), [cosine, relative_sd]),
-            (plan::forms(self.k), [forms_cosine, forms_relative_sd]),
+            (plan::figure(self.draws), [cosine, relative_sd]),
+            (plan::forms(self.draws), [forms_cosine, forms_relative_sd]),
         ] {
             let y = "cosine of the mean of the draws and the exact gradient";
             self.chart(y, &configs, |l| l.cosine, &out.join(names[0]))?;
@@ -93,21 +93,21 @@ impl Report<'_> {
 
     fn tables(&self) -> String {
         let first = self.lines.first().map(|line| &line.what);
-        let (draws, batch) = first.map_or((0, 0), |what| (what.draws, what.batch));
+        let (estimates, batch) = first.map_or((0, 0), |what| (what.estimates, what.batch));
         let mut seeds: Vec<String> = self.lines.iter().map(|line| line.what.seed.to_string()).collect();
         seeds.dedup();
         seeds.sort_unstable();
         seeds.dedup();
         let mut text = format!(
-            "# Bias and variance of the estimators\n\n{}; {draws} draws on the first {batch} \
+            "# Bias and variance of the estimators\n\n{}; {estimates} estimates on the first {batch} \
              training images, K = {}, training seeds {}; means over them. A dash: the number does not exist.\n",
             self.run,
-            self.k,
+            self.draws,
             seeds.join(", ")
         );
         self.table_1(&mut text);
-        let figure = plan::figure(self.k);
-        let more: Vec<_> = plan::all(self.k).into_iter().filter(|c| !figure.contains(c)).collect();
+        let figure = plan::figure(self.draws);
+        let more: Vec<_> = plan::all(self.draws).into_iter().filter(|c| !figure.contains(c)).collect();
         for (title, number, decimals) in [
             ("cosine of the mean and the exact gradient", (|l| l.cosine) as Number, 3),
             ("relative standard deviation, ‖std‖ / ‖mean‖", |l| l.relative_sd, 2),
@@ -183,7 +183,7 @@ impl Report<'_> {
             |l| Some(l.sd_norm? / l.exact_norm?),
             |l| Some(l.bias_norm_corrected.unwrap_or(0.0).hypot(l.sd_norm?) / l.exact_norm?),
         ];
-        for config in plan::all(self.k) {
+        for config in plan::all(self.draws) {
             let value = |number, decimals| cell(self.mean(config, epoch, number), decimals);
             let _ = writeln!(
                 text,
@@ -194,7 +194,7 @@ impl Report<'_> {
                 value(relative[0], 3),
                 value(relative[1], 2),
                 value(relative[2], 2),
-                value(|l| Some(1e3 * l.seconds / l.what.draws as f64), 2)
+                value(|l| Some(1e3 * l.seconds / l.what.estimates as f64), 2)
             );
         }
     }

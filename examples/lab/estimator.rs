@@ -1,4 +1,4 @@
-//! The estimator's part of a command line: an option for each hyper-parameter in the library's list of estimators.
+//! Command-line options for the estimator, with one option for each hyper-parameter in the library's list of estimators.
 
 use super::error::{on_command_line, option, wrong_option};
 use super::preset::Preset;
@@ -9,17 +9,17 @@ use hardgrad::{Error, Result};
 /// Estimator and its hyper-parameters.
 #[derive(Clone, Debug)]
 pub struct EstimatorArgs {
-    /// Which.
+    /// The estimator.
     pub estimator: EstimatorKind,
-    /// Whose hyper-parameters stand under those of the options.
+    /// Published run whose hyper-parameters hold where no option sets another value.
     pub preset: Option<Preset>,
-    /// How the temperature changes.
+    /// Schedule of the temperature.
     pub tau_schedule: Option<TemperatureSchedule>,
-    /// The hyper-parameters that have an option on this command line: name and text.
+    /// Name and text of each hyper-parameter that an option sets on this command line.
     chosen: Vec<(&'static str, String)>,
 }
 
-/// The part that needs no list.
+/// The options that do not depend on the list of estimators.
 #[derive(Args)]
 struct Fixed {
     /// Gradient estimator
@@ -33,7 +33,7 @@ struct Fixed {
     tau_schedule: Option<TemperatureSchedule>,
 }
 
-/// Each hyper-parameter of any estimator once, with those that have it.
+/// Each hyper-parameter of any estimator once, with the estimators that have it.
 fn parameters() -> Vec<(Parameter, Vec<EstimatorKind>)> {
     let mut all: Vec<(Parameter, Vec<EstimatorKind>)> = Vec::new();
     for &kind in EstimatorKind::ALL {
@@ -76,7 +76,7 @@ impl FromArgMatches for EstimatorArgs {
             Some((parameter.name, matches.get_one::<String>(parameter.name)?.clone()))
         });
         let args = Self { estimator, preset, tau_schedule, chosen: chosen.collect() };
-        args.config(None).map_err(wrong)?; // so that a wrong option is refused before anything is read
+        args.config(None).map_err(wrong)?; // a wrong option is an error before any file is read
         Ok(args)
     }
 
@@ -87,25 +87,45 @@ impl FromArgMatches for EstimatorArgs {
 }
 
 impl EstimatorArgs {
-    /// The estimator: what the options say, over what `preset` says, over the defaults.
+    /// The estimator. An option overrides `preset`, which overrides the default.
     pub fn config(&self, preset: Option<EstimatorConfig>) -> Result<EstimatorConfig> {
         let mut config = preset.unwrap_or_else(|| self.estimator.default_config());
         let has: Vec<_> = config.parameters().iter().map(|parameter| option(parameter.name)).collect();
         for (name, text) in &self.chosen {
             if !config.parameters().iter().any(|parameter| parameter.name == *name) {
-                let only =
-                    if has.is_empty() { "it has none".into() } else { format!("it has {}", has.join(", ")) };
-                let expected = format!("no such option with --estimator {}: {only}", self.estimator);
-                return Err(wrong_option(option(name), text, expected));
+                let value = format!("{text} with --estimator {}", self.estimator);
+                let expected = if has.is_empty() {
+                    "no hyper-parameter: this estimator has none".to_owned()
+                } else {
+                    format!("only the hyper-parameters of this estimator: {}", has.join(", "))
+                };
+                return Err(wrong_option(option(name), value, expected));
             }
             config.set(name, text).map_err(on_command_line)?;
         }
-        if self.tau_schedule.is_some() && config.scheduled_mut().is_none() {
-            let expected =
-                format!("no schedule with --estimator {}, which has no temperature or λ", self.estimator);
-            return Err(wrong_option("--tau-schedule".into(), "one", expected));
-        }
         config.build::<f32>().map_err(on_command_line)?;
+        if let Some(schedule) = self.tau_schedule {
+            self.check_schedule(schedule, config)?;
+        }
         Ok(config)
+    }
+
+    /// Checks that the estimator has a hyper-parameter for the schedule, and that its last value is valid.
+    fn check_schedule(&self, schedule: TemperatureSchedule, mut config: EstimatorConfig) -> Result<()> {
+        let wrong = |expected: String| wrong_option("--tau-schedule".into(), schedule, expected);
+        let Some(scheduled) = config.scheduled_mut() else {
+            let expected = "an estimator with a temperature or a λ";
+            return Err(wrong(format!("{expected}, and --estimator {} has neither", self.estimator)));
+        };
+        let start = *scheduled;
+        *scheduled = schedule.to;
+        match schedule.validated().and_then(|_| config.build::<f32>().map(drop)) {
+            Err(Error::Argument { name: "over", expected, .. }) => Err(wrong(format!("{expected} epoch"))),
+            Err(Error::Argument { expected, .. }) => Err(wrong(format!("as its last value {expected}"))),
+            Ok(()) if start <= 0.0 => {
+                Err(wrong(format!("a first value > 0; --estimator {} starts at {start}", self.estimator)))
+            }
+            done => done,
+        }
     }
 }

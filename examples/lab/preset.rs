@@ -1,4 +1,4 @@
-//! The hyper-parameters of the paper's table 4, as printed and as the published numbers were really made.
+//! The hyper-parameters of the paper's table 4: those that it prints, and those with which the published numbers were made.
 
 use clap::ValueEnum;
 use hardgrad::estimators::{CvForm, EstimatorConfig, EstimatorKind, Gap};
@@ -19,7 +19,7 @@ pub enum Preset {
 /// An estimator with the optimiser and learning rate that go with it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PresetRun {
-    /// With its temperature, draws and the rest.
+    /// The estimator with all its hyper-parameters.
     pub estimator: EstimatorConfig,
     /// The optimiser.
     pub optimizer: OptimizerKind,
@@ -29,6 +29,9 @@ pub struct PresetRun {
 
 /// The latent spaces of the tables, in their order.
 pub const TABLE_LATENTS: [&str; 6] = ["8x4", "4x24", "8x16", "16x12", "64x8", "10x30"];
+
+/// Reason why other latent spaces and estimators are errors.
+const ONLY_PRESETS: &str = "for which --preset has hyper-parameters";
 
 /// K of every Gumbel-Rao term.
 const DRAWS: usize = 100;
@@ -105,7 +108,7 @@ impl Preset {
         let name = latent.to_string();
         let column = TABLE_LATENTS.iter().position(|&l| l == name);
         let Some(column) = column else {
-            let expected = format!("one of {} with --preset", TABLE_LATENTS.join(", "));
+            let expected = format!("one of {}, {ONLY_PRESETS}", TABLE_LATENTS.join(", "));
             return Err(Error::argument("latent", name, expected));
         };
         let as_run = self == Self::AsRun;
@@ -131,8 +134,8 @@ impl Preset {
                 eta: 1.5,
             }),
             _ => {
-                let expected =
-                    "one of st, stgs, gumbel-rao, gst, reinmax, reinmax-rao, reinmax-cv with --preset";
+                let names = "st, stgs, gumbel-rao, gst, reinmax, reinmax-rao, reinmax-cv";
+                let expected = format!("one of {names}, {ONLY_PRESETS}");
                 return Err(Error::argument("estimator", kind, expected));
             }
         };

@@ -1,18 +1,18 @@
-//! Means over seeds, and how far they lie from published ones.
+//! Means over seeds, and their differences from published means.
 
 /// A mean over runs that differ in their seed only.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Mean {
-    /// Runs; 0 where it is not known.
+    /// Number of runs; 0 where it is not known.
     pub n: usize,
-    /// Their mean.
+    /// Mean of the runs.
     pub mean: f64,
-    /// Its standard error: the sd with divisor n − 1, over √n. One run has none.
+    /// Standard error of the mean: the sd with divisor n − 1, divided by √n. A single run has none.
     pub error: Option<f64>,
 }
 
 impl Mean {
-    /// Of these numbers; `None` of no number.
+    /// Mean of these numbers; `None` if there are none.
     pub fn of(values: &[f64]) -> Option<Self> {
         let n = values.len();
         if n == 0 {
@@ -25,20 +25,20 @@ impl Mean {
     }
 }
 
-/// A mean beside a published one.
+/// Comparison of a mean with a published one.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Comparison {
-    /// Ours less theirs.
+    /// Our mean minus the published one.
     pub difference: f64,
     /// √(se² + se²), if both are known.
     pub combined: Option<f64>,
-    /// Whether it is beyond what the runs' spread explains, if that is known: see [`Comparison::new`].
+    /// Whether the difference is larger than the spread of the runs explains, if the spread is known: see [`Comparison::new`].
     pub far: Option<bool>,
 }
 
 impl Comparison {
-    /// The difference is called far if it is beyond the larger of 3 combined standard errors and 1 nat. One run alone has no standard
-    /// error of its own: the published seeds' sd, se·√n, stands in for it there.
+    /// The difference is `far` if it is larger than 3 combined standard errors and larger than 1 nat. A single run has no standard
+    /// error; the sd of the published seeds, se·√n, is used in its place.
     pub fn new(here: Mean, published: Mean) -> Self {
         let difference = here.mean - published.mean;
         let both = |error: f64| published.error.map(|other| error.hypot(other));

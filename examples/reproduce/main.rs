@@ -43,6 +43,7 @@ use lab::data::DatasetChoice;
 use lab::error::RunError;
 use lab::output::{answer, note, tell};
 use lab::progress::clock;
+use lab::run_dir::make_directory;
 use lab::stop::Stop;
 use lab::threads::with_threads;
 use manifest::Manifest;
@@ -54,7 +55,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// sysexits.h: a temporary failure, try again.
+/// Exit status EX_TEMPFAIL of sysexits.h: a temporary failure, after which the command can be started again.
 const TRY_AGAIN: u8 = 75;
 
 /// Plan, run and collect the experiments of "Beyond ReinMax" (Wang and Bui, 2026).
@@ -136,8 +137,8 @@ struct RunArgs {
     #[arg(long, value_name = "I/N")]
     shard: Option<Shard>,
     /// Number of concurrent runs [default: the number of cores (or SLURM_CPUS_PER_TASK) divided by --threads-per-job]
-    #[arg(long, value_name = "N")]
-    jobs: Option<NonZeroUsize>,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    jobs: Option<u16>,
     /// Threads per run; two concurrent runs with one thread each are faster than one run with two
     #[arg(long, value_name = "T", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads_per_job: u16,
@@ -174,8 +175,7 @@ fn plan(args: &PlanArgs) -> Result<ExitCode, RunError> {
     let mut manifest = Manifest::load_or_new(out)?;
     let planned = runs.clone();
     let new = manifest.add(runs)?;
-    std::fs::create_dir_all(out)
-        .map_err(|e| RunError::argument(format!("cannot make the directory {}: {e}", out.display())))?;
+    make_directory(out)?;
     manifest.save(out)?;
     tell!(
         "{} runs on {}, {new} of them new: {} in {}",
@@ -206,7 +206,7 @@ fn run_all(args: &RunArgs) -> Result<ExitCode, RunError> {
     };
     let runs = manifest.shard(shard.index, shard.count);
     let threads = args.threads_per_job;
-    let jobs = args.jobs.map_or_else(|| (cores() / usize::from(threads)).max(1), NonZeroUsize::get);
+    let jobs = args.jobs.map_or_else(|| (cores() / usize::from(threads)).max(1), usize::from);
     let jobs = jobs.min(runs.len().max(1));
     note!(
         "shard {shard}: {} of {} runs, {jobs} at once, {threads} threads each",

@@ -1,9 +1,10 @@
-//! Which runs the paper's experiments are.
+//! The runs of the paper's experiments.
 
 use crate::lab::error::RunError;
 use crate::lab::preset::{Preset, TABLE_LATENTS};
 use crate::manifest::Run;
 use clap::{Args, ValueEnum};
+use hardgrad::Error;
 use hardgrad::data::Dataset;
 use hardgrad::data::DatasetId;
 use hardgrad::estimators::{CvForm, EstimatorConfig, EstimatorKind, Rk2Form};
@@ -43,7 +44,7 @@ const GRID_ETA: [f64; 7] = [0.1, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0];
 
 /// Figure 2: −0.2 to 1.2 in steps of 0.05.
 fn figure_betas() -> Vec<f64> {
-    // From whole hundredths, so that 0.3 is 0.3 and not a sum of roundings.
+    // Computed from whole hundredths, so that each value is rounded once.
     (-20..=120).step_by(5).map(|hundredths| f64::from(hundredths) / 100.0).collect()
 }
 
@@ -57,7 +58,7 @@ pub struct Selection {
     #[arg(long, value_name = "CxL,..", value_delimiter = ',')]
     configs: Option<Vec<LatentShape>>,
     /// Values of beta [default: those of figure 2]
-    #[arg(long, value_name = "F,..", value_delimiter = ',', allow_hyphen_values = true)]
+    #[arg(long, value_name = "F,..", value_delimiter = ',', allow_hyphen_values = true, value_parser = beta)]
     betas: Option<Vec<f64>>,
     /// Seeds 0 to N-1 [default: the paper's number]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1000))]
@@ -68,6 +69,11 @@ pub struct Selection {
     /// Hyper-parameters: those of table 4 or those of the published runs
     #[arg(long, value_enum, default_value = "as-run")]
     preset: Preset,
+}
+
+fn beta(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|beta: &f64| beta.is_finite());
+    number.ok_or_else(|| "expected finite numbers, separated by commas".into())
 }
 
 /// The experiment's runs.
@@ -111,7 +117,13 @@ fn configs(
 ) -> Result<Vec<TrainConfig>, RunError> {
     let preset = selection.preset;
     let of = |kind| -> Result<TrainConfig, RunError> {
-        let run = preset.run(kind, latent)?;
+        // The option for latent spaces is another one than train_vae's.
+        let run = preset.run(kind, latent).map_err(|e| match e {
+            Error::Argument { name: "latent", value, expected } => {
+                Error::argument("configs", value, expected)
+            }
+            other => other,
+        })?;
         Ok(TrainConfig {
             estimator: run.estimator,
             optimizer: run.optimizer,
@@ -192,7 +204,10 @@ fn methods(selection: &Selection, all: &[EstimatorKind]) -> Result<Vec<Estimator
         None => Ok(chosen.clone()),
         Some(kind) => {
             let names: Vec<_> = all.iter().map(|kind| kind.name()).collect();
-            let message = format!("--methods: got {kind}, expected some of {}", names.join(", "));
+            let message = format!(
+                "--methods: got {kind}, expected estimators of this experiment: {}",
+                names.join(", ")
+            );
             Err(RunError::argument(message))
         }
     }
@@ -203,7 +218,7 @@ pub fn estimate(runs: &[Run], data: &Dataset) -> Result<f64, RunError> {
     let mut measured: Vec<(TrainConfig, f64)> = Vec::new();
     let mut total = 0.0;
     for run in runs {
-        // What the seed and the learning rate are makes no difference.
+        // The seed and the learning rate do not change the time.
         let kind = TrainConfig { seed: 0, lr: 5e-4, ..run.config.clone() };
         let seconds = match measured.iter().find(|(held, _)| *held == kind) {
             Some(&(_, seconds)) => seconds,
@@ -218,11 +233,11 @@ pub fn estimate(runs: &[Run], data: &Dataset) -> Result<f64, RunError> {
     Ok(total)
 }
 
-/// From `STEPS` steps, or from whole epochs where an epoch is one step.
+/// Measured seconds of an epoch: from `STEPS` steps, or from whole epochs where an epoch is one step.
 fn seconds_of_an_epoch(config: &TrainConfig, data: &Dataset) -> Result<f64, RunError> {
     const WARM_UP: usize = 5;
     const STEPS: usize = 20;
-    /// A test batch goes forward only, and without an optimiser.
+    /// Time of a test batch as part of a training step: it has a forward pass only.
     const TEST_PASS: f64 = 1.0 / 3.0;
 
     let mut trainer = Trainer::new(config.clone(), data)?;

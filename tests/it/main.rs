@@ -22,6 +22,8 @@ mod loss_masks;
 mod masks;
 #[cfg(target_os = "linux")] // how much memory it takes is read from /proc
 mod memory;
+#[cfg(target_os = "linux")] // the messages contain those of the operating system
+mod messages;
 mod new_user;
 mod not_a_number;
 mod optimizers;

@@ -72,8 +72,8 @@ fn packed(bytes: &[u8]) -> Option<Vec<u8>> {
 }
 
 #[test]
-fn the_measure_measures() {
-    let test = "memory::the_measure_measures";
+fn the_measurement_detects_untouched_memory() {
+    let test = "memory::the_measurement_detects_untouched_memory";
     if std::env::var_os(CHILD).is_some() {
         return bounded(test, 0, |_| {}, |_| drop(std::hint::black_box(Vec::<u8>::with_capacity(100 << 20))));
     }
@@ -130,9 +130,9 @@ fn sealed(mut bytes: Vec<u8>) -> Vec<u8> {
 }
 
 #[test]
-fn a_checkpoint_whose_length_lies() {
+fn a_checkpoint_with_a_wrong_length() {
     bounded(
-        "memory::a_checkpoint_whose_length_lies",
+        "memory::a_checkpoint_with_a_wrong_length",
         32 * MIB,
         |_| {},
         |dir| {
@@ -160,9 +160,9 @@ fn a_checkpoint_whose_length_lies() {
 
 /// A pipe has no length: memory follows what comes.
 #[test]
-fn a_pipe_whose_header_lies() {
+fn a_pipe_with_a_wrong_length_in_its_header() {
     bounded(
-        "memory::a_pipe_whose_header_lies",
+        "memory::a_pipe_with_a_wrong_length_in_its_header",
         32 * MIB,
         |dir| {
             let mut lying = small();
@@ -206,11 +206,11 @@ fn every_single_byte_change() {
 
 #[test]
 #[cfg(feature = "safetensors")]
-fn weights_whose_length_lies() {
+fn weights_with_a_wrong_length() {
     use hardgrad::files::weights;
     use hardgrad::{Mat, ParamStore};
     bounded(
-        "memory::weights_whose_length_lies",
+        "memory::weights_with_a_wrong_length",
         16 * MIB,
         |dir| {
             fs::write(dir.join("lying"), [&[0xff; 8][..], b"{}"].concat()).unwrap();

@@ -7,7 +7,7 @@ use std::process::Command;
 const PROGRAM: &str = include_str!("../data/new_user.rs");
 
 #[test]
-fn a_crate_of_ones_own_trains_saves_and_loads() {
+fn a_dependent_crate_trains_saves_and_loads() {
     assert!(PROGRAM.lines().count() < 60, "{} lines", PROGRAM.lines().count());
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let found = Command::new(&cargo).arg("--version").output();

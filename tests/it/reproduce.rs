@@ -50,7 +50,7 @@ fn directory(out: &Path, i: usize) -> std::path::PathBuf {
 }
 
 #[test]
-fn stopped_sharded_and_resumed_it_ends_with_the_same_numbers() {
+fn stopped_sharded_and_resumed_runs_have_equal_numbers() {
     let data = tempfile::tempdir().unwrap();
     let (path, dir) = (data.path(), |name: &str| data.path().join(name));
     write_small_digits(path);
@@ -101,7 +101,7 @@ fn stopped_sharded_and_resumed_it_ends_with_the_same_numbers() {
 }
 
 #[test]
-fn what_is_missing_damaged_double_or_diverged_is_named() {
+fn missing_damaged_duplicate_and_diverged_runs_are_reported() {
     let data = tempfile::tempdir().unwrap();
     let (path, dir) = (data.path(), |name: &str| data.path().join(name));
     write_small_digits(path);

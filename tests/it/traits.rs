@@ -17,7 +17,7 @@ fn configs_have_defaults_and_the_defaults_are_valid() {
 }
 
 #[test]
-fn what_users_share_can_be_shared() {
+fn public_types_are_send_and_sync() {
     send_and_sync::<Mat<f32>>();
     send_and_sync::<MatRef<'_, f64>>();
     send_and_sync::<ParamStore<f32>>();

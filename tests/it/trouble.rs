@@ -93,7 +93,7 @@ fn a_full_disk() {
 }
 
 #[test]
-fn a_place_that_cannot_be_written() {
+fn a_directory_that_cannot_be_written() {
     let place = Place::new();
     let under_a_file = place.0.path().join("t10k-labels-idx1-ubyte").join("out");
     ends(&place.train(&under_a_file, ""), 2, &["cannot make the directory", "out: "]);
@@ -124,7 +124,7 @@ fn a_directory_where_a_file_should_be() {
 }
 
 #[test]
-fn data_that_vanish_or_are_damaged() {
+fn missing_or_damaged_data() {
     let place = Place::new();
     let images = place.0.path().join("train-images-idx3-ubyte");
     File::options().write(true).open(&images).unwrap().set_len(1000).unwrap();
@@ -137,7 +137,7 @@ fn data_that_vanish_or_are_damaged() {
 
 /// The directory is removed while the run goes on: it says so, and does not go on as if it were saving.
 #[test]
-fn an_out_that_vanishes() {
+fn an_output_directory_that_is_removed() {
     let place = Place::new();
     let out = place.out();
     let options = "--epochs 1000 --checkpoint-every 1";
@@ -269,7 +269,7 @@ fn data_without_images() {
 
 /// What cannot be written at the end is refused at the beginning.
 #[test]
-fn weights_that_could_not_be_written() {
+fn weights_that_cannot_be_written_are_an_error_before_training() {
     let place = Place::new();
     for file in ["nowhere/weights.safetensors", "."] {
         let output = place.train(&place.out(), &format!("--export-weights {file}"));
@@ -280,7 +280,7 @@ fn weights_that_could_not_be_written() {
 
 /// A limit of the size of files is an error of the write as any other, and no death by SIGXFSZ with half a file.
 #[test]
-fn a_limit_of_the_size_of_files() {
+fn a_file_size_limit_is_an_error_of_the_write() {
     let place = Place::new();
     let limited = Command::new("sh")
         .args(["-c", "ulimit -f 1000; exec \"$0\" \"$@\""])

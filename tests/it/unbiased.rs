@@ -134,7 +134,7 @@ fn rebar_within_five_standard_errors() {
 
 /// At η = 1 a constant added to f cancels between f(D) and f(s(Y)): REBAR needs no baseline.
 #[test]
-fn rebar_is_blind_to_a_constant() {
+fn a_constant_in_f_does_not_change_rebar_at_eta_1() {
     let logits = random(22, 1, LATENT.width());
     let estimator = Rebar::new(0.5, 1.0).unwrap();
     let (plain, shifted) = (rebar(&estimator, &logits, 50, 0.0), rebar(&estimator, &logits, 50, 1000.0));

@@ -31,7 +31,7 @@ fn small(hidden: &[usize], latent: &str) -> (ParamStore<f64>, Vae, Mat<f64>) {
 }
 
 #[test]
-fn neighbours_by_differences_are_the_decoder_at_those_codes() {
+fn losses_of_neighbours_by_differences_equal_the_decoder_s() {
     for (hidden, latent) in [(&[5][..], "3x2"), (&[], "4x1"), (&[7, 5], "2x3")] {
         let (params, vae, x) = small(hidden, latent);
         let (c, width) = (vae.latent().categories, vae.latent().width());
@@ -198,7 +198,7 @@ fn training_with_the_estimators_at_the_loss() {
 
 /// A schedule changes MVE's λ as it does a temperature, and starts where the estimator does.
 #[test]
-fn lambda_has_a_schedule() {
+fn a_schedule_changes_lambda() {
     let schedule = "exponential:100:2".parse().unwrap();
     let of = |lambda: f64| TrainConfig {
         estimator: EstimatorConfig::Mve { lambda },

@@ -21,7 +21,7 @@ fn read(params: &mut ParamStore<f32>, bytes: &[u8]) -> hardgrad::Result<()> {
 }
 
 #[test]
-fn networks_give_what_they_give_in_pytorch() {
+fn networks_agree_with_pytorch() {
     let (mut params, vae) = small(5);
     read(&mut params, FILE).unwrap();
     let expected: Value = serde_json::from_str(include_str!("../data/weights.json")).unwrap();

@@ -1,4 +1,4 @@
-//! What the trained models are worth with their parameters fixed.
+//! Evaluation of the trained models with their parameters fixed.
 
 use super::document::{Block, Cell, NONE, Table};
 use super::groups::{Group, training};
@@ -15,9 +15,9 @@ pub fn blocks(context: &Context<'_>) -> Vec<Block> {
     vec![Block::Table(Table {
         id: format!("{}evaluation", context.prefix),
         title: "Losses and likelihoods of the trained models, parameters fixed".into(),
-        note: "Nats an image, lower is better: mean ± standard error over the runs that were evaluated. The loss during the last \
-               epoch is the paper's train loss; the next two draw one code an image with the last parameters. Bound: the \
-               importance-weighted bound on −log p(x) of the test images with S samples an image. Exact: −log p(x) by \
+        note: "Nats per image, lower is better: mean ± standard error over the runs that were evaluated. “Train, last epoch” is the \
+               paper's train loss; “Train, fixed” and “Test” draw one code per image with the final parameters. Bound: the \
+               importance-weighted bound on −log p(x) of the test images with S samples per image. Exact: −log p(x) by \
                enumeration of all codes, where they are few enough."
             .into(),
         columns: ["Latent", "Estimator", "Training", "Epochs", "Runs", "Train, last epoch", "Train, fixed", "Test", "S", "Bound", "Exact"]
@@ -28,7 +28,7 @@ pub fn blocks(context: &Context<'_>) -> Vec<Block> {
     })]
 }
 
-/// A row for each number of samples that a group was evaluated with.
+/// One row for each number of samples with which a group was evaluated.
 fn rows(group: &Group<'_>) -> Vec<Vec<Cell>> {
     let samples = |evaluation: &Evaluation| evaluation.importance.map(|bound| bound.samples);
     let mut counts: Vec<_> =

@@ -82,7 +82,7 @@ fn row<'a>(table: &'a [Vec<String>], labels: &[&str]) -> &'a [String] {
 /// Published: ReinMax 125.08 ± 0.20, Rao 125.31 ± 0.28, CV 124.94 ± 0.24, STGS 127.59 ± 0.23, GST 128.31 ± 0.21; test: ReinMax
 /// 127.27 ± 0.16.
 #[test]
-fn tables_hold_the_numbers_worked_out_by_hand() {
+fn tables_contain_numbers_computed_by_hand() {
     let dir = tempfile::tempdir().unwrap();
     let mut results = Vec::new();
     results.extend(ends(EstimatorKind::ReinMax, &[125.0, 126.0, 127.0])); // sd 1, se 1/√3 = 0.577
@@ -153,7 +153,7 @@ fn tables_hold_the_numbers_worked_out_by_hand() {
 
 /// Epoch 10 of runs of any length, one seed once.
 #[test]
-fn short_runs_stand_beside_the_stored_seeds() {
+fn short_runs_are_compared_with_the_stored_seeds() {
     let dir = tempfile::tempdir().unwrap();
     let run = |seed, epochs, at_ten| {
         let mut train = curve(epochs, 130.0, seed);

@@ -93,7 +93,7 @@ fn a_damaged_manifest_or_measurement_is_named_by_line() {
 }
 
 #[test]
-fn without_a_manifest_it_says_so_and_the_order_of_lines_does_not_matter() {
+fn a_missing_manifest_is_reported_and_the_order_of_lines_does_not_matter() {
     let report_of = |results: &[Result]| {
         let dir = tempfile::tempdir().unwrap();
         let lines: String = results.iter().map(Result::line).collect();

@@ -1,5 +1,6 @@
-//! A discrete VAE by hand: encoder, one ReinMax node, decoder, bound; and how far the bound lies below the exact log-likelihood,
-//! which 8^4 = 4096 codes are few enough to sum. Leaves `metrics.jsonl` and `curves.svg` in `runs/05_categorical_vae`.
+//! A discrete VAE written by hand: encoder, one ReinMax node, decoder and evidence lower bound; and the gap between the bound and the
+//! exact log-likelihood, which is a sum over 8^4 = 4096 codes. It writes `metrics.jsonl` and `curves.svg` to
+//! `runs/05_categorical_vae`.
 //!
 //! ```text
 //! cargo run --release --example 05_categorical_vae              MNIST where it is found, else the built-in digits; half a minute
@@ -11,7 +12,7 @@
 //! 100 test images: exact bound 144.59, exact -log p(x) 137.94 nats; the gap is the KL to the true posterior
 //! ```
 //!
-//! `train_vae` is the same with checkpoints, every estimator, pictures and a command line.
+//! `train_vae` trains this model with checkpoints, every estimator, pictures and more options.
 
 #[path = "lab/mod.rs"]
 mod lab;
@@ -25,7 +26,7 @@ use hardgrad::rng::{Purpose, Streams};
 use hardgrad::vae::{Vae, VaeConfig};
 use hardgrad::{ParamGrads, ParamStore, Workspace};
 use lab::data::DatasetChoice;
-use lab::output::tell as println; // std's panics where nobody reads
+use lab::output::tell as println; // unlike std's, it does not panic if the pipe is closed
 use lab::svg::{Chart, Mark, Series};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -80,7 +81,7 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
     println!(
         "100 test images: exact bound {bound:.2}, exact -log p(x) {exact:.2} nats; the gap is the KL to the true posterior"
     );
-    // Both are exact, so this is Jensen's inequality, image by image, up to rounding in f32.
+    // Both are exact, so this is Jensen's inequality for each image, up to rounding in f32.
     assert!(bound >= exact - 1e-2, "the bound {bound} must not be below {exact}");
     assert!(last < 0.6 * 784.0 * 2f64.ln() || !smoke, "{last} nats after one epoch");
     let series = vec![Series { name: "train".into(), points: curve }];

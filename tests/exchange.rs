@@ -5,7 +5,7 @@
 //! - `EXCHANGE_READ=dir` reads them, compares them with the text bit by bit, and writes them again to equal bytes.
 //!
 //! With neither, both happen in a temporary directory.
-#![allow(clippy::unwrap_used)] // a test that cannot unwrap has failed
+#![allow(clippy::unwrap_used)] // in a test, a failed `unwrap` is a failure of the test
 
 use hardgrad::data::digits;
 use hardgrad::estimators::{BaselineConfig, EstimatorConfig};

@@ -6,10 +6,11 @@
 //! cargo run --release --example bias_variance -- --smoke            3x2, two epochs, and a check
 //! ```
 //!
-//! It trains a run for each seed (`--out`/seed-0 and so on), and at each checkpoint compares 1024 estimates of the gradient with the
-//! exact one by enumeration of all codes. The loss is the cross-entropy alone, averaged over the first 100 training images; gradients
-//! are with respect to the encoder's logits. The exact gradient is computed in f64, the draws in f32, as in training, and summed in
-//! f64: rounding is about 1e-6 of a draw, the noise of a draw at least a tenth of it (`--f64` draws in f64 too).
+//! It trains a run for each seed (`--out`/seed-0 and so on), and at each checkpoint compares estimates of the gradient, from 1024 samples per
+//! image, with the exact gradient by enumeration of all codes. The loss is the cross-entropy alone, averaged over the first 100 training images; gradients
+//! are with respect to the encoder's logits. The exact gradient is computed in f64. The estimates are computed in f32, as in
+//! training, and summed in f64: their rounding errors are about 1e-6 of an estimate, and their noise is at least a tenth of it
+//! (`--f64` computes them in f64 too).
 //!
 //! The program writes `bias_variance.jsonl`, with one line per estimator and checkpoint; `cosine.svg` and `relative_sd.svg`, the paper's figure 1;
 //! `forms_cosine.svg` and `forms_relative_sd.svg`, the forms of ReinMax-CV; and `table.md`. Except for wall times, the
@@ -69,7 +70,7 @@ struct Args {
     /// Epochs between measurements; the first is before training
     #[arg(long, value_name = "N", default_value_t = 5)]
     every: usize,
-    /// First training seed, which is also the seed of the draws
+    /// First training seed, which is also the seed of the samples
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
     /// Number of training seeds
@@ -84,7 +85,7 @@ struct Args {
     /// Number K of conditional draws of Gumbel-Rao terms
     #[arg(long, value_name = "K", default_value_t = 100, alias = "k")]
     draws: usize,
-    /// Compute the draws in f64 instead of f32
+    /// Compute the estimates in f64 instead of f32
     #[arg(long)]
     f64: bool,
     /// Number of threads; it does not change the results [default: one per core]
@@ -93,7 +94,7 @@ struct Args {
     /// Directory for the results
     #[arg(long, value_name = "DIR", default_value = "runs/bias_variance")]
     out: PathBuf,
-    /// Run with 3x2, two epochs and few draws, and check that unbiased estimators have no measured bias
+    /// Run with 3x2, two epochs and few samples, and check that unbiased estimators have no measured bias
     #[arg(long)]
     smoke: bool,
     /// Print only the final summary
@@ -101,7 +102,7 @@ struct Args {
     quiet: bool,
 }
 
-/// When checkpoints are kept.
+/// Schedule of the checkpoints that are kept.
 #[derive(Clone, Copy)]
 struct Schedule {
     epochs: usize,
@@ -110,7 +111,7 @@ struct Schedule {
 }
 
 impl Schedule {
-    /// The epochs after which one is kept.
+    /// Epochs after which a checkpoint is kept.
     fn kept(&self) -> impl Iterator<Item = usize> + use<> {
         (self.every..=self.epochs).step_by(self.every)
     }
@@ -164,8 +165,8 @@ fn run(args: &Args) -> Result<End, RunError> {
     Ok(End::Done)
 }
 
-/// The run that is measured: ReinMax with the optimiser and learning rate of the tables, or those of 8x4 where they have no such
-/// latent space.
+/// Config of the run: ReinMax with the optimiser and learning rate of the tables, or those of 8x4 for latent spaces that the tables
+/// do not have.
 fn config(args: &Args, data: &Dataset) -> hardgrad::Result<TrainConfig> {
     args.latent.codes()?;
     let at_least_one = |name, value| match value {
@@ -175,7 +176,7 @@ fn config(args: &Args, data: &Dataset) -> hardgrad::Result<TrainConfig> {
     at_least_one("epochs", args.epochs)?;
     at_least_one("every", args.every)?;
     at_least_one("batch", args.batch)?;
-    // Of each estimator there are so many estimates as the standard errors need, of those with several samples to an estimate too.
+    // Estimators with several samples per estimate need enough estimates for the standard errors, too.
     let samples = plan::all(args.draws).iter().map(|config| config.samples()).max().unwrap_or(1);
     let step = Estimates::GROUPS * samples;
     if args.samples < 2 * step || !args.samples.is_multiple_of(step) {
@@ -206,7 +207,7 @@ fn config(args: &Args, data: &Dataset) -> hardgrad::Result<TrainConfig> {
     config.validated()
 }
 
-/// The lines of one checkpoint: those that an earlier run left, or new ones. The inner error is a signal that came meanwhile.
+/// The lines of one checkpoint: those of an earlier run, or new ones. The inner error is a signal that arrived during the measurement.
 fn checkpoint(
     args: &Args,
     data: &Dataset,
@@ -270,8 +271,8 @@ fn checkpoint(
     Ok(Ok(lines))
 }
 
-/// The exact gradient lies on itself; before training, where gradients are large, so do the estimators without bias, within five
-/// standard errors.
+/// Checks the cosines of estimators without bias: that of the exact gradient is 1, and before training, when gradients are large, those of
+/// the others are 1 within five standard errors.
 fn check(lines: &[Line]) -> Result<(), RunError> {
     for line in lines {
         let far = match line.what.estimator.as_str() {

@@ -1,4 +1,4 @@
-//! The lines as pictures and tables, averaged over the training seeds.
+//! Charts and tables of the lines, averaged over the training seeds.
 
 use crate::lab::bias_variance::plan;
 use crate::lab::bias_variance::record::{Line, What};
@@ -9,15 +9,15 @@ use hardgrad::files::write_atomically;
 use std::fmt::Write as _;
 use std::path::Path;
 
-/// One number of a line.
+/// Function that returns one number of a line.
 type Number = fn(&Line) -> Option<f64>;
 
-/// What table 1 prints for ReinMax, ST and ReinMax-Argmax.
+/// Values of table 1 for ReinMax, ST and ReinMax-Argmax.
 const PRINTED: [f64; 3] = [7.400, 2.733, 2.873];
 
-/// All lines, and what they are about.
+/// All lines, with a description of the run.
 pub struct Report<'a> {
-    /// Of all seeds and epochs.
+    /// Lines of all seeds and epochs.
     pub lines: &'a [Line],
     /// The latent space, the data and the run, for titles.
     pub run: String,
@@ -37,7 +37,7 @@ impl Report<'_> {
             (plan::figure(self.draws), [cosine, relative_sd]),
             (plan::forms(self.draws), [forms_cosine, forms_relative_sd]),
         ] {
-            let y = "cosine of the mean of the draws and the exact gradient";
+            let y = "cosine of the mean of the estimates and the exact gradient";
             self.chart(y, &configs, |l| l.cosine, &out.join(names[0]))?;
             let y = "relative standard deviation, |std| / |mean|";
             self.chart(y, &configs, |l| l.relative_sd, &out.join(names[1]))?;
@@ -100,7 +100,7 @@ impl Report<'_> {
         seeds.dedup();
         let mut text = format!(
             "# Bias and variance of the estimators\n\n{}; {estimates} estimates on the first {batch} \
-             training images, K = {}, training seeds {}; means over them. A dash: the number does not exist.\n",
+             training images, K = {}, means over the training seeds {}. A dash means that the number does not exist.\n",
             self.run,
             self.draws,
             seeds.join(", ")
@@ -113,7 +113,7 @@ impl Report<'_> {
             ("relative standard deviation, ‖std‖ / ‖mean‖", |l| l.relative_sd, 2),
         ] {
             self.by_epoch(&mut text, &format!("Figure 1: {title}"), &figure, number, decimals);
-            self.by_epoch(&mut text, &format!("Beyond it: {title}"), &more, number, decimals);
+            self.by_epoch(&mut text, &format!("Other estimators: {title}"), &more, number, decimals);
         }
         self.at_the_end(&mut text);
         text
@@ -143,7 +143,7 @@ impl Report<'_> {
         }
     }
 
-    /// Table 1, in the normalisations it might be in.
+    /// Table 1, in several normalisations, because the paper does not state which one it uses.
     fn table_1(&self, text: &mut String) {
         let Some(&epoch) = self.epochs().last() else { return };
         let _ = writeln!(
@@ -169,14 +169,14 @@ impl Report<'_> {
         }
     }
 
-    /// Everything after the last epoch.
+    /// The table of bias and variance after the last epoch.
     fn at_the_end(&self, text: &mut String) {
         let Some(&epoch) = self.epochs().last() else { return };
         let _ = writeln!(
             text,
             "\n## Bias against variance after {epoch} epochs\n\nBias and standard deviation are relative to the exact gradient's norm; the \
-             cosine and the bias are corrected for the noise that is left in the mean. The error is that of one draw.\n\n\
-             | | cosine | standard error | bias | sd | √(bias² + sd²) | ms a draw |\n|---|---:|---:|---:|---:|---:|---:|"
+             cosine and the bias are corrected for the remaining noise of the mean. √(bias² + sd²) is the error of one estimate.\n\n\
+             | | cosine | standard error | bias | sd | √(bias² + sd²) | ms per estimate |\n|---|---:|---:|---:|---:|---:|---:|"
         );
         let relative: [Number; 3] = [
             |l| Some(l.bias_norm_corrected? / l.exact_norm?),

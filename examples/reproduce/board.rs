@@ -56,7 +56,7 @@ impl Board {
         let from = if (before, step) == (0, 0) {
             "begins".into()
         } else {
-            format!("goes on after epoch {before}, step {step} of {steps}")
+            format!("continues after epoch {before}, step {step} of {steps}")
         };
         let bar = self.bars.as_ref().map(|(bars, _)| {
             bars.add(bar(run.epochs as u64, "  {bar:20} {pos}/{len}  {wide_msg}"))

@@ -1,4 +1,4 @@
-//! The explorer's page as a file, and its command line. What the page shows is tested in a browser, by `tests/browser/run`.
+//! The explorer's page as a file, and its command line. `tests/browser/run` tests the content of the page in a browser.
 
 use crate::command_line::example;
 use serde_json::{Value, json};

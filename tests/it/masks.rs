@@ -1,5 +1,5 @@
-//! Functions of categorical distributions with masked categories: against direct formulas over the
-//! categories that are left.
+//! Functions of categorical distributions with masked categories, against direct formulas over the
+//! other categories.
 
 use hardgrad::categorical::{self, scratch_len};
 use hardgrad::rng::{self, Pcg64, below, uniform};
@@ -12,14 +12,14 @@ enum Masked {
     One,
     Some,
     AllButOne,
-    /// All from a random size on, as `ragged_mask` does it.
+    /// All categories from a random size on, as in `ragged_mask`.
     Tail,
 }
 
 const KINDS: [Masked; 5] = [Masked::None, Masked::One, Masked::Some, Masked::AllButOne, Masked::Tail];
 
-/// Rows and variables per row: one variable alone; 21, that is sixteen side by side and some left
-/// over; and, for some C, two blocks of rows.
+/// Rows and variables per row: one variable; 21 variables, which are a SIMD vector of sixteen and a
+/// remainder; and, for some C, two blocks of rows.
 fn shapes(c: usize) -> &'static [(usize, usize)] {
     let all = &[(1, 1), (3, 7), (27, 2)];
     if c.is_power_of_two() { all } else { &all[..2] }
@@ -37,7 +37,7 @@ fn mask(kind: Masked, c: usize, rng: &mut Pcg64) -> Vec<bool> {
     }
 }
 
-/// Inputs, all of them numbers that `f32` has: logits in (−4, 4) and cotangents in (−1, 1).
+/// Inputs, all of which `f32` represents exactly: logits in (−4, 4) and cotangents in (−1, 1).
 struct Problem {
     rows: usize,
     cols: usize,
@@ -78,7 +78,7 @@ impl Problem {
     }
 }
 
-/// Everything that the functions give: a value per row, and the gradients.
+/// Results of the functions: a value per row, and the gradients.
 #[derive(Default)]
 struct Answers {
     values: Vec<(&'static str, Vec<f64>)>,
@@ -87,7 +87,7 @@ struct Answers {
 
 const EPSILONS: [f64; 4] = [0.0, 0.01, 0.5, 1.0];
 
-/// By the library, in `T`. Gradients are added to ones.
+/// Results of the library, in `T`. Gradients are added to ones.
 fn library<T: Scalar>(problem: &Problem) -> Answers {
     let of = |x: &[f64]| -> Vec<T> { x.iter().map(|&x| T::of(x)).collect() };
     let (x, p, d) = (&of(&problem.x)[..], &of(&problem.p)[..], &of(&problem.d)[..]);
@@ -136,7 +136,7 @@ fn ln(x: &[f64]) -> Vec<f64> {
     x.iter().map(|x| x.ln()).collect()
 }
 
-/// By the formulas, one variable after the other, with the masked categories left out.
+/// Results of the formulas, one variable after the other, without the masked categories.
 fn direct(problem: &Problem) -> Answers {
     let (c, len) = (problem.c, problem.x.len());
     let per_row = problem.cols / c;
@@ -244,8 +244,8 @@ fn same_bits(a: f64, b: f64) -> bool {
     a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan())
 }
 
-/// One variable of 21 is spoiled: its row's value and its own gradient are NaN, and nothing else
-/// changes by a bit.
+/// One of 21 variables contains a NaN: the value of its row and its gradient are NaN, and no other
+/// number changes by a bit.
 fn check_spoiled<T: Scalar>() {
     const C: usize = 5;
     for variable in [0, 6, 13, 15, 16, 20] {
@@ -292,8 +292,8 @@ fn check_infinite<T: Scalar>() {
     const C: usize = 4;
     for variable in [0, 15, 16, 20] {
         let mut problem = Problem::new(Masked::None, (3, 7), C);
-        // p cannot choose what q can, with a probability of q that is ordinary, or far below the
-        // smallest number.
+        // A category has probability 0 under p and a positive probability under q, which is ordinary
+        // or far below the smallest number.
         for far in [0.0, -1e5] {
             problem.p[variable * C + 1] = f64::NEG_INFINITY;
             problem.x[variable * C + 1] = far;
@@ -323,7 +323,7 @@ fn infinite_values_have_no_gradient() {
     check_infinite::<f64>();
 }
 
-/// ε may be far below the type's smallest probability: in logarithms nothing is lost.
+/// ε may be far below the smallest number of the type, because the logarithm represents it.
 #[test]
 fn unimix_with_a_tiny_epsilon() {
     let (mut y, mut scratch) = ([0.0_f32; 2], vec![0.0; scratch_len(1, 2, 2)]);
@@ -333,8 +333,8 @@ fn unimix_with_a_tiny_epsilon() {
     assert!((f64::from(y[1]) - want).abs() < 2.0 * want.abs() * f64::from(f32::EPSILON), "{}", y[1]);
 }
 
-/// On the tape: a mask is added to logits that a network would give, and every loss leaves it
-/// without a gradient.
+/// On the tape: a mask is added to the logits of a network, and no loss gives a masked category a
+/// gradient.
 #[test]
 fn masks_on_the_tape() {
     let (params, mut workspace) = (ParamStore::<f64>::new(), Workspace::new());
@@ -364,8 +364,8 @@ fn masks_on_the_tape() {
     }
 }
 
-/// The VAE's exact cross-entropy with a masked category: the mean over the codes that are left, no gradient for the mask, finite ones for
-/// the others.
+/// The exact cross-entropy of the VAE with a masked category is the mean over the other codes. The gradient of the masked category is 0, and
+/// those of the others are finite.
 #[test]
 fn the_exact_expectation_of_the_vae_leaves_masked_codes_out() {
     use hardgrad::vae::{Vae, VaeConfig};

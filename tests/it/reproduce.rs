@@ -31,7 +31,7 @@ fn plan(data: &Path, out: &str) {
 
 const RUN: &str = "run --dataset mnist --data . --importance-samples 2 --out";
 
-/// `results.jsonl` without what may differ: wall times and threads.
+/// `results.jsonl` without the fields that may differ: wall times and threads.
 fn results(out: &Path) -> Vec<Value> {
     let text = fs::read_to_string(out.join("results.jsonl")).unwrap();
     let mut lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -55,7 +55,7 @@ fn stopped_sharded_and_resumed_runs_have_equal_numbers() {
     let (path, dir) = (data.path(), |name: &str| data.path().join(name));
     write_small_digits(path);
     plan(path, "whole");
-    plan(path, "whole"); // a plan made twice is the same plan
+    plan(path, "whole"); // planning twice must not change the manifest
     assert_eq!(fs::read_to_string(dir("whole/manifest.jsonl")).unwrap().lines().count(), 4);
     let whole = run(path, &format!("{RUN} whole --jobs 2"));
     assert!(whole.status.success(), "{}", stderr(&whole));
@@ -63,7 +63,7 @@ fn stopped_sharded_and_resumed_runs_have_equal_numbers() {
     assert!(run(path, "merge --out whole").status.success());
 
     plan(path, "parts");
-    #[cfg(unix)] // elsewhere there is no `kill`
+    #[cfg(unix)] // other systems have no `kill`
     for signal in ["USR1", "TERM"] {
         let args = format!("{RUN} parts --jobs 2 --checkpoint-every 1 --slow-writes 3");
         let mut child = reproduce(path, &args).spawn().unwrap();
@@ -80,7 +80,7 @@ fn stopped_sharded_and_resumed_runs_have_equal_numbers() {
         assert_eq!(status.status.code(), Some(1));
         assert!(stdout(&status).contains("begun     "), "{}", stdout(&status));
     }
-    // Two tasks of an array at once, by the environment and by the option, with another number of threads.
+    // Two concurrent tasks of an array, one by the environment and one by the option, with another number of threads.
     let first = reproduce(path, &format!("{RUN} parts --threads-per-job 2"))
         .envs([("SLURM_ARRAY_TASK_ID", "5"), ("SLURM_ARRAY_TASK_MIN", "5"), ("SLURM_ARRAY_TASK_COUNT", "2")])
         .spawn();
@@ -94,7 +94,7 @@ fn stopped_sharded_and_resumed_runs_have_equal_numbers() {
         let checkpoint = |out: &str| fs::read(directory(&dir(out), i).join("checkpoint.bin")).unwrap();
         assert!(checkpoint("whole") == checkpoint("parts"));
     }
-    // The exact likelihood is above the bound, which is above the one of single samples, but for the samples' noise.
+    // The exact negative log-likelihood is below the bound, which is below that of single samples up to the noise of the samples.
     let evaluation = &results(&dir("whole"))[0]["evaluation"];
     let bound = evaluation["importance"]["bound"].as_f64().unwrap();
     assert!(evaluation["exact"].as_f64().unwrap() < bound, "{evaluation}");
@@ -112,34 +112,34 @@ fn missing_damaged_duplicate_and_diverged_runs_are_reported() {
     assert_eq!((merged.status.code(), results(&out).len()), (Some(0), 2));
     assert_eq!(stdout(&merged).matches("missing ").count(), 2);
 
-    // One digit changed in a result; the other's copy in results.jsonl stands in for it.
+    // One digit of a result is changed; the copy in results.jsonl is used in its place.
     let file = directory(&out, 0).join("result.json");
     let text = fs::read_to_string(&file).unwrap();
     let at = text.find("\"loss\":").unwrap() + 7;
     let digit = if &text[at..=at] == "1" { "2" } else { "1" };
     fs::write(&file, format!("{}{digit}{}", &text[..at], &text[at + 1..])).unwrap();
     let status = run(path, "status --out a");
-    assert!(stdout(&status).contains("damaged: its check is "), "{}", stdout(&status));
+    assert!(stdout(&status).contains("the line is damaged: its check is "), "{}", stdout(&status));
     let merged = run(path, "merge --out a");
     assert_eq!((merged.status.code(), results(&out).len()), (Some(1), 2));
-    assert!(stderr(&merged).contains("damaged: its check is "), "{}", stderr(&merged));
-    // `run` makes it again from the checkpoint.
+    assert!(stderr(&merged).contains("the line is damaged: its check is "), "{}", stderr(&merged));
+    // `run` computes it again from the checkpoint.
     assert!(run(path, &format!("{RUN} a --shard 0/2")).status.success());
     assert_eq!(
         fs::read_to_string(&file).unwrap().split("provenance").next(),
         text.split("provenance").next()
     );
 
-    // Another machine did the other half, and one of the same.
+    // Another machine executed the other half, and one run of the first half.
     plan(path, "b");
     assert!(run(path, &format!("{RUN} b --shard 1/2")).status.success());
     assert!(run(path, &format!("{RUN} b --shard 0/4")).status.success());
     let merged = run(path, "merge --out a --from b");
     assert!(merged.status.success(), "{}", stderr(&merged));
-    // a/results.jsonl has two that stand in a's runs too, and b one.
+    // Two results of a/results.jsonl are also in the runs of a, and one is in those of b.
     assert!(stdout(&merged).contains("4 of 4 runs in a/results.jsonl; 3 duplicates"), "{}", stdout(&merged));
 
-    // A learning rate at which it diverges, by hand: the error tells the id that goes with it.
+    // A line with a learning rate at which the run diverges: the error contains the id that it needs.
     let manifest = out.join("manifest.jsonl");
     let text = fs::read_to_string(&manifest).unwrap().replace("\"lr\":0.0005", "\"lr\":1e30");
     fs::write(&manifest, &text).unwrap();
@@ -151,7 +151,7 @@ fn missing_damaged_duplicate_and_diverged_runs_are_reported() {
     fs::write(&manifest, format!("{{\"id\":\"{id}\"{}\n", &first[20..])).unwrap();
     for _ in 0..2 {
         let diverged = run(path, &format!("{RUN} a"));
-        assert!(diverged.status.success(), "{}", stderr(&diverged)); // it is a result
+        assert!(diverged.status.success(), "{}", stderr(&diverged)); // divergence is a result
         assert!(stdout(&diverged).contains("0 of 1 runs complete, 1 diverged"), "{}", stdout(&diverged));
     }
     let merged = run(path, "merge --out a");
@@ -166,7 +166,7 @@ fn wrong_arguments_exit_2_and_say_what_would_be_right() {
     plan(data.path(), "a");
     for (args, expected) in [
         ("run --out nowhere", "nowhere/manifest.jsonl"),
-        ("run --out a --dataset digits", "but the data here are"),
+        ("run --out a --dataset digits", "--data: got digits"),
         ("run --out a --shard 2/2", "expected I/N with I from 0 to N-1"),
         ("run --out a --jobs 0", "--jobs"),
         (
@@ -186,7 +186,7 @@ fn wrong_arguments_exit_2_and_say_what_would_be_right() {
     assert!(stderr(&output).contains("give --array=0-N or --shard"), "{}", stderr(&output));
 }
 
-/// Blank lines do not count, whoever reads; a run that stands twice is refused by all.
+/// Every command skips blank lines and reports a run that is in the manifest twice as an error.
 #[test]
 fn a_manifest_is_read_by_one_rule() {
     let data = tempfile::tempdir().unwrap();
@@ -221,8 +221,8 @@ fn sha256(text: &str, bytes: usize) -> String {
     Sha256::digest(text)[..bytes].iter().map(|b| format!("{b:02x}")).collect()
 }
 
-/// A manifest that an earlier program wrote, whose ids are of the whole config as JSON; and one with the checksum of the test
-/// images, which the program after it recorded. The ids of that one are made here from their description.
+/// A manifest of an earlier version, whose ids are hashes of the whole config as JSON, and one with the checksum of the test images, which a
+/// later version recorded. The ids of the latter are computed here from their description.
 #[test]
 fn earlier_ids_are_read_and_the_same_runs_are_not_planned_twice() {
     const FIRST: &str = include_str!("../data/manifest-earlier.jsonl");
@@ -249,7 +249,7 @@ fn earlier_ids_are_read_and_the_same_runs_are_not_planned_twice() {
     }
 }
 
-/// Files of before an option was added to the config, here as if `clip_norm` and `draws` had been.
+/// Files from before an option was added to the config, simulated by removing `clip_norm` and `draws`.
 #[test]
 fn an_option_that_was_added_later_breaks_no_file() {
     let data = tempfile::tempdir().unwrap();
@@ -272,7 +272,7 @@ fn an_option_that_was_added_later_breaks_no_file() {
     fs::write(&result, format!("{start}:\"{check}\"}}\n")).unwrap();
     assert!(stdout(&run(path, "status --out a")).contains("1 complete, 0 diverged, 0 begun, 3 missing"));
     for _ in 0..2 {
-        let merged = run(path, "merge --out a"); // the second reads what the first wrote
+        let merged = run(path, "merge --out a"); // the second call reads the file of the first one
         assert!(merged.status.success() && results(&path.join("a")).len() == 1, "{}", stderr(&merged));
     }
 
@@ -290,7 +290,7 @@ fn an_option_that_was_added_later_breaks_no_file() {
     assert!(resumed.status.success(), "{}", stderr(&resumed));
 }
 
-/// So few images that an epoch is one step: the time of a plan is then measured in epochs.
+/// With so few images that an epoch is one step, the time of a plan is measured in epochs.
 #[test]
 fn an_epoch_of_one_step_has_a_time() {
     let data = tempfile::tempdir().unwrap();
@@ -304,14 +304,14 @@ fn an_epoch_of_one_step_has_a_time() {
     };
     split(100, "train");
     split(10, "t10k");
-    // A million epochs, of which each takes more than a microsecond.
+    // A million epochs, each of which takes more than a microsecond.
     let args = "plan tables --methods st --configs 8x4 --seeds 1 --epochs 1000000 --data . --out a";
     let planned = run(data.path(), args);
     assert!(planned.status.success(), "{}", stderr(&planned));
     assert!(!stdout(&planned).contains("about 0:00"), "{}", stdout(&planned));
 }
 
-/// A result of an earlier version, under the id that its run had then, belongs to the run that is planned today.
+/// A result of an earlier version with the id of its time belongs to the run that this version plans.
 #[test]
 fn merge_keeps_a_result_with_an_earlier_id() {
     let data = tempfile::tempdir().unwrap();

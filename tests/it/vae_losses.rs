@@ -1,5 +1,5 @@
-//! The VAE with estimators that see several codes of each image: its fast paths against the plain ones, means against the exact gradient,
-//! and training.
+//! The VAE with estimators that see several codes of each image: fast paths against direct computation, means against the exact
+//! gradient, and training.
 
 use hardgrad::data::digits;
 use hardgrad::estimators::{
@@ -20,7 +20,7 @@ fn random(key: u64, rows: usize, cols: usize, size: f64) -> Mat<f64> {
     m
 }
 
-/// A VAE with weights large enough for the codes to matter, and images.
+/// Images, and a VAE whose weights are so large that the codes affect the loss.
 fn small(hidden: &[usize], latent: &str) -> (ParamStore<f64>, Vae, Mat<f64>) {
     let mut params = ParamStore::new();
     let config = VaeConfig { pixels: 6, hidden: hidden.to_vec(), latent: latent.parse().unwrap() };
@@ -165,7 +165,7 @@ fn the_straight_through_family_on_the_importance_weighted_bound() {
     }
 }
 
-/// Every estimator at the loss trains, and goes on from a checkpoint with the same bits.
+/// Training with every estimator that uses the loss reduces it, and continues from a checkpoint with equal bits.
 #[test]
 fn training_with_the_estimators_at_the_loss() {
     let data = digits(0, 200, 50);
@@ -183,7 +183,7 @@ fn training_with_the_estimators_at_the_loss() {
         let mut trainer = Trainer::new(config, &data).unwrap();
         let first = trainer.epoch(&mut |_| {}).unwrap();
         trainer.advance().unwrap();
-        // Through the bytes of a file, in which an adapted weight is.
+        // Through the bytes of a checkpoint, which contain an adapted weight.
         let stored = Checkpoint::from_bytes(&trainer.checkpoint().to_bytes(), Path::new("stored")).unwrap();
         assert_eq!(stored, trainer.checkpoint());
         let adapted = estimator.to_string().ends_with("alpha adapted");
@@ -196,7 +196,7 @@ fn training_with_the_estimators_at_the_loss() {
     }
 }
 
-/// A schedule changes MVE's λ as it does a temperature, and starts where the estimator does.
+/// A schedule changes MVE's λ as it changes a temperature, beginning at the estimator's value.
 #[test]
 fn a_schedule_changes_lambda() {
     let schedule = "exponential:100:2".parse().unwrap();
@@ -215,7 +215,7 @@ fn a_schedule_changes_lambda() {
     }
 }
 
-/// The code is drawn from softmax(θ/τ_f), with the divergence of that law; the gradient of the sample is the estimator's at θ.
+/// The code is drawn from softmax(θ/τ_f), with the divergence of that distribution; the gradient of the sample is the estimator's at θ.
 #[test]
 fn a_draw_temperature_changes_the_law_and_not_the_estimator() {
     let (params, vae, x) = small(&[5], "3x2");

@@ -1,4 +1,4 @@
-//! `reproduce report`: its tables against numbers worked out by hand, and what it refuses.
+//! `reproduce report`: its tables against numbers computed by hand, and its errors.
 
 mod refusals;
 mod sample;
@@ -33,7 +33,7 @@ fn files(directory: &Path) -> Vec<(String, Vec<u8>)> {
     files
 }
 
-/// The sample in a directory; that of `$REPORT_SAMPLE`, if it is set, for the test in a browser.
+/// Writes the sample to a directory and makes its report. `$REPORT_SAMPLE` names a directory that the test in a browser reads afterwards.
 #[test]
 fn the_sample_makes_the_same_report_twice() {
     let own = tempfile::tempdir().unwrap();
@@ -73,7 +73,7 @@ fn ends(kind: EstimatorKind, losses: &[f64]) -> Vec<Result> {
     losses.iter().enumerate().map(run).collect()
 }
 
-/// The row of a table that begins so.
+/// The row of a table that begins with these labels.
 fn row<'a>(table: &'a [Vec<String>], labels: &[&str]) -> &'a [String] {
     let found = table.iter().find(|row| row.iter().zip(labels).all(|(a, b)| a == b));
     found.unwrap_or_else(|| panic!("no row {labels:?} in {table:?}"))
@@ -92,7 +92,7 @@ fn tables_contain_numbers_computed_by_hand() {
     results.extend(ends(EstimatorKind::GappedStraightThrough, &[130.0, 130.2])); // sd √0.02, se 0.1
     let diverging = cell(Preset::AsRun, EstimatorKind::StraightThrough, "8x4", 0);
     results.push(Result::new(MNIST, diverging, &curve(160, 136.0, 0)[..12]).diverged_of(160));
-    // Neither shorter runs nor those with other hyper-parameters belong into the table.
+    // Shorter runs and those with other hyper-parameters do not belong to the table.
     let mut config = cell(Preset::AsRun, EstimatorKind::ReinMax, "8x4", 7);
     results.push(Result::new(MNIST, config.clone(), &curve(10, 90.0, 0)));
     config.lr = 0.1;
@@ -119,7 +119,7 @@ fn tables_contain_numbers_computed_by_hand() {
     assert_eq!(row(&table(dir.path(), "table3-as-run"), &["ReinMax", "here"])[2], "128.00 ± 0.58 (3)");
 
     let apart = table(dir.path(), "table2-as-run-differences");
-    assert_eq!(apart.len(), 1 + 5); // no row for a cell without an end
+    assert_eq!(apart.len(), 1 + 5); // a cell without complete runs has no row
     for (method, expected) in [
         // 0.92 / √(1/3 + 0.04) = 0.92 / 0.6110 = 1.51
         ("ReinMax", ["126.00", "0.58", "125.08", "0.20", "10", "+0.92", "+1.5", "within"]),
@@ -151,7 +151,7 @@ fn tables_contain_numbers_computed_by_hand() {
     }
 }
 
-/// Epoch 10 of runs of any length, one seed once.
+/// Epoch 10 of runs with any number of epochs; each seed counts once.
 #[test]
 fn short_runs_are_compared_with_the_stored_seeds() {
     let dir = tempfile::tempdir().unwrap();
@@ -167,7 +167,7 @@ fn short_runs_are_compared_with_the_stored_seeds() {
     // Published: 139.83, sd of a seed 0.59, √10 seeds: 0.187. −0.33 / √(0.25 + 0.0348) = −0.6
     let expected = ["2", "139.50", "0.50", "139.83", "0.19", "10", "-0.33", "-0.6", "within"];
     assert_eq!(row(&table, &["ReinMax", "8x4", "10", "train"])[4..], expected);
-    assert_eq!(row(&table, &["ReinMax", "8x4", "1", "train"])[12], "–"); // of epoch 1 no spread is known
+    assert_eq!(row(&table, &["ReinMax", "8x4", "1", "train"])[12], "–"); // no spread is known for epoch 1
 }
 
 #[test]

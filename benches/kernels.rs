@@ -1,4 +1,5 @@
-//! Each fused kernel at the model's sizes, and draw and vjp of each estimator for several K and C, on one thread.
+//! Each fused kernel at the model's sizes, and draw and vjp of each estimator for several K and C,
+//! on one thread.
 //!
 //! ```text
 //! cargo bench --bench kernels

@@ -1,5 +1,6 @@
-//! The autodiff engine in one example: a tape records five nodes while it computes them, one reverse sweep computes every gradient,
-//! central differences agree with them, and the next step uses the memory of the first.
+//! The autodiff engine in one example: a tape records five nodes while it computes them, one
+//! reverse sweep computes every gradient, central differences agree with them, and the next step
+//! uses the memory of the first.
 //!
 //! ```text
 //! cargo run --release --example 01_tape        (a millisecond; with --smoke it prints nothing)
@@ -48,7 +49,8 @@ fn main() {
     assert_eq!(tape.grad(u).map(|g| g.data[0]), Some(6.0)); // intermediate gradients are kept too
     assert_eq!(tape.grad(x), None); // it is not needed, so it is not computed
 
-    // The function with leaves in place of the parameter: its gradient against difference quotients.
+    // The function with leaves in place of the parameter: its gradient against difference
+    // quotients.
     let worst = gradcheck(&mut rng::from_key(1), &[row.clone(), params.get(w).to_mat()], |tape, leaves| {
         record(tape, leaves[0], leaves[1])[2]
     });
@@ -66,7 +68,8 @@ fn main() {
     let (x, w_var) = (tape.constant(row.view()), tape.param(w));
     let [.., loss] = record(&mut tape, x, w_var);
     let last = tape.scalar(loss);
-    // Each step takes u to u − 0.02 · 6 u · |x|² = 0.4 u, so after twenty steps 3 u² is below the tolerance.
+    // Each step takes u to u − 0.02 · 6 u · |x|² = 0.4 u, so after twenty steps 3 u² is below the
+    // tolerance.
     assert!((last - 5.0).abs() < 1e-12, "{last}");
     if smoke {
         return;

@@ -1,5 +1,5 @@
-//! An ordinary classifier on the autodiff engine: an MLP of 784–512–10 with softmax cross-entropy and Adam. It writes
-//! `metrics.jsonl` and `curves.svg` to `runs/02_mlp_mnist`.
+//! An ordinary classifier on the autodiff engine: an MLP of 784–512–10 with softmax cross-entropy
+//! and Adam. It writes `metrics.jsonl` and `curves.svg` to `runs/02_mlp_mnist`.
 //!
 //! ```text
 //! cargo run --release --example 02_mlp_mnist              MNIST where it is found, else the built-in digits
@@ -115,7 +115,8 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
     let out = Path::new("runs/02_mlp_mnist");
     Chart::linear(title, ["epoch", "test error, %"], Mark::Line, series).save(&out.join("curves.svg"))?;
     write_atomically(&out.join("metrics.jsonl"), lines.as_bytes())?;
-    // The stated accuracy is that of MNIST, which the checksum of the test images identifies. On the digits, guessing gives 10 %.
+    // The stated accuracy is that of MNIST, which the checksum of the test images identifies. On
+    // the digits, guessing gives 10 %.
     let mnist = data.test.images().crc32() == 0xe4ca_5f57 && args.epochs >= 6;
     let wanted = f64::from(mnist) * 97.5 + f64::from(args.smoke) * 90.0;
     assert!(accuracy >= wanted, "test accuracy {accuracy} %, expected at least {wanted} %");

@@ -1,10 +1,13 @@
-//! The gradient of a sample is zero. Straight-Through and ReinMax estimate the gradient of its expectation: the mean of the former is
-//! exact for linear f, that of the latter for quadratic f too.
+//! The gradient of a sample is zero. Straight-Through and ReinMax estimate the gradient of its
+//! expectation: the mean of the former is exact for linear f, that of the latter for quadratic f
+//! too.
 //!
-//! One variable has three categories, and f(D) = (a · D)^p. The exact gradient contains the line integrals of the directional
-//! derivative of f between corners of the simplex. Straight-Through approximates them by the rectangle with the height at the sample
-//! (first order), ReinMax by the trapezoid with the heights at both ends (second order). A higher order is exact for more functions
-//! and not better for all: at p = 3 the mean of ReinMax is further from the exact gradient than that of Straight-Through.
+//! One variable has three categories, and f(D) = (a · D)^p. The exact gradient contains the line
+//! integrals of the directional derivative of f between corners of the simplex. Straight-Through
+//! approximates them by the rectangle with the height at the sample (first order), ReinMax by the
+//! trapezoid with the heights at both ends (second order). A higher order is exact for more
+//! functions and not better for all: at p = 3 the mean of ReinMax is further from the exact
+//! gradient than that of Straight-Through.
 //!
 //! ```text
 //! cargo run --release --example 03_straight_through        (a millisecond; with --smoke it prints nothing)

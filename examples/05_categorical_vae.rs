@@ -1,6 +1,6 @@
-//! A discrete VAE written by hand: encoder, one ReinMax node, decoder and evidence lower bound; and the gap between the bound and the
-//! exact log-likelihood, which is a sum over 8^4 = 4096 codes. It writes `metrics.jsonl` and `curves.svg` to
-//! `runs/05_categorical_vae`.
+//! A discrete VAE written by hand: encoder, one ReinMax node, decoder and evidence lower bound; and
+//! the gap between the bound and the exact log-likelihood, which is a sum over 8^4 = 4096 codes. It
+//! writes `metrics.jsonl` and `curves.svg` to `runs/05_categorical_vae`.
 //!
 //! ```text
 //! cargo run --release --example 05_categorical_vae              MNIST where it is found, else the built-in digits; half a minute
@@ -33,7 +33,8 @@ use std::process::ExitCode;
 
 #[derive(Parser)]
 struct Args {
-    /// Directory with the four files of MNIST or of a data set in its format [default: $MNIST_DIR, data/mnist]
+    /// Directory with the four files of MNIST or of a data set in its format [default: $MNIST_DIR,
+    /// data/mnist]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// One epoch of the built-in digits, and checks

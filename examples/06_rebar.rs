@@ -1,5 +1,6 @@
-//! Variance of unbiased estimators: REINFORCE, REINFORCE with a baseline, leave-one-out, and REBAR, on E (Σ_l b_l / L − 0.45)² over L = 8
-//! binary variables, whose exact gradient is a sum over 256 codes. It writes `rebar.jsonl` and `rebar.svg` to `runs/06_rebar`.
+//! Variance of unbiased estimators: REINFORCE, REINFORCE with a baseline, leave-one-out, and REBAR,
+//! on E (Σ_l b_l / L − 0.45)² over L = 8 binary variables, whose exact gradient is a sum over 256
+//! codes. It writes `rebar.jsonl` and `rebar.svg` to `runs/06_rebar`.
 //!
 //! ```text
 //! cargo run --release --example 06_rebar        10,000 gradients of each estimator, a second, also with --smoke
@@ -90,7 +91,8 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
         let grads = gradients(&estimator);
         let (mut trace, mut worst) = (0.0, 0.0_f64);
         for (j, exact) in exact.iter().enumerate() {
-            // The mean of four draws, which leave-one-out combines in one estimate. It is independent of the next four.
+            // The mean of four draws, which leave-one-out combines in one estimate. It is
+            // independent of the next four.
             let four = |k: usize| (4 * k..4 * k + 4).map(|i| grads.row(i)[j]).sum::<f64>() / 4.0;
             let column = || (0..N).map(four);
             let mean = column().sum::<f64>() / N as f64;

@@ -1,5 +1,5 @@
-//! A user-defined estimator, whose bias and variance the library computes: the identity straight-through estimator, which returns the
-//! cotangent unchanged, as if D were θ.
+//! A user-defined estimator, whose bias and variance the library computes: the identity
+//! straight-through estimator, which returns the cotangent unchanged, as if D were θ.
 //!
 //! ```text
 //! cargo run --release --example custom_estimator
@@ -44,7 +44,8 @@ fn main() -> Result<(), Error> {
     ];
     println!("{:10} {:>10} {:>10} {:>16}", "estimator", "|bias|", "cosine", "covariance trace");
     for (name, estimator) in estimators {
-        // D is enumerated. These three estimators use no other noise, so the smallest number of draws given D suffices.
+        // D is enumerated. These three estimators use no other noise, so the smallest number of
+        // draws given D suffices.
         let certificate = certify(estimator, &problem, 2, &mut rng::from_key(0))?;
         let (bias, cosine) = (certificate.bias_norm(), certificate.cosine);
         println!("{name:10} {bias:10.2e} {cosine:10.4} {:16.3}", certificate.covariance_trace);

@@ -1,17 +1,18 @@
-//! Time of one training step of the paper's VAE: forward pass, backward pass and optimiser, with a new batch in each step.
+//! Time of one training step of the paper's VAE: forward pass, backward pass and optimiser, with a
+//! new batch in each step.
 //!
 //! ```text
 //! cargo run --release --example step_time -- --threads 2 --latent 8x4 --estimator reinmax
 //! ```
 //!
-//! The program prints one line of JSON: the median, the tenth and the ninetieth percentile of the wall times of the steps in
-//! milliseconds; the floating-point operations of the matrix products, in billions per step and per second; and the number of
-//! allocations per step, which is 0.
+//! The program prints one line of JSON: the median, the tenth and the ninetieth percentile of the
+//! wall times of the steps in milliseconds; the floating-point operations of the matrix products,
+//! in billions per step and per second; and the number of allocations per step, which is 0.
 //!
 //! It uses MNIST if its files are found, otherwise the built-in digits.
 //!
-//! Exit status: 0 if done; 1 if the measurement failed or its result could not be written; 2 for wrong arguments or data; 141 if the
-//! reader of standard output has closed the pipe.
+//! Exit status: 0 if done; 1 if the measurement failed or its result could not be written; 2 for
+//! wrong arguments or data; 141 if the reader of standard output has closed the pipe.
 
 #[path = "lab/mod.rs"]
 mod lab;
@@ -35,7 +36,8 @@ use std::time::Instant;
 #[global_allocator]
 static COUNTING: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
-/// Number of steps that are not timed, while memory is allocated, caches are filled and clock rates settle.
+/// Number of steps that are not timed, while memory is allocated, caches are filled and clock rates
+/// settle.
 const WARM_UP: usize = 20;
 
 /// Time one training step.
@@ -58,7 +60,8 @@ struct Args {
     /// Number of steps to time
     #[arg(long, value_name = "N", default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..))]
     steps: u32,
-    /// Directory with the four files of MNIST or of a data set in its format [default: $MNIST_DIR, data/mnist]
+    /// Directory with the four files of MNIST or of a data set in its format [default: $MNIST_DIR,
+    /// data/mnist]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
 }
@@ -78,7 +81,8 @@ fn run(args: &Args) -> Result<(), RunError> {
         batch_size: args.batch_size,
         ..TrainConfig::default()
     };
-    // The first step of an epoch includes the shuffle, and the last batch may be smaller: neither is timed.
+    // The first step of an epoch includes the shuffle, and the last batch may be smaller: neither
+    // is timed.
     let most = data.train.len() / 2;
     if args.batch_size > most {
         let expected = format!(
@@ -126,15 +130,17 @@ fn run(args: &Args) -> Result<(), RunError> {
     Ok(())
 }
 
-/// The training images and one test image: a trainer ends each epoch with a test pass, which is not timed here.
+/// The training images and one test image: a trainer ends each epoch with a test pass, which is not
+/// timed here.
 fn without_test_pass(data: &Dataset) -> hardgrad::Result<Dataset> {
     let images = data.test.images();
     let one = Images::new(images.image(0).to_vec(), 1, images.rows(), images.cols())?;
     Ok(Dataset { test: Split::new(one, None)?, ..data.clone() })
 }
 
-/// Billions of floating-point operations of the dense matrix products of a step: the forward product of each layer, the gradient of its
-/// weights and, except in the first layer, that of its input. The decoder's input counts as dense, although it is one-hot.
+/// Billions of floating-point operations of the dense matrix products of a step: the forward
+/// product of each layer, the gradient of its weights and, except in the first layer, that of its
+/// input. The decoder's input counts as dense, although it is one-hot.
 fn gemm_gflop(config: &TrainConfig) -> f64 {
     let mut sizes = vec![config.vae.pixels];
     sizes.extend(&config.vae.hidden);

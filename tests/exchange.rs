@@ -1,8 +1,10 @@
-//! Files that one machine writes and another reads. `tests/emulated/run` runs this test on two architectures, so it is a separate
-//! binary, which builds faster than `it`:
+//! Files that one machine writes and another reads. `tests/emulated/run` runs this test on two
+//! architectures, so it is a separate binary, which builds faster than `it`:
 //!
-//! - `EXCHANGE_WRITE=dir` writes a checkpoint, parameters and weights into `dir`, and a text file with their content;
-//! - `EXCHANGE_READ=dir` reads them, compares them with the text bit by bit, and writes them again to equal bytes.
+//! - `EXCHANGE_WRITE=dir` writes a checkpoint, parameters and weights into `dir`, and a text file
+//!   with their content;
+//! - `EXCHANGE_READ=dir` reads them, compares them with the text bit by bit, and writes them again
+//!   to equal bytes.
 //!
 //! With neither, both happen in a temporary directory.
 #![allow(clippy::unwrap_used)] // in a test, a failed `unwrap` is a failure of the test
@@ -16,7 +18,8 @@ use std::fmt::{Debug, Write};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Numbers whose bytes all differ, both zeros, the smallest and the largest number, infinities and NaN.
+/// Numbers whose bytes all differ, both zeros, the smallest and the largest number, infinities and
+/// NaN.
 fn single() -> ParamStore<f32> {
     let special = [0x8000_0000, 0x0000_0001, 0x7f7f_ffff, 0x7f80_0000, 0xff80_0000, 0x7fc1_2345];
     let mut params = finite();
@@ -48,7 +51,8 @@ fn finite() -> ParamStore<f32> {
     params
 }
 
-/// A checkpoint within the second epoch of a run, with moments, a running mean, sums of losses and a history.
+/// A checkpoint within the second epoch of a run, with moments, a running mean, sums of losses and
+/// a history.
 fn trained() -> Checkpoint {
     let data = digits(0, 30, 10);
     let latent = LatentShape { categories: 3, variables: 2 };
@@ -66,8 +70,8 @@ fn trained() -> Checkpoint {
     trainer.checkpoint()
 }
 
-/// The content as text, which has no byte order: every number with enough digits to identify it, and parameters also as bits,
-/// because there are several NaNs.
+/// The content as text, which has no byte order: every number with enough digits to identify it,
+/// and parameters also as bits, because there are several NaNs.
 fn text<T: Scalar>(params: &ParamStore<T>, bits: impl Fn(&T) -> u64) -> String {
     let mut text = String::new();
     for (name, id) in params.iter() {

@@ -6,11 +6,13 @@
 //! cargo run --release --example bias_variance -- --smoke            3x2, two epochs, and a check
 //! ```
 //!
-//! It trains a run for each seed (`--out`/seed-0 and so on), and at each checkpoint compares estimates of the gradient, from 1024 samples per
-//! image, with the exact gradient by enumeration of all codes. The loss is the cross-entropy alone, averaged over the first 100 training images; gradients
-//! are with respect to the encoder's logits. The exact gradient is computed in f64. The estimates are computed in f32, as in
-//! training, and summed in f64: their rounding errors are about 1e-6 of an estimate, and their noise is at least a tenth of it
-//! (`--f64` computes them in f64 too).
+//! It trains a run for each seed (`--out`/seed-0 and so on), and at each checkpoint compares
+//! estimates of the gradient, from 1024 samples per image, with the exact gradient by enumeration
+//! of all codes. The loss is the cross-entropy alone, averaged over the first 100 training images;
+//! gradients are with respect to the encoder's logits. The exact gradient is computed in f64. The
+//! estimates are computed in f32, as in training, and summed in f64: their rounding errors are
+//! about 1e-6 of an estimate, and their noise is at least a tenth of it (`--f64` computes them in
+//! f64 too).
 //!
 //! The program writes `bias_variance.jsonl`, with one line per estimator and checkpoint; `cosine.svg` and `relative_sd.svg`, the paper's figure 1;
 //! `forms_cosine.svg` and `forms_relative_sd.svg`, the forms of ReinMax-CV; and `table.md`. Except for wall times, the
@@ -76,7 +78,8 @@ struct Args {
     /// Number of training seeds
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     seeds: u16,
-    /// Samples per image and estimator, a multiple of 64, at least 128; an estimate takes one, with leave-one-out four
+    /// Samples per image and estimator, a multiple of 64, at least 128; an estimate takes one, with
+    /// leave-one-out four
     #[arg(long, value_name = "N", default_value_t = 1024)]
     samples: usize,
     /// Number of training images in the fixed batch, from the first on
@@ -94,7 +97,8 @@ struct Args {
     /// Directory for the results
     #[arg(long, value_name = "DIR", default_value = "runs/bias_variance")]
     out: PathBuf,
-    /// Run with 3x2, two epochs and few samples, and check that unbiased estimators have no measured bias
+    /// Run with 3x2, two epochs and few samples, and check that unbiased estimators have no
+    /// measured bias
     #[arg(long)]
     smoke: bool,
     /// Print only the final summary
@@ -165,8 +169,8 @@ fn run(args: &Args) -> Result<End, RunError> {
     Ok(End::Done)
 }
 
-/// Config of the run: ReinMax with the optimiser and learning rate of the tables, or those of 8x4 for latent spaces that the tables
-/// do not have.
+/// Config of the run: ReinMax with the optimiser and learning rate of the tables, or those of 8x4
+/// for latent spaces that the tables do not have.
 fn config(args: &Args, data: &Dataset) -> hardgrad::Result<TrainConfig> {
     args.latent.codes()?;
     let at_least_one = |name, value| match value {
@@ -176,7 +180,8 @@ fn config(args: &Args, data: &Dataset) -> hardgrad::Result<TrainConfig> {
     at_least_one("epochs", args.epochs)?;
     at_least_one("every", args.every)?;
     at_least_one("batch", args.batch)?;
-    // Estimators with several samples per estimate need enough estimates for the standard errors, too.
+    // Estimators with several samples per estimate need enough estimates for the standard errors,
+    // too.
     let samples = plan::all(args.draws).iter().map(|config| config.samples()).max().unwrap_or(1);
     let step = Estimates::GROUPS * samples;
     if args.samples < 2 * step || !args.samples.is_multiple_of(step) {
@@ -207,7 +212,8 @@ fn config(args: &Args, data: &Dataset) -> hardgrad::Result<TrainConfig> {
     config.validated()
 }
 
-/// The lines of one checkpoint: those of an earlier run, or new ones. The inner error is a signal that arrived during the measurement.
+/// The lines of one checkpoint: those of an earlier run, or new ones. The inner error is a signal
+/// that arrived during the measurement.
 fn checkpoint(
     args: &Args,
     data: &Dataset,
@@ -271,8 +277,8 @@ fn checkpoint(
     Ok(Ok(lines))
 }
 
-/// Checks the cosines of estimators without bias: that of the exact gradient is 1, and before training, when gradients are large, those of
-/// the others are 1 within five standard errors.
+/// Checks the cosines of estimators without bias: that of the exact gradient is 1, and before
+/// training, when gradients are large, those of the others are 1 within five standard errors.
 fn check(lines: &[Line]) -> Result<(), RunError> {
     for line in lines {
         let far = match line.what.estimator.as_str() {

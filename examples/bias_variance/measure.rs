@@ -1,8 +1,9 @@
 //! The measurement at one checkpoint: all estimators use the same images, parameters and samples.
 //!
-//! The loss is the cross-entropy alone, averaged over the batch, and gradients are with respect to the encoder's logits. A draw is
-//! one code for each image. All estimators use the same codes D from the same Gumbel noise, so one decoder pass gives f(D) and
-//! g = ∂f/∂D for all of them, and differences between estimators are not differences between samples. REBAR makes two more passes,
+//! The loss is the cross-entropy alone, averaged over the batch, and gradients are with respect to
+//! the encoder's logits. A draw is one code for each image. All estimators use the same codes D
+//! from the same Gumbel noise, so one decoder pass gives f(D) and g = ∂f/∂D for all of them, and
+//! differences between estimators are not differences between samples. REBAR makes two more passes,
 //! with relaxed codes.
 
 use hardgrad::estimators::{
@@ -99,8 +100,8 @@ struct Pass<T> {
     g: Mat<T>,
 }
 
-/// Measures these estimators and their wall times. `tick` is called after each pass with the part that is done. Returns `None` if it
-/// returns false.
+/// Measures these estimators and their wall times. `tick` is called after each pass with the part
+/// that is done. Returns `None` if it returns false.
 pub fn measure<T: Scalar>(
     point: &Point<T>,
     exact: &[f64],
@@ -217,7 +218,8 @@ impl<'a, T: Scalar> Bench<'a, T> {
                 (1, self.score(pass, Reinforce::new(Baseline::Constant(b))))
             }
             BuiltEstimator::Rebar(rebar) => (1, self.rebar(pass, rebar)),
-            // An adapted weight is computed from the passes so far, and has its initial value before them.
+            // An adapted weight is computed from the passes so far, and has its initial value
+            // before them.
             BuiltEstimator::DoubleControlVariate(estimator, weight) => {
                 if *weight == WeightConfig::Adapted {
                     self.weight.add(estimator.take_moments());
@@ -261,7 +263,8 @@ impl<'a, T: Scalar> Bench<'a, T> {
         tape.grad_or_zeros(logits)
     }
 
-    /// An estimator of several samples per image. The first row of the samples contains the sum of the estimate.
+    /// An estimator of several samples per image. The first row of the samples contains the sum of
+    /// the estimate.
     fn of_samples(&mut self, pass: &Pass<T>, estimator: &dyn SamplesEstimator<T>) -> Mat<T> {
         let (n, width, categories) = (estimator.samples(), pass.logits.cols(), self.point.categories);
         let mut grad = Mat::zeros(pass.logits.rows(), width);

@@ -24,8 +24,9 @@ const HOW_TO_GET_IT: &str = "data/get-mnist.sh downloads MNIST into data/mnist";
 
 /// Loads the data. If it falls back to the built-in digits it prints a note on standard error.
 ///
-/// The built-in digits are equal for every `--seed`, because that is the seed of the run and not of the data. If `dir`,
-/// `$MNIST_DIR` or, when it exists, the directory `data/mnist` lacks a file or has a damaged one, that is an error.
+/// The built-in digits are equal for every `--seed`, because that is the seed of the run and not of
+/// the data. If `dir`, `$MNIST_DIR` or, when it exists, the directory `data/mnist` lacks a file or
+/// has a damaged one, that is an error.
 pub fn load(choice: DatasetChoice, dir: Option<&Path>) -> Result<Dataset, RunError> {
     let data = find(choice, dir).map_err(RunError::argument)?;
     not_empty(&data).map_err(RunError::argument)?;
@@ -64,7 +65,8 @@ fn find(choice: DatasetChoice, dir: Option<&Path>) -> Result<Dataset, String> {
     Ok(digits(0, DIGITS_TRAIN, DIGITS_TEST))
 }
 
-/// Loads the four files from a directory, or those whose names begin with `place` and a hyphen, as EMNIST's do.
+/// Loads the four files from a directory, or those whose names begin with `place` and a hyphen, as
+/// EMNIST's do.
 fn load_from(place: &Path) -> Result<Dataset, String> {
     if !place.exists() && !is_prefix(place) {
         return Err(format!(

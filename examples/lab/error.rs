@@ -69,7 +69,8 @@ pub fn option(name: &str) -> String {
     format!("--{}", name.replace('_', "-"))
 }
 
-/// The library's error with the option in place of the argument. Arguments whose names consist of small letters and `_` are options.
+/// The library's error with the option in place of the argument. Arguments whose names consist of
+/// small letters and `_` are options.
 pub fn on_command_line(e: hardgrad::Error) -> hardgrad::Error {
     match e {
         hardgrad::Error::Argument { name, value, expected }
@@ -83,7 +84,8 @@ pub fn on_command_line(e: hardgrad::Error) -> hardgrad::Error {
 
 /// An error that names an option.
 pub fn wrong_option(name: String, value: impl fmt::Display, expected: impl Into<String>) -> hardgrad::Error {
-    // The library's names are static. Few bytes are leaked, because the program ends with this error.
+    // The library's names are static. Few bytes are leaked, because the program ends with this
+    // error.
     hardgrad::Error::argument(Box::leak(name.into_boxed_str()), value, expected)
 }
 

@@ -1,4 +1,5 @@
-//! Command-line options for the estimator, with one option for each hyper-parameter in the library's list of estimators.
+//! Command-line options for the estimator, with one option for each hyper-parameter in the
+//! library's list of estimators.
 
 use super::error::{on_command_line, option, wrong_option};
 use super::preset::Preset;
@@ -110,7 +111,8 @@ impl EstimatorArgs {
         Ok(config)
     }
 
-    /// Checks that the estimator has a hyper-parameter for the schedule, and that its last value is valid.
+    /// Checks that the estimator has a hyper-parameter for the schedule, and that its last value is
+    /// valid.
     fn check_schedule(&self, schedule: TemperatureSchedule, mut config: EstimatorConfig) -> Result<()> {
         let wrong = |expected: String| wrong_option("--tau-schedule".into(), schedule, expected);
         let Some(scheduled) = config.scheduled_mut() else {

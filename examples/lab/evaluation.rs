@@ -21,8 +21,8 @@ struct File {
     evaluation: Evaluation,
 }
 
-/// Evaluates the parameters with `samples` samples for the importance-weighted bound, writes `evaluation.json` and prints the
-/// numbers. After a signal it returns and writes nothing.
+/// Evaluates the parameters with `samples` samples for the importance-weighted bound, writes
+/// `evaluation.json` and prints the numbers. After a signal it returns and writes nothing.
 pub fn run(
     dir: &RunDir,
     trainer: &mut Trainer<'_>,

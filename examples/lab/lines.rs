@@ -1,5 +1,5 @@
-//! Reading files of lines, such as JSON lines. All programs follow these rules: a line that is not UTF-8 is an error with the number of
-//! the line, and blank lines are skipped.
+//! Reading files of lines, such as JSON lines. All programs follow these rules: a line that is not
+//! UTF-8 is an error with the number of the line, and blank lines are skipped.
 
 use std::fmt::Display;
 use std::io;
@@ -42,7 +42,8 @@ pub fn at(path: &Path, number: usize, what: impl Display) -> String {
     format!("{}, line {number}: {what}", path.display())
 }
 
-/// Serde's message without its line number, which is 1 because Serde parses each line as a text of its own.
+/// Serde's message without its line number, which is 1 because Serde parses each line as a text of
+/// its own.
 pub fn in_a_line(message: String) -> String {
     message.replace(" at line 1 column", ", at column")
 }

@@ -1,7 +1,8 @@
-//! Code that the programs in `examples/` share: directories of runs, the training loop, command-line options, progress, figures.
+//! Code that the programs in `examples/` share: directories of runs, the training loop,
+//! command-line options, progress, figures.
 //!
-//! This directory has no `main.rs`, so Cargo does not take it for an example. A program includes it by
-//! `#[path = "../lab/mod.rs"] mod lab;`.
+//! This directory has no `main.rs`, so Cargo does not take it for an example. A program includes it
+//! by `#[path = "../lab/mod.rs"] mod lab;`.
 
 #![allow(
     dead_code,

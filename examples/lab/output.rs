@@ -1,12 +1,14 @@
 //! Macros for all output of the programs.
 //!
-//! `println!` panics when the reader has closed the pipe (`| head -1`) and when the disk is full. These macros do not panic:
+//! `println!` panics when the reader has closed the pipe (`| head -1`) and when the disk is full.
+//! These macros do not panic:
 //!
 //! - `note!` prints progress, warnings and errors to standard error. A line that cannot be written is dropped.
-//! - `tell!` prints to standard output what the program also writes to files. A line that cannot be written is dropped.
-//! - `answer!` prints to standard output the only result of a program. If the line cannot be written the program ends: without a
-//!   message and with status 141, as a shell reports a broken pipe, if the reader has closed the pipe; otherwise with a message and
-//!   status 1.
+//! - `tell!` prints to standard output what the program also writes to files. A line that cannot be
+//!   written is dropped.
+//! - `answer!` prints to standard output the only result of a program. If the line cannot be
+//!   written the program ends: without a message and with status 141, as a shell reports a broken
+//!   pipe, if the reader has closed the pipe; otherwise with a message and status 1.
 
 use std::fmt::Arguments;
 use std::io::{self, ErrorKind, Write};

@@ -1,4 +1,5 @@
-//! The hyper-parameters of the paper's table 4: those that it prints, and those with which the published numbers were made.
+//! The hyper-parameters of the paper's table 4: those that it prints, and those with which the
+//! published numbers were made.
 
 use clap::ValueEnum;
 use hardgrad::estimators::{CvForm, EstimatorConfig, EstimatorKind, Gap};

@@ -17,7 +17,8 @@ pub trait Report {
 
 /// Whether indicatif draws bars on standard error. If not, progress is printed as lines.
 ///
-/// indicatif draws no bars where standard error is not a terminal, and where `$TERM` is not set or `dumb`.
+/// indicatif draws no bars where standard error is not a terminal, and where `$TERM` is not set or
+/// `dumb`.
 pub fn bars_are_drawn() -> bool {
     !ProgressDrawTarget::stderr().is_hidden()
 }

@@ -29,7 +29,8 @@ pub enum End {
     Stopped(i32),
 }
 
-/// The run in the directory, or a new one if there is none, with the information which of the two it is.
+/// The run in the directory, or a new one if there is none, with the information which of the two
+/// it is.
 pub fn begin<'d>(
     dir: &mut RunDir,
     config: &TrainConfig,
@@ -68,7 +69,8 @@ fn resume<'d>(
     Ok(trainer)
 }
 
-/// Trains until all epochs are done or a signal arrives. In both cases the last state is saved as a checkpoint.
+/// Trains until all epochs are done or a signal arrives. In both cases the last state is saved as a
+/// checkpoint.
 pub fn train(
     dir: &mut RunDir,
     trainer: &mut Trainer<'_>,

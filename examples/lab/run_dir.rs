@@ -1,4 +1,5 @@
-//! Directory of a run: `config.json`, `metrics.jsonl`, `checkpoint.bin` and the checkpoint before it, and the pictures.
+//! Directory of a run: `config.json`, `metrics.jsonl`, `checkpoint.bin` and the checkpoint before
+//! it, and the pictures.
 
 use super::error::{Fault, RunError};
 use super::lock::{Attempt, Lock};
@@ -35,7 +36,8 @@ const LONGEST_CONFIG: u64 = 1 << 20;
 /// Number of bytes per line of `metrics.jsonl` that are read. Every valid line is shorter.
 const LONGEST_LINE: u64 = 1 << 10;
 
-/// The directory of a run. Its files are replaced atomically, and a lock keeps other processes from writing into it.
+/// The directory of a run. Its files are replaced atomically, and a lock keeps other processes from
+/// writing into it.
 pub struct RunDir {
     path: PathBuf,
     /// Wall time of each epoch, where known.
@@ -47,7 +49,8 @@ pub struct RunDir {
     _lock: Lock,
 }
 
-/// A line of `metrics.jsonl`. No other file contains wall times, so all others are bit-identical in every run.
+/// A line of `metrics.jsonl`. No other file contains wall times, so all others are bit-identical in
+/// every run.
 #[derive(Serialize, Deserialize)]
 struct Line {
     #[serde(flatten)]
@@ -93,8 +96,9 @@ impl RunDir {
         Ok(dir)
     }
 
-    /// Returns an error if the directory holds a run of another config or, where a new run is wanted, any run. A config without a
-    /// checkpoint or losses may be overwritten; a `config.json` that is not the config of a run may not.
+    /// Returns an error if the directory holds a run of another config or, where a new run is
+    /// wanted, any run. A config without a checkpoint or losses may be overwritten; a `config.json`
+    /// that is not the config of a run may not.
     fn check(&self, wanted: &Value, intent: Intent) -> Result<(), RunError> {
         let wrong = |message: String| Err(RunError::argument(message));
         let (file, out, trained) = (self.file("config.json"), self.path.display(), self.holds_a_run()?);
@@ -158,7 +162,8 @@ impl RunDir {
         self.slow_writes = pause;
     }
 
-    /// The newest checkpoint that can be read, if there is any. A damaged one is renamed, not overwritten.
+    /// The newest checkpoint that can be read, if there is any. A damaged one is renamed, not
+    /// overwritten.
     pub fn checkpoint(&self) -> Result<Option<Checkpoint>, RunError> {
         let file = self.file("checkpoint.bin");
         let newest = Checkpoint::load_newest(&file).map_err(|e| {
@@ -186,8 +191,8 @@ impl RunDir {
         Some(format!("the checkpoint after epoch {epochs}, step {step} is kept in {}", file.display()))
     }
 
-    /// Saves the run after an epoch: first the checkpoint, then `metrics.jsonl` from its history. If the program is killed between
-    /// the two, resuming the run writes `metrics.jsonl` again.
+    /// Saves the run after an epoch: first the checkpoint, then `metrics.jsonl` from its history.
+    /// If the program is killed between the two, resuming the run writes `metrics.jsonl` again.
     pub fn save(&mut self, trainer: &Trainer<'_>, seconds: Option<f64>) -> Result<(), RunError> {
         self.save_checkpoint(trainer)?;
         self.seconds.push(seconds);
@@ -304,7 +309,8 @@ fn read_config(path: &Path) -> Result<Value, RunError> {
     with_defaults(value).map_err(|e| unreadable(&e))
 }
 
-/// The config of a run, with the defaults of the options that it lacks because they were added later.
+/// The config of a run, with the defaults of the options that it lacks because they were added
+/// later.
 fn with_defaults(held: Value) -> serde_json::Result<Value> {
     let (mut options, dataset) = (held.clone(), held["dataset"].clone());
     if let Some(options) = options.as_object_mut() {
@@ -322,9 +328,9 @@ fn read_text(path: &Path, longest: u64) -> io::Result<String> {
     Ok(text)
 }
 
-/// Each leaf of `wanted` that `held` has with another value, or lacks: "lr is 0.001 there and 0.0005 on this command
-/// line". Differences in what only `held`
-/// has (the number of epochs) do not count, nor what the data are called, nor a checksum that was not recorded then.
+/// Each leaf of `wanted` that `held` has with another value, or lacks: "lr is 0.001 there and
+/// 0.0005 on this command line". Differences in what only `held` has (the number of epochs) do not
+/// count, nor what the data are called, nor a checksum that was not recorded then.
 fn differences(name: &str, held: &Value, wanted: &Value) -> Vec<String> {
     match wanted {
         Value::Object(fields) => fields

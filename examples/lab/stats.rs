@@ -32,13 +32,15 @@ pub struct Comparison {
     pub difference: f64,
     /// √(se² + se²), if both are known.
     pub combined: Option<f64>,
-    /// Whether the difference is larger than the spread of the runs explains, if the spread is known: see [`Comparison::new`].
+    /// Whether the difference is larger than the spread of the runs explains, if the spread is
+    /// known: see [`Comparison::new`].
     pub far: Option<bool>,
 }
 
 impl Comparison {
-    /// The difference is `far` if it is larger than 3 combined standard errors and larger than 1 nat. A single run has no standard
-    /// error; the sd of the published seeds, se·√n, is used in its place.
+    /// The difference is `far` if it is larger than 3 combined standard errors and larger than 1
+    /// nat. A single run has no standard error; the sd of the published seeds, se·√n, is used in
+    /// its place.
     pub fn new(here: Mean, published: Mean) -> Self {
         let difference = here.mean - published.mean;
         let both = |error: f64| published.error.map(|other| error.hypot(other));

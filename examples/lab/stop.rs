@@ -12,12 +12,14 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 pub struct Stop(Arc<AtomicUsize>);
 
 impl Stop {
-    /// Registers handlers for the signals with which users, terminals and schedulers end a program: SIGINT and SIGTERM, and on Unix
-    /// SIGHUP, SIGUSR1, SIGUSR2 and SIGXCPU. Ctrl-C twice ends the program at once. On Windows only Ctrl-C (SIGINT) reaches a
-    /// program: there is no other signal, and closing the console ends it as a kill does, with the last checkpoint saved.
+    /// Registers handlers for the signals with which users, terminals and schedulers end a program:
+    /// SIGINT and SIGTERM, and on Unix SIGHUP, SIGUSR1, SIGUSR2 and SIGXCPU. Ctrl-C twice ends the
+    /// program at once. On Windows only Ctrl-C (SIGINT) reaches a program: there is no other
+    /// signal, and closing the console ends it as a kill does, with the last checkpoint saved.
     ///
-    /// SIGHUP is not handled if the program was started with it ignored, as by `nohup`, and on systems other than Linux, where that
-    /// cannot be determined. A file that grows beyond its size limit is an error of the write, not SIGXFSZ.
+    /// SIGHUP is not handled if the program was started with it ignored, as by `nohup`, and on
+    /// systems other than Linux, where that cannot be determined. A file that grows beyond its size
+    /// limit is an error of the write, not SIGXFSZ.
     pub fn watch() -> Result<Self, RunError> {
         Self::register().map_err(|e| RunError::machine(format!("cannot watch for signals: {e}")))
     }

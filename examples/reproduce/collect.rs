@@ -69,12 +69,14 @@ pub struct Merged {
     pub duplicates: usize,
     /// Number of results of runs that the manifest does not have.
     pub strangers: usize,
-    /// Descriptions of files or lines that cannot be used, and of results that differ from another result of the run.
+    /// Descriptions of files or lines that cannot be used, and of results that differ from another
+    /// result of the run.
     pub problems: Vec<String>,
 }
 
 impl Merged {
-    /// Collects the results of the runs in this directory and in `others`, then those of their earlier `results.jsonl`.
+    /// Collects the results of the runs in this directory and in `others`, then those of their
+    /// earlier `results.jsonl`.
     pub fn collect(manifest: &Manifest, out: &Path, others: &[PathBuf]) -> Self {
         let mut merged = Self::default();
         let places = || std::iter::once(out).chain(others.iter().map(PathBuf::as_path));

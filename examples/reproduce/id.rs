@@ -1,15 +1,18 @@
 //! Ids of runs: twelve hexadecimal digits, a hash of a run's config, images and number of epochs.
 //!
-//! Two schemes are accepted, so that runs which an earlier version planned or computed can be continued:
+//! Two schemes are accepted, so that runs which an earlier version planned or computed can be
+//! continued:
 //!
 //! - [`id`], which new runs get, is a hash of the options that differ from their defaults. A new option that has its default
 //!   changes no id.
-//! - [`earlier`], which earlier versions gave to runs, is a hash of the whole config as JSON. It is computed here from the options of
-//!   those versions; a run with another option cannot have such an id.
+//! - [`earlier`], which earlier versions gave to runs, is a hash of the whole config as JSON. It is
+//!   computed here from the options of those versions; a run with another option cannot have such
+//!   an id.
 //!
-//! Both are the first 48 bits of a SHA-256: among a million runs the probability of two equal ids is 0.2 %, and `plan` reports such
-//! a pair as an error. The hash includes the numbers of images and their checksums, not the name of the data. Only a run that was
-//! planned before the checksum of the test images was recorded has the name in its place.
+//! Both are the first 48 bits of a SHA-256: among a million runs the probability of two equal ids
+//! is 0.2 %, and `plan` reports such a pair as an error. The hash includes the numbers of images
+//! and their checksums, not the name of the data. Only a run that was planned before the checksum
+//! of the test images was recorded has the name in its place.
 
 use hardgrad::data::DatasetId;
 use hardgrad::estimators::EstimatorConfig;
@@ -48,7 +51,8 @@ const OPTIONS: [&str; 9] =
 /// The hyper-parameters that estimators had under the earlier scheme.
 const PARAMETERS: [&str; 9] = ["tau", "draws", "gap", "form", "beta", "eta", "lambda", "rao_tau", "baseline"];
 
-/// The id in the earlier scheme; `None` if an option that the scheme does not have differs from its default.
+/// The id in the earlier scheme; `None` if an option that the scheme does not have differs from its
+/// default.
 fn earlier(config: &TrainConfig, dataset: &DatasetId, epochs: usize) -> Option<String> {
     let known = |line: &String| {
         let key = line.split(' ').next().unwrap_or_default();

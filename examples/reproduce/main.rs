@@ -55,7 +55,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// Exit status EX_TEMPFAIL of sysexits.h: a temporary failure, after which the command can be started again.
+/// Exit status EX_TEMPFAIL of sysexits.h: a temporary failure, after which the command can be
+/// started again.
 const TRY_AGAIN: u8 = 75;
 
 /// Plan, run and collect the experiments of "Beyond ReinMax" (Wang and Bui, 2026).
@@ -225,7 +226,7 @@ fn run_all(args: &RunArgs) -> Result<ExitCode, RunError> {
     };
     let summary = jobs.work(&runs)?;
     tell!(
-        "{} of {} runs complete, {} diverged, {} held by other processes, {} failed",
+        "{} of {} runs complete, {} diverged, {} running in other processes, {} failed",
         summary.complete,
         runs.len(),
         summary.diverged,

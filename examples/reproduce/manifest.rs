@@ -102,7 +102,8 @@ impl Manifest {
     /// Adds the runs that are new, sorts all, and returns the number of new runs.
     pub fn add(&mut self, runs: Vec<Run>) -> Result<usize, RunError> {
         let before = self.runs.len();
-        // A run that was planned under the earlier scheme has another id, but the config and images are equal.
+        // A run that was planned under the earlier scheme has another id, but the config and images
+        // are equal.
         let mut held: BTreeMap<String, Vec<usize>> = BTreeMap::new();
         for (i, run) in self.runs.iter().enumerate() {
             held.entry(key(run)).or_default().push(i);
@@ -145,7 +146,8 @@ impl Manifest {
     }
 }
 
-/// Key that is equal for runs which [`Run::is`] may call equal. It leaves out the checksum of the test images.
+/// Key that is equal for runs which [`Run::is`] may call equal. It leaves out the checksum of the
+/// test images.
 fn key(run: &Run) -> String {
     let DatasetId { train, test, crc32, .. } = &run.dataset;
     serde_json::to_string(&(&run.config, train, test, crc32, run.epochs)).expect("numbers and names are JSON")

@@ -233,7 +233,8 @@ pub fn estimate(runs: &[Run], data: &Dataset) -> Result<f64, RunError> {
     Ok(total)
 }
 
-/// Measured seconds of an epoch: from `STEPS` steps, or from whole epochs where an epoch is one step.
+/// Measured seconds of an epoch: from `STEPS` steps, or from whole epochs where an epoch is one
+/// step.
 fn seconds_of_an_epoch(config: &TrainConfig, data: &Dataset) -> Result<f64, RunError> {
     const WARM_UP: usize = 5;
     const STEPS: usize = 20;

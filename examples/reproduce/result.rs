@@ -18,14 +18,16 @@ pub struct RunResult {
     pub run: Run,
     /// Losses of the epochs: of all, or of those before the run diverged.
     pub history: Vec<EpochRecord>,
-    /// Message if the run ended early because a number was not finite. Repeating the run gives the same message.
+    /// Message if the run ended early because a number was not finite. Repeating the run gives the
+    /// same message.
     pub diverged: Option<String>,
     /// Evaluation of the final parameters.
     pub evaluation: Option<Evaluation>,
     /// Origin of the numbers.
     pub provenance: Provenance,
-    /// Sixteen hexadecimal digits of a SHA-256 of the line with this field empty, which detects damaged files. The hash is of the
-    /// text, so that the check of a line from an earlier version, which lacks a newer option of the config, still matches.
+    /// Sixteen hexadecimal digits of a SHA-256 of the line with this field empty, which detects
+    /// damaged files. The hash is of the text, so that the check of a line from an earlier version,
+    /// which lacks a newer option of the config, still matches.
     check: String,
 }
 
@@ -34,7 +36,8 @@ pub struct RunResult {
 pub struct Provenance {
     /// Version of the crate.
     pub version: String,
-    /// Commit of the source, if the environment variable `HARDGRAD_COMMIT` was set when the program was built.
+    /// Commit of the source, if the environment variable `HARDGRAD_COMMIT` was set when the program
+    /// was built.
     pub commit: Option<String>,
     /// Model name of the CPU.
     pub cpu: String,

@@ -33,7 +33,8 @@ impl fmt::Display for Shard {
 }
 
 impl Shard {
-    /// The shard of the task of a SLURM array, from the environment. Outside of an array it contains all runs.
+    /// The shard of the task of a SLURM array, from the environment. Outside of an array it
+    /// contains all runs.
     pub fn from_environment() -> Result<Self, RunError> {
         let get = |name: &str| -> Result<Option<usize>, RunError> {
             let Ok(text) = std::env::var(name) else { return Ok(None) };

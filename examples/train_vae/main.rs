@@ -56,8 +56,8 @@ struct Args {
     data: Option<PathBuf>,
     #[command(flatten)]
     estimator: EstimatorArgs,
-    /// Temperature F of the distribution softmax(logits/F) from which codes are drawn, with the divergence of that distribution;
-    /// it does not change the temperature of the estimator
+    /// Temperature F of the distribution softmax(logits/F) from which codes are drawn, with the
+    /// divergence of that distribution; it does not change the temperature of the estimator
     #[arg(long, value_name = "F", default_value_t = 1.0, allow_negative_numbers = true)]
     draw_tau: f64,
     /// Latent space: categories x variables

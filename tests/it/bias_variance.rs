@@ -126,8 +126,9 @@ fn the_measurement_agrees_with_enumeration() {
     let kept = Checkpoint::load(&out.join("seed-0/epoch-001.bin")).unwrap();
     assert_eq!(kept.history.len(), 1);
 
-    // The estimator `exact` of the training agrees with enumeration. Its f32 losses of some 500 nats have errors of 1e-4; the gradient
-    // consists of differences of about a nat, so its relative error is 1e-3, and that of the cosine is half of the square.
+    // The estimator `exact` of the training agrees with enumeration. Its f32 losses of some 500
+    // nats have errors of 1e-4; the gradient consists of differences of about a nat, so its
+    // relative error is 1e-3, and that of the cosine is half of the square.
     let exact = line(&lines, "exact", "tau", &Value::Null);
     assert!((number(exact, "cosine") - 1.0).abs() < 1e-6, "{exact}");
     assert_eq!(number(exact, "sd_norm"), 0.0);
@@ -179,7 +180,7 @@ fn numbers_do_not_depend_on_threads_and_earlier_results_are_kept() {
     // A checkpoint that was removed is an error if the run has continued.
     std::fs::remove_file(one.join("seed-3/epoch-002.bin")).unwrap();
     let missing = run(dir.path(), &format!("{args} --epochs 4 --out one").replace("--epochs 2 ", ""));
-    assert!(missing.status.success(), "{}", stderr(&missing)); // the run stands at epoch 2: its checkpoint is written again
+    assert!(missing.status.success(), "{}", stderr(&missing)); // the run is at epoch 2, so its checkpoint is written again
     std::fs::remove_file(one.join("seed-3/epoch-002.bin")).unwrap();
     let missing = run(dir.path(), &format!("{args} --epochs 4 --out one").replace("--epochs 2 ", ""));
     assert_eq!(missing.status.code(), Some(2));
@@ -205,7 +206,8 @@ fn wrong_arguments_exit_2() {
     }
 }
 
-/// A wrong number of samples is an error before the training starts. The smallest valid number works.
+/// A wrong number of samples is an error before the training starts. The smallest valid number
+/// works.
 #[test]
 fn wrong_numbers_of_samples() {
     let dir = tempfile::tempdir().unwrap();

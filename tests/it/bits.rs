@@ -8,15 +8,16 @@ fn data() -> Dataset {
     digits(0, 450, 130)
 }
 
-/// The network of the paper, so that products are divided between threads. 450 images in batches of 100 have a smaller last batch.
+/// The network of the paper, so that products are divided between threads. 450 images in batches of
+/// 100 have a smaller last batch.
 fn config(estimator: EstimatorConfig) -> TrainConfig {
     TrainConfig { estimator, ..TrainConfig::default() }
 }
 
 const REINMAX: EstimatorConfig = EstimatorConfig::ReinMax { tau: 0.9 };
 
-/// One estimator of each kind: gradient of the sample without and with conditional draws, loss with and without a state, three decoder
-/// passes, and no sample.
+/// One estimator of each kind: gradient of the sample without and with conditional draws, loss with
+/// and without a state, three decoder passes, and no sample.
 const KINDS: [EstimatorConfig; 7] = [
     EstimatorConfig::StraightThroughGumbelSoftmax { tau: 0.9 },
     REINMAX,
@@ -51,8 +52,9 @@ fn any_number_of_threads() {
     }
 }
 
-/// Each step of two epochs and one more step, taken by a trainer that was resumed from the checkpoint before it, gives the checkpoint of
-/// the uninterrupted run. By induction, so does any other pattern of stops.
+/// Each step of two epochs and one more step, taken by a trainer that was resumed from the
+/// checkpoint before it, gives the checkpoint of the uninterrupted run. By induction, so does any
+/// other pattern of stops.
 #[test]
 fn stopped_and_resumed_at_every_step() {
     let data = data();
@@ -87,8 +89,8 @@ fn an_evaluation_gives_equal_bits_for_any_number_of_threads() {
     assert_eq!((one, one), (run(2), run(5)));
 }
 
-/// After an evaluation before the first step, within an epoch or after it, the run continues with equal bits. A second evaluation gives
-/// the bits of the first, also in a resumed trainer.
+/// After an evaluation before the first step, within an epoch or after it, the run continues with
+/// equal bits. A second evaluation gives the bits of the first, also in a resumed trainer.
 #[test]
 fn an_evaluation_changes_nothing() {
     let data = data();
@@ -130,7 +132,8 @@ fn a_position_that_does_not_exist_is_an_error() {
     refused(|c| c.config.batch_size = 50, "losses in the checkpoint");
     refused(|c| c.config.batch_size = 0, "batch_size: got 0");
     refused(|c| c.moments.mean.resize(0, 0.0), "moments in the checkpoint: got 0, expected 1083696");
-    // Terabytes, and more samples than the number type can count, are errors before memory is allocated.
+    // Terabytes, and more samples than the number type can count, are errors before memory is
+    // allocated.
     refused(
         |c| c.config.vae.hidden = vec![1 << 32],
         "parameters in the checkpoint: got 1083696, expected 70",
@@ -180,8 +183,9 @@ fn what_is_not_finite_is_named() {
     assert_eq!(after_setting(last_bias, f32::NAN, None), "the loss is not finite at epoch 1, step 1");
     // The weight of a pixel that is always 0: 0 · NaN is NaN, also in a sparse product.
     assert_eq!(after_setting(0, f32::NAN, None), "the loss is not finite at epoch 1, step 1");
-    // A weight of the decoder's last layer: the loss and the gradients of the earlier layers are large but finite, and the squares of
-    // these gradients are not finite. Clipping does not hide the overflow.
+    // A weight of the decoder's last layer: the loss and the gradients of the earlier layers are
+    // large but finite, and the squares of these gradients are not finite. Clipping does not hide
+    // the overflow.
     let last = good.params.len() - 784 - 512 * 784 + 100;
     let e = after_setting(last, 1e30, None);
     assert!(e.starts_with("the mean squared gradient of encoder."), "{e}");

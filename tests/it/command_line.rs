@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-/// Path of an example program, which is in the directory beside that of the test binary. `cargo test` builds it.
+/// Path of an example program, which is in the directory beside that of the test binary. `cargo
+/// test` builds it.
 pub fn example(name: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let profile = test.parent().and_then(Path::parent).unwrap();

@@ -1,7 +1,8 @@
 //! Each estimator's fused vjp against a composition of tape operations with the same noise.
 //!
-//! The composition is a scalar whose derivative on the tape is the estimate. A term w · J(q) g at any point q of the
-//! simplex is the derivative of w · ⟨softmax(log q + θ − detach(θ)), g⟩: its value is q, and its derivative by θ is that of a softmax.
+//! The composition is a scalar whose derivative on the tape is the estimate. A term w · J(q) g at
+//! any point q of the simplex is the derivative of w · ⟨softmax(log q + θ − detach(θ)), g⟩: its
+//! value is q, and its derivative by θ is that of a softmax.
 
 use hardgrad::categorical::{gumbel, sample};
 use hardgrad::estimators::{

@@ -91,7 +91,8 @@ fn every_truncation_of_a_file_is_an_error() {
     assert_eq!(Checkpoint::load(&path).unwrap(), small());
 }
 
-/// Changed bytes with a matching checksum give an error or a checkpoint, which a trainer accepts or returns as an error.
+/// Changed bytes with a matching checksum give an error or a checkpoint, which a trainer accepts or
+/// returns as an error.
 #[test]
 fn a_hostile_payload_does_no_harm() {
     let bytes = small().to_bytes();
@@ -107,15 +108,18 @@ fn a_hostile_payload_does_no_harm() {
             }
         }
     }
-    // Most bytes are parameters, moments and losses, for which every number is valid; most values of the others are not valid.
+    // Most bytes are parameters, moments and losses, for which every number is valid; most values
+    // of the others are not valid.
     assert!(refused > 300 && taken > 1000, "{refused} refused, {taken} taken");
 }
 
-/// A stored checkpoint is read. A change of a type or of the encoding of numbers needs another format version.
+/// A stored checkpoint is read. A change of a type or of the encoding of numbers needs another
+/// format version.
 #[test]
 fn a_stored_checkpoint_is_read_and_resumed() {
     let stored = read(STORED).unwrap();
-    // Only the bytes after the text of the config are compared, because the config may have more options than the stored one.
+    // Only the bytes after the text of the config are compared, because the config may have more
+    // options than the stored one.
     let numbers = |bytes: &[u8]| {
         let text = u64::from_le_bytes(bytes[24..32].try_into().unwrap()) as usize;
         bytes[32 + text..].to_vec()
@@ -140,8 +144,9 @@ fn write_the_stored_checkpoint() {
     std::fs::write(path, small().to_bytes()).unwrap();
 }
 
-/// A checkpoint from before an option was added is read with its default. An option that this version does not know is an error with
-/// its name; such a checkpoint is not damaged, so the previous one is not used in its place.
+/// A checkpoint from before an option was added is read with its default. An option that this
+/// version does not know is an error with its name; such a checkpoint is not damaged, so the
+/// previous one is not used in its place.
 #[test]
 fn an_option_may_be_missing_and_an_unknown_one_is_named() {
     let without =

@@ -1,4 +1,5 @@
-//! The explorer's page as a file, and its command line. `tests/browser/run` tests the content of the page in a browser.
+//! The explorer's page as a file, and its command line. `tests/browser/run` tests the content of
+//! the page in a browser.
 
 use crate::command_line::example;
 use serde_json::{Value, json};

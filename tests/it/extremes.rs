@@ -1,12 +1,16 @@
-//! Every estimator at the ends of its range: no NaN, no infinity, and gradients that sum to zero over the categories.
+//! Every estimator at the ends of its range: no NaN, no infinity, and gradients that sum to zero
+//! over the categories.
 //!
-//! One batch contains the cross product of the patterns below, with one latent variable per row. Each estimator is run on it once.
+//! One batch contains the cross product of the patterns below, with one latent variable per row.
+//! Each estimator is run on it once.
 //!
-//! The tolerance of the sum of a row is derived as follows, for f32 and f64. Let u be half the distance from 1 to the next number, Δ = max g − min g and
-//! W the sum of the absolute coefficients of the estimator's J(q) g terms. A sum of C terms in any order is off by at most C u
-//! times the sum of their absolute values, so Σ q differs from 1, and the computed ⟨q, g⟩ from the true one, by (C + 2) u, and
-//! (C + 2) u Δ. Each of an entry's few other roundings, and of the K + 4 additions into it, adds u times the entry, and the
-//! entries' absolute values sum to at most 2 W Δ. Altogether W Δ u (2 C + 2 K + 32), rounded up.
+//! The tolerance of the sum of a row is derived as follows, for f32 and f64. Let u be half the
+//! distance from 1 to the next number, Δ = max g − min g and W the sum of the absolute coefficients
+//! of the estimator's J(q) g terms. A sum of C terms in any order is off by at most C u times the
+//! sum of their absolute values, so Σ q differs from 1, and the computed ⟨q, g⟩ from the true one,
+//! by (C + 2) u, and (C + 2) u Δ. Each of an entry's few other roundings, and of the K + 4
+//! additions into it, adds u times the entry, and the entries' absolute values sum to at most 2 W
+//! Δ. Altogether W Δ u (2 C + 2 K + 32), rounded up.
 
 use hardgrad::categorical::{argmax, sample};
 use hardgrad::estimators::{
@@ -84,7 +88,8 @@ fn logits(pattern: usize, c: usize) -> Vec<f64> {
 }
 const LOGITS: usize = 10;
 
-/// Uniform numbers of one variable: all at one end of their range, some at either end, or within the range.
+/// Uniform numbers of one variable: all at one end of their range, some at either end, or within
+/// the range.
 fn uniforms<T: Scalar>(pattern: usize, c: usize) -> Vec<T> {
     let mut rng = from_key(100 + pattern as u64);
     let mut raw = |j: usize| match pattern % UNIFORMS {
@@ -184,7 +189,8 @@ fn row_sum<T: Scalar>(subject: &Subject<T>, logits: &[T], one_hot: &[T], g: &[T]
     let e: Vec<_> = logits.iter().map(|x| (x - top).exp()).collect();
     let at = g[argmax(one_hot.iter().copied())];
     let mean = e.iter().zip(&g).map(|(e, g)| e * (at - g)).sum::<f64>() / e.iter().sum::<f64>();
-    // A logit minus the largest one is rounded, and where π > u its size is at most ln(1/u), so the error of π is that many u.
+    // A logit minus the largest one is rounded, and where π > u its size is at most ln(1/u), so the
+    // error of π is that many u.
     let of_pi = (2.0 * subject.beta - 1.0).abs() * spread * unit * -unit.ln();
     ((2.0 * subject.beta - 1.0) * mean, tolerance + of_pi)
 }
@@ -219,11 +225,13 @@ fn finite_and_balanced_in_f64() {
     check::<f64>();
 }
 
-/// One batch in both number types: f32 keeps its accuracy near the corners of the simplex, where a small gradient must not be computed
-/// as the difference of two large numbers.
+/// One batch in both number types: f32 keeps its accuracy near the corners of the simplex, where a
+/// small gradient must not be computed as the difference of two large numbers.
 ///
-/// Logits lie within ±50 and the noise within (−3, 17), so an exponent is at most 240 (at τ = ½), and three roundings of it
-/// change the result by 240 · 3 · 6e-8 = 4.3e-5. The tolerance is ten times that, because terms of an estimator may partly cancel. Each row is compared relative to its largest entry.
+/// Logits lie within ±50 and the noise within (−3, 17), so an exponent is at most 240 (at τ = ½),
+/// and three roundings of it change the result by 240 · 3 · 6e-8 = 4.3e-5. The tolerance is ten
+/// times that, because terms of an estimator may partly cancel. Each row is compared relative to
+/// its largest entry.
 #[test]
 fn digits_near_the_corners() {
     let (c, mut rng) = (4, from_key(3));
@@ -246,8 +254,9 @@ fn digits_near_the_corners() {
     let wide_noise = wide.noise().with_sample(wide.sample.clone());
     for tau in [0.5, 1.0, 1e3] {
         for (a, b) in subjects::<f32>(tau).iter().zip(&subjects::<f64>(tau)) {
-            // Cases in which the terms of the formula cancel. `Printed` at D = the corner: J(p) g and ½ J(π) g are both about
-            // π_j/2 · (g_j − g_D). Every control variate at a large τ: both of its relaxed points are nearly the centre.
+            // Cases in which the terms of the formula cancel. `Printed` at D = the corner: J(p) g
+            // and ½ J(π) g are both about π_j/2 · (g_j − g_D). Every control variate at a large τ:
+            // both of its relaxed points are nearly the centre.
             if a.name.ends_with("Printed") || (a.name.contains("CV") && tau > 1.0) {
                 continue;
             }

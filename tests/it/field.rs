@@ -82,7 +82,8 @@ fn sample_side<T: Scalar>(case: &Value, worst: &mut Worst) {
     }
 }
 
-/// From `[n, B, width]` to `[B, n, width]`: in the library the samples of one input are in consecutive rows.
+/// From `[n, B, width]` to `[B, n, width]`: in the library the samples of one input are in
+/// consecutive rows.
 fn together<T: Copy>(values: &[T], n: usize, batch: usize) -> Vec<T> {
     let width = values.len() / (n * batch);
     let row = |b: usize, k: usize| &values[(k * batch + b) * width..][..width];

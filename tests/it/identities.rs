@@ -1,8 +1,9 @@
 //! Identities of the estimators, on 64 random problems whose codes are enumerated.
 //!
-//! Rounding: every enumerated quantity is a sum of at most a few thousand terms with weights that sum to at most 16, so its error
-//! is below 16 · √1000 · 2⁻⁵² ≈ 1e-13 of the largest f or g; the tests allow 1e-12 of it. Where noise is left, the limit is five
-//! standard errors, and the seeds are fixed. `unbiased.rs` tests REINFORCE, which needs f and not only its gradient at the sample.
+//! Rounding: every enumerated quantity is a sum of at most a few thousand terms with weights that
+//! sum to at most 16, so its error is below 16 · √1000 · 2⁻⁵² ≈ 1e-13 of the largest f or g; the
+//! tests allow 1e-12 of it. Where noise is left, the limit is five standard errors, and the seeds
+//! are fixed. `unbiased.rs` tests REINFORCE, which needs f and not only its gradient at the sample.
 
 use hardgrad::certify::{Certificate, certify};
 use hardgrad::estimators::{
@@ -123,7 +124,8 @@ fn exact_mean(estimator: &dyn Estimator<f64>, problem: &Problem<'_>) -> Vec<f64>
     certificate.mean
 }
 
-/// Panics where a mean is more than five standard errors from `want`, or if all standard errors are 0.
+/// Panics where a mean is more than five standard errors from `want`, or if all standard errors are
+/// 0.
 fn assert_within_5_se(certificate: &Certificate, want: &[f64], want_se: &[f64], name: &str) {
     assert!(certificate.standard_error.iter().any(|&s| s > 0.0), "{name}: all standard errors are 0");
     let means = certificate.mean.iter().zip(want);
@@ -140,8 +142,8 @@ fn jacobian(problem: &Problem<'_>, g: &[f64]) -> Vec<f64> {
     rows.flat_map(|(pi, g)| pi.iter().zip(g).map(|(p, x)| p * (x - dot(pi, g))).collect::<Vec<_>>()).collect()
 }
 
-/// Calls `visit(π_j · probability of the others, l, i, j, g_i, g_j)` for every code, variable l and category i: the terms of
-/// the double sums that the paper prints, with g of variable l alone.
+/// Calls `visit(π_j · probability of the others, l, i, j, g_i, g_j)` for every code, variable l and
+/// category i: the terms of the double sums that the paper prints, with g of variable l alone.
 fn for_each_pair(case: &Case, mut visit: impl FnMut(f64, usize, usize, usize, &[f64], &[f64])) {
     let (problem, c) = (case.problem(), case.categories);
     let (mut g_i, mut g_j) = (vec![0.0; case.logits.len()], vec![0.0; case.logits.len()]);
@@ -413,8 +415,9 @@ fn mean_and_se(values: &[f64]) -> (f64, f64) {
     (mean, (values.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / (n - 1.0) / n).sqrt())
 }
 
-/// Certificates with two draws, for which the corrections are largest: the average of their variances is compared with that of plain
-/// sampling, and the spread of their means with the standard errors that they state.
+/// Certificates with two draws, for which the corrections are largest: the average of their
+/// variances is compared with that of plain sampling, and the spread of their means with the
+/// standard errors that they state.
 #[test]
 fn certificates_are_unbiased() {
     let stgs = StraightThroughGumbelSoftmax::new(0.7).unwrap();

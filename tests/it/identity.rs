@@ -1,4 +1,5 @@
-//! Identity of a run: its config and its training and test images, regardless of their names. No run is overwritten or mixed with another.
+//! Identity of a run: its config and its training and test images, regardless of their names. No
+//! run is overwritten or mixed with another.
 
 use crate::command_line::{example, losses, stderr};
 use crate::kill::write_small_digits;
@@ -90,7 +91,8 @@ fn other_test_images_make_another_run() {
     assert_eq!(manifest.lines().count(), 2, "{manifest}");
 }
 
-/// Two test sets with one name are in two sections of a report, with headings that distinguish them.
+/// Two test sets with one name are in two sections of a report, with headings that distinguish
+/// them.
 #[test]
 fn a_report_separates_two_test_sets() {
     let place = Place::new();

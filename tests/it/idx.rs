@@ -131,7 +131,8 @@ fn a_file_whose_length_changes_is_an_error() {
     let long = [small(), vec![0; 3]].concat();
     refused(Idx::read_from(&long[..], path, Some(18)), &["at byte 18", "more data follow, expected the end"]);
     refused(Idx::read_from(&long[..], path, None), &["at byte 18", "more data follow"]);
-    // The header announces 4 TB, the content is empty, and the length is not known: the reader asks for one piece, not for 4 TB.
+    // The header announces 4 TB, the content is empty, and the length is not known: the reader asks
+    // for one piece, not for 4 TB.
     let giant = header(8, &[1 << 21, 1 << 21]);
     let mut reader = Counting(&giant[..], 0);
     refused(Idx::read_from(&mut reader, path, None), &["at byte 12", "the data end"]);

@@ -11,7 +11,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use std::time::Instant;
 
-/// Writes small images in MNIST's format: 600 digits for training and 100 for testing, of 7×7 pixels.
+/// Writes small images in MNIST's format: 600 digits for training and 100 for testing, of 7×7
+/// pixels.
 pub fn write_small_digits(dir: &Path) {
     let data = digits(0, 600, 100);
     let write = |stem: &str, split: &Split| {
@@ -32,8 +33,8 @@ pub fn write_small_digits(dir: &Path) {
     write("t10k", &data.test);
 }
 
-/// Starts a run of four epochs of six steps, with a checkpoint of about 4 MB after each step. It sleeps at eleven places while it writes
-/// a checkpoint.
+/// Starts a run of four epochs of six steps, with a checkpoint of about 4 MB after each step. It
+/// sleeps at eleven places while it writes a checkpoint.
 fn train(data: &Path, out: &Path) -> Child {
     let options =
         "--dataset mnist --epochs 4 --checkpoint-every 1 --slow-writes 3 --threads 1 --quiet --resume";
@@ -46,7 +47,8 @@ fn train(data: &Path, out: &Path) -> Child {
         .unwrap()
 }
 
-/// Kills runs until `kills` processes were killed and the last run is complete. Each run must end with the bits of an uninterrupted one.
+/// Kills runs until `kills` processes were killed and the last run is complete. Each run must end
+/// with the bits of an uninterrupted one.
 fn kill_and_resume(kills: usize, seed: u64) {
     let dir = tempfile::tempdir().unwrap();
     write_small_digits(dir.path());
@@ -60,7 +62,8 @@ fn kill_and_resume(kills: usize, seed: u64) {
     while killed < kills {
         let out = dir.path().join(format!("run-{runs}"));
         runs += 1;
-        // The kill happens after a time up to `latest`, which grows while no step is gained, so that the test ends on a slow machine too.
+        // The kill happens after a time up to `latest`, which grows while no step is gained, so
+        // that the test ends on a slow machine too.
         let (mut latest, mut reached) = (usual, 0);
         loop {
             let mut child = train(dir.path(), &out);
@@ -88,7 +91,8 @@ fn kill_and_resume(kills: usize, seed: u64) {
     );
 }
 
-/// Checks that all files that exist are complete. Returns the number of steps in the newest checkpoint.
+/// Checks that all files that exist are complete. Returns the number of steps in the newest
+/// checkpoint.
 fn readable(out: &Path) -> u64 {
     let newest = out.join("checkpoint.bin");
     for file in [&newest, &Checkpoint::previous(&newest)] {
@@ -112,7 +116,8 @@ fn killed_and_resumed_200_times() {
     kill_and_resume(200, 2);
 }
 
-/// After a signal the program finishes the step, saves the run, and returns 128 plus the number of the signal.
+/// After a signal the program finishes the step, saves the run, and returns 128 plus the number of
+/// the signal.
 #[test]
 #[cfg(unix)] // other systems have no `kill`, and Ctrl-C of a console also reaches the tests
 fn asked_to_stop() {

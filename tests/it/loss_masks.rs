@@ -1,5 +1,5 @@
-//! Masks and NaN with the estimators that use the loss: a masked category has gradient 0 exactly, even if its loss is NaN, and a NaN
-//! affects its own input only.
+//! Masks and NaN with the estimators that use the loss: a masked category has gradient 0 exactly,
+//! even if its loss is NaN, and a NaN affects its own input only.
 
 use hardgrad::certify::{LossOf, certify_loss};
 use hardgrad::estimators::{
@@ -10,8 +10,8 @@ use hardgrad::{Mat, ParamGrads, ParamStore, Tape, Var, Workspace};
 
 const OUT: f64 = f64::NEG_INFINITY;
 
-/// Logits of two variables of three categories. The second category of the first variable is masked, and all but one of the second
-/// variable.
+/// Logits of two variables of three categories. The second category of the first variable is
+/// masked, and all but one of the second variable.
 const LOGITS: [f64; 6] = [0.3, OUT, -0.8, OUT, 0.4, OUT];
 
 /// Records the loss of an estimator, with so many samples of each input.
@@ -101,7 +101,8 @@ fn one_choice_with_masks_or_with_nan() {
                     "{logits:?}, pair {pair}, k {k}: {grad:?}"
                 );
             }
-            // With two possible categories both are drawn, and with a certain one the loss is constant.
+            // With two possible categories both are drawn, and with a certain one the loss is
+            // constant.
             let possible = logits.iter().filter(|&&theta| theta != OUT).count();
             if possible == 1 {
                 assert!(grad.iter().all(|g| g.abs() < 1e-15) && value == 4.0, "{grad:?}, {value}");

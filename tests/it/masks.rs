@@ -5,7 +5,7 @@ use hardgrad::categorical::{self, scratch_len};
 use hardgrad::rng::{self, Pcg64, below, uniform};
 use hardgrad::{Mat, ParamGrads, ParamStore, Scalar, Workspace};
 
-/// Which categories of a variable are masked.
+/// Kinds of masks of a variable.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Masked {
     None,
@@ -197,7 +197,7 @@ fn direct(problem: &Problem) -> Answers {
 /// Every function in `T` against the formulas. With logits within 8 of each other, s and ln Σ eˢ
 /// are at most 8 + ln C in size, rounded to ε of that, so an exponential is off by 2 (8 + ln C) ε
 /// relative; a sum of C positive numbers adds C ε. Each number is a product or a sum of a few of
-/// those, of size (8 + ln C) at most where a logarithm stands in it and with a mean over π. In all
+/// those, of size (8 + ln C) at most if it contains a logarithm or a mean over π. In all
 /// (8 + ln C) · (C + 4 (8 + ln C)) ε covers it, once per variable of a row.
 fn check<T: Scalar>() {
     for c in 2..=64 {
@@ -292,8 +292,8 @@ fn check_infinite<T: Scalar>() {
     const C: usize = 4;
     for variable in [0, 15, 16, 20] {
         let mut problem = Problem::new(Masked::None, (3, 7), C);
-        // A category has probability 0 under p and a positive probability under q, which is ordinary
-        // or far below the smallest number.
+        // A category has probability 0 under p and a positive probability under q, which is
+        // ordinary or far below the smallest number.
         for far in [0.0, -1e5] {
             problem.p[variable * C + 1] = f64::NEG_INFINITY;
             problem.x[variable * C + 1] = far;
@@ -364,8 +364,8 @@ fn masks_on_the_tape() {
     }
 }
 
-/// The exact cross-entropy of the VAE with a masked category is the mean over the other codes. The gradient of the masked category is 0, and
-/// those of the others are finite.
+/// The exact cross-entropy of the VAE with a masked category is the mean over the other codes. The
+/// gradient of the masked category is 0, and those of the others are finite.
 #[test]
 fn the_exact_expectation_of_the_vae_leaves_masked_codes_out() {
     use hardgrad::vae::{Vae, VaeConfig};

@@ -1,5 +1,6 @@
-//! Files whose headers announce more data than they contain allocate no memory for it. Each case runs in a separate process, whose
-//! address space is measured, so that memory which is reserved and never touched counts too.
+//! Files whose headers announce more data than they contain allocate no memory for it. Each case
+//! runs in a separate process, whose address space is measured, so that memory which is reserved
+//! and never touched counts too.
 
 use crate::targets::tiny;
 use hardgrad::data::Idx;
@@ -21,7 +22,8 @@ fn size(which: &str) -> u64 {
 /// Runs `work` in a child that runs this test alone; its address space must not grow by `most` bytes.
 fn bounded(test: &str, most: u64, prepare: impl FnOnce(&Path), work: impl FnOnce(&Path)) {
     if let Some(dir) = std::env::var_os(CHILD) {
-        // The address space may have been larger before. Without this allocation, `VmPeak` would not show memory below that maximum.
+        // The address space may have been larger before. Without this allocation, `VmPeak` would
+        // not show memory below that maximum.
         let ballast = Vec::<u8>::with_capacity((size("VmPeak:") - size("VmSize:")) as usize);
         let before = size("VmPeak:");
         work(Path::new(&dir));
@@ -95,7 +97,8 @@ fn an_idx_header_that_promises_4_terabytes() {
     );
 }
 
-/// 4 GiB of zeros as gzip, once after a header that announces six bytes and once after a header that announces all of them.
+/// 4 GiB of zeros as gzip, once after a header that announces six bytes and once after a header
+/// that announces all of them.
 #[test]
 #[cfg(feature = "gzip")]
 fn a_gzip_that_inflates_to_4_gigabytes() {
@@ -143,7 +146,8 @@ fn a_checkpoint_with_a_wrong_length() {
                 fs::write(&path, sealed(wrong)).unwrap();
                 refused(Checkpoint::load(&path), "the header promises a payload of");
             }
-            // A wrong length within the payload, with a correct header: 2^40 parameters, or a network of as many.
+            // A wrong length within the payload, with a correct header: 2^40 parameters, or a
+            // network of as many.
             for at in 24..good.len() - 8 {
                 for length in [1_u64 << 40, u64::MAX / 2] {
                     let mut wrong = good.clone();

@@ -1,7 +1,8 @@
 //! The error messages of the programs, each with a command line that causes it.
 //!
-//! `tests/data/messages.md` lists them for proof-reading: `HARDGRAD_WRITE_MESSAGES=1 cargo test --release --test it messages`
-//! writes it, and without the variable the test compares it with what the programs print.
+//! `tests/data/messages.md` lists them for proof-reading: `HARDGRAD_WRITE_MESSAGES=1 cargo test
+//! --release --test it messages` writes it, and without the variable the test compares it with what
+//! the programs print.
 
 use crate::command_line::{example, stderr};
 use crate::kill::write_small_digits;
@@ -12,7 +13,8 @@ use std::fs::{self, File};
 use std::path::Path;
 use std::process::Command;
 
-/// A program, and its wrong arguments. Words like `NAME=value` before the arguments are environment variables.
+/// A program, and its wrong arguments. Words like `NAME=value` before the arguments are environment
+/// variables.
 type Cases = &'static [(&'static str, &'static [&'static str])];
 
 const CASES: Cases = &[
@@ -307,7 +309,8 @@ fn line(program: &str, args: &str) -> String {
     variables.iter().copied().chain([program]).chain(rest).collect::<Vec<_>>().join(" ")
 }
 
-/// The error or warning in a program's standard error, without the notes before it and the usage behind it.
+/// The error or warning in a program's standard error, without the notes before it and the usage
+/// behind it.
 fn message(text: &str) -> &str {
     let start = ["error: ", "warning: "].iter().filter_map(|kind| text.find(kind)).min().unwrap_or(0);
     let text = &text[start..];

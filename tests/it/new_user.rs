@@ -1,4 +1,5 @@
-//! Use of the library from another crate, which the test writes to a temporary directory and which depends on this crate by path.
+//! Use of the library from another crate, which the test writes to a temporary directory and which
+//! depends on this crate by path.
 
 use std::fs;
 use std::path::Path;
@@ -28,8 +29,8 @@ fn a_dependent_crate_trains_saves_and_loads() {
     if here.join("Cargo.lock").exists() {
         fs::copy(here.join("Cargo.lock"), dir.path().join("Cargo.lock")).unwrap();
     }
-    // The build directory is kept between tests, so that later only the crate itself is compiled. It is not the directory of the
-    // `cargo test` that runs this test, because that may be locked.
+    // The build directory is kept between tests, so that later only the crate itself is compiled.
+    // It is not the directory of the `cargo test` that runs this test, because that may be locked.
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("new_user");
     let output = Command::new(&cargo)
         .args(["run", "--offline", "--quiet", "--release", "--manifest-path"])
@@ -45,8 +46,8 @@ fn a_dependent_crate_trains_saves_and_loads() {
     let words: Vec<_> = text.split_whitespace().collect();
     let [first, last, same] = words[..] else { panic!("{text}") };
     let (first, last): (f32, f32) = (first.parse().unwrap(), last.parse().unwrap());
-    // The loss of a decoder that ignores the code is at least the variance of the data, 0.0967. Two choices among four categories can
-    // distinguish the four kinds of rows.
+    // The loss of a decoder that ignores the code is at least the variance of the data, 0.0967. Two
+    // choices among four categories can distinguish the four kinds of rows.
     assert!(first > 0.0967 && last < 0.07, "loss {first} at the start, {last} at the end");
     assert_eq!(same, "true", "the loaded parameters differ from the saved ones");
 }

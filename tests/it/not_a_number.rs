@@ -1,4 +1,5 @@
-//! NaN in, NaN out, in the forward pass of every operation: a NaN that becomes a number would hide an error.
+//! NaN in, NaN out, in the forward pass of every operation: a NaN that becomes a number would hide
+//! an error.
 
 use hardgrad::nn::Activation;
 use hardgrad::optim::{self, Adam, AdamConfig, Optimizer};
@@ -23,8 +24,8 @@ fn constant(tape: &mut Tape<'_, f32>, rows: usize, cols: usize, at: Option<usize
     })
 }
 
-/// Rows of 4 numbers, enough of them for every SIMD vector and a remainder, with a NaN at each position in turn: the numbers that depend on it
-/// are NaN, and no others.
+/// Rows of 4 numbers, enough of them for every SIMD vector and a remainder, with a NaN at each
+/// position in turn: the numbers that depend on it are NaN, and no others.
 #[test]
 fn every_operation_passes_nan_on() {
     type Op = fn(&mut Tape<'_, f32>, Var) -> Var;
@@ -105,8 +106,9 @@ fn every_operation_passes_nan_on() {
     }
 }
 
-/// A layer with and without ReLU, dense and sparse: a NaN in the input, in the bias, or in a weight, also one that is multiplied by zeros of the
-/// input, for which a sparse product skips the weights.
+/// A layer with and without ReLU, dense and sparse: a NaN in the input, in the bias, or in a
+/// weight, also one that is multiplied by zeros of the input, for which a sparse product skips the
+/// weights.
 #[test]
 fn every_layer_passes_nan_on() {
     let (n, k, m) = (5, 9, 21);
@@ -139,7 +141,8 @@ fn every_layer_passes_nan_on() {
     }
 }
 
-/// The backward rules multiply, so a NaN stays; ReLU passes the cotangent where its value is NaN, as in PyTorch. The guide describes this.
+/// The backward rules multiply, so a NaN stays; ReLU passes the cotangent where its value is NaN,
+/// as in PyTorch. The guide describes this.
 #[test]
 fn the_sweep_passes_nan_on_and_relu_passes_its_cotangent() {
     let (params, mut workspace) = (ParamStore::<f32>::new(), Workspace::new());
@@ -154,7 +157,8 @@ fn the_sweep_passes_nan_on_and_relu_passes_its_cotangent() {
     assert!(tape.grad(x).unwrap().data.iter().all(|g| g.is_nan()));
 }
 
-/// Neither clipping nor an update turns a gradient that is not finite, or whose norm overflows, into a small one.
+/// Neither clipping nor an update turns a gradient that is not finite, or whose norm overflows,
+/// into a small one.
 #[test]
 fn clipping_and_updates_keep_what_is_not_finite() {
     for bad in [NAN, f32::INFINITY, f32::NEG_INFINITY] {

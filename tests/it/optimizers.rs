@@ -42,8 +42,8 @@ fn schedules_are_those_of_pytorch() {
     }
 }
 
-/// Compares every stored trajectory. An error is relative to the larger of |parameter| and the distance moved so far; it must be below
-/// `tolerance`.
+/// Compares every stored trajectory. An error is relative to the larger of |parameter| and the
+/// distance moved so far; it must be below `tolerance`.
 fn check<T: Scalar>(tolerance: f64) {
     let file = file();
     let initial = numbers(&file["initial"]);

@@ -1,4 +1,5 @@
-//! Every program with outputs that cannot be written: closed pipes, full devices, closed descriptors; and terminals without bars.
+//! Every program with outputs that cannot be written: closed pipes, full devices, closed
+//! descriptors; and terminals without bars.
 
 use crate::command_line::{example, losses, stderr};
 use crate::kill::write_small_digits;
@@ -73,8 +74,8 @@ impl Place {
     }
 }
 
-/// Programs whose only result is their output end with the status of a broken pipe, or with a message about a full device. A closed
-/// descriptor is no error, because the user closed it.
+/// Programs whose only result is their output end with the status of a broken pipe, or with a
+/// message about a full device. A closed descriptor is no error, because the user closed it.
 #[test]
 fn programs_without_result_files_end_with_an_error() {
     if !Path::new("/dev/full").exists() {
@@ -188,7 +189,8 @@ fn a_usage_error_exits_2() {
     }
 }
 
-/// Output of a program on a terminal of this kind, by the program `script`. `None` if `script` is not installed.
+/// Output of a program on a terminal of this kind, by the program `script`. `None` if `script` is
+/// not installed.
 fn on_a_terminal(place: &Place, term: &str, program: &str, args: &str) -> Option<String> {
     let command = format!("{term} {} {args}", example(program).display());
     let mut script = Command::new("script");

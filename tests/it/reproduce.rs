@@ -80,7 +80,8 @@ fn stopped_sharded_and_resumed_runs_have_equal_numbers() {
         assert_eq!(status.status.code(), Some(1));
         assert!(stdout(&status).contains("begun     "), "{}", stdout(&status));
     }
-    // Two concurrent tasks of an array, one by the environment and one by the option, with another number of threads.
+    // Two concurrent tasks of an array, one by the environment and one by the option, with another
+    // number of threads.
     let first = reproduce(path, &format!("{RUN} parts --threads-per-job 2"))
         .envs([("SLURM_ARRAY_TASK_ID", "5"), ("SLURM_ARRAY_TASK_MIN", "5"), ("SLURM_ARRAY_TASK_COUNT", "2")])
         .spawn();
@@ -94,7 +95,8 @@ fn stopped_sharded_and_resumed_runs_have_equal_numbers() {
         let checkpoint = |out: &str| fs::read(directory(&dir(out), i).join("checkpoint.bin")).unwrap();
         assert!(checkpoint("whole") == checkpoint("parts"));
     }
-    // The exact negative log-likelihood is below the bound, which is below that of single samples up to the noise of the samples.
+    // The exact negative log-likelihood is below the bound, which is below that of single samples
+    // up to the noise of the samples.
     let evaluation = &results(&dir("whole"))[0]["evaluation"];
     let bound = evaluation["importance"]["bound"].as_f64().unwrap();
     assert!(evaluation["exact"].as_f64().unwrap() < bound, "{evaluation}");
@@ -139,7 +141,8 @@ fn missing_damaged_duplicate_and_diverged_runs_are_reported() {
     // Two results of a/results.jsonl are also in the runs of a, and one is in those of b.
     assert!(stdout(&merged).contains("4 of 4 runs in a/results.jsonl; 3 duplicates"), "{}", stdout(&merged));
 
-    // A line with a learning rate at which the run diverges: the error contains the id that it needs.
+    // A line with a learning rate at which the run diverges: the error contains the id that it
+    // needs.
     let manifest = out.join("manifest.jsonl");
     let text = fs::read_to_string(&manifest).unwrap().replace("\"lr\":0.0005", "\"lr\":1e30");
     fs::write(&manifest, &text).unwrap();
@@ -212,7 +215,7 @@ fn a_manifest_is_read_by_one_rule() {
     for args in ["status --out a", "merge --out a", "report --out a", &format!("{RUN} a")] {
         let refused = run(path, args);
         assert_eq!(refused.status.code(), Some(2), "{args}: {}", stderr(&refused));
-        let expected = format!("a/manifest.jsonl, line 6: run {} stands in line 1 already", &first[7..19]);
+        let expected = format!("a/manifest.jsonl, line 6: run {} is in line 1 already", &first[7..19]);
         assert!(stderr(&refused).contains(&expected), "{args}: {}", stderr(&refused));
     }
 }
@@ -221,8 +224,9 @@ fn sha256(text: &str, bytes: usize) -> String {
     Sha256::digest(text)[..bytes].iter().map(|b| format!("{b:02x}")).collect()
 }
 
-/// A manifest of an earlier version, whose ids are hashes of the whole config as JSON, and one with the checksum of the test images, which a
-/// later version recorded. The ids of the latter are computed here from their description.
+/// A manifest of an earlier version, whose ids are hashes of the whole config as JSON, and one with
+/// the checksum of the test images, which a later version recorded. The ids of the latter are
+/// computed here from their description.
 #[test]
 fn earlier_ids_are_read_and_the_same_runs_are_not_planned_twice() {
     const FIRST: &str = include_str!("../data/manifest-earlier.jsonl");
@@ -249,7 +253,8 @@ fn earlier_ids_are_read_and_the_same_runs_are_not_planned_twice() {
     }
 }
 
-/// Files from before an option was added to the config, simulated by removing `clip_norm` and `draws`.
+/// Files from before an option was added to the config, simulated by removing `clip_norm` and
+/// `draws`.
 #[test]
 fn an_option_that_was_added_later_breaks_no_file() {
     let data = tempfile::tempdir().unwrap();
@@ -311,7 +316,8 @@ fn an_epoch_of_one_step_has_a_time() {
     assert!(!stdout(&planned).contains("about 0:00"), "{}", stdout(&planned));
 }
 
-/// A result of an earlier version with the id of its time belongs to the run that this version plans.
+/// A result of an earlier version with the id of its time belongs to the run that this version
+/// plans.
 #[test]
 fn merge_keeps_a_result_with_an_earlier_id() {
     let data = tempfile::tempdir().unwrap();

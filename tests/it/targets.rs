@@ -1,4 +1,5 @@
-//! The functions that are fuzzed: `fuzz/` compiles this file into its fuzzers, and `corpora.rs` runs them on the stored inputs.
+//! The functions that are fuzzed: `fuzz/` compiles this file into its fuzzers, and `corpora.rs`
+//! runs them on the stored inputs.
 #![allow(dead_code)] // each fuzzer uses one of these functions
 
 use hardgrad::data::{Dataset, Idx, Images, Source, Split};
@@ -23,7 +24,8 @@ fn written(idx: &Idx) -> Vec<u8> {
     bytes
 }
 
-/// An IDX file. If it is accepted, it is written again with equal bytes, in whichever pieces it was read.
+/// An IDX file. If it is accepted, it is written again with equal bytes, in whichever pieces it was
+/// read.
 pub fn idx(data: &[u8]) {
     let path = Path::new("fuzz.idx");
     let parsed = Idx::parse(data, path);
@@ -42,8 +44,8 @@ pub fn idx(data: &[u8]) {
     }
 }
 
-/// A gzip file. The first byte determines how the rest is packed: as a deflate stream, or stored with a correct checksum, so that the code
-/// after the check of the checksum is reached.
+/// A gzip file. The first byte determines how the rest is packed: as a deflate stream, or stored
+/// with a correct checksum, so that the code after the check of the checksum is reached.
 #[cfg(feature = "gzip")]
 pub fn gzip(data: &[u8]) {
     let Some((&mode, rest)) = data.split_first() else { return };
@@ -69,7 +71,8 @@ pub fn gzip(data: &[u8]) {
     let plain = Idx::parse(rest, Path::new("fuzz.idx"));
     match Idx::parse(&members, Path::new("fuzz.idx.gz")) {
         Ok(packed) => assert_eq!(written(&packed), written(&plain.expect("the packed file was accepted"))),
-        // A header that announces more data than the file can contain is an error in both cases, by different rules.
+        // A header that announces more data than the file can contain is an error in both cases, by
+        // different rules.
         Err(_) => assert!(plain.is_err() || rest.starts_with(&[0x1f, 0x8b]) || rest.len() > 0xffff),
     }
 }
@@ -84,8 +87,9 @@ pub fn tiny() -> Dataset {
     Dataset { name: "tiny".into(), train: split(10), test: split(5), source: Source::Digits { seed: 0 } }
 }
 
-/// A checkpoint, or, if the first byte is odd, a payload after a header that matches it. A decoded checkpoint is encoded to bytes that decode
-/// to an equal one, and a trainer accepts it or returns an error.
+/// A checkpoint, or, if the first byte is odd, a payload after a header that matches it. A decoded
+/// checkpoint is encoded to bytes that decode to an equal one, and a trainer accepts it or returns
+/// an error.
 pub fn checkpoint(data: &[u8]) {
     static DATA: LazyLock<Dataset> = LazyLock::new(tiny);
     let Some((&mode, rest)) = data.split_first() else { return };
@@ -106,8 +110,8 @@ pub fn checkpoint(data: &[u8]) {
     }
 }
 
-/// A `.safetensors` file, or, if the first byte is odd, a header before as many numbers as the parameters have. It is read completely or
-/// changes nothing.
+/// A `.safetensors` file, or, if the first byte is odd, a header before as many numbers as the
+/// parameters have. It is read completely or changes nothing.
 #[cfg(feature = "safetensors")]
 pub fn safetensors(data: &[u8]) {
     use hardgrad::files::weights;

@@ -1,4 +1,5 @@
-//! Loss, gradients and five updates of a small VAE, against PyTorch in float64 (`tests/data/make_tiny_vae.py`).
+//! Loss, gradients and five updates of a small VAE, against PyTorch in float64
+//! (`tests/data/make_tiny_vae.py`).
 
 use hardgrad::estimators::{Choice, Noise, ReinMax, StraightThrough, StraightThroughGumbelSoftmax};
 use hardgrad::optim::{Adam, AdamConfig, Optimizer};

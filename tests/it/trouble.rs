@@ -244,7 +244,8 @@ fn empty(directory: &Path, stem: &str) {
     }
 }
 
-/// Data without images are an error of every program, before it writes anything. The message names the file.
+/// Data without images are an error of every program, before it writes anything. The message names
+/// the file.
 #[test]
 fn data_without_images() {
     for (stem, what) in [("train", "1 to train on"), ("t10k", "1 to test with")] {
@@ -278,7 +279,8 @@ fn weights_that_cannot_be_written_are_an_error_before_training() {
     }
 }
 
-/// A limit of the size of files is an error of the write. It does not end the program by SIGXFSZ with a partly written file.
+/// A limit of the size of files is an error of the write. It does not end the program by SIGXFSZ
+/// with a partly written file.
 #[test]
 fn a_file_size_limit_is_an_error_of_the_write() {
     let place = Place::new();
@@ -295,7 +297,8 @@ fn a_file_size_limit_is_an_error_of_the_write() {
     assert!(!place.out().join("checkpoint.bin.tmp").exists());
 }
 
-/// `step_time` ends with every batch size, either with a time or with an error that states the largest valid one.
+/// `step_time` ends with every batch size, either with a time or with an error that states the
+/// largest valid one.
 #[test]
 fn an_epoch_too_short_to_time() {
     let place = Place::new();

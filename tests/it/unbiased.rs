@@ -144,7 +144,8 @@ fn a_constant_in_f_does_not_change_rebar_at_eta_1() {
     }
 }
 
-/// REINFORCE, REBAR and the exact gradient are 0 at a masked category, and at the others equal to those of a problem without it.
+/// REINFORCE, REBAR and the exact gradient are 0 at a masked category, and at the others equal to
+/// those of a problem without it.
 #[test]
 fn a_masked_category_gets_no_gradient_from_the_loss() {
     let mut logits = random(23, 1, LATENT.width());

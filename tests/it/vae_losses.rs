@@ -1,5 +1,5 @@
-//! The VAE with estimators that see several codes of each image: fast paths against direct computation, means against the exact
-//! gradient, and training.
+//! The VAE with estimators that see several codes of each image: fast paths against direct
+//! computation, means against the exact gradient, and training.
 
 use hardgrad::data::digits;
 use hardgrad::estimators::{
@@ -165,7 +165,8 @@ fn the_straight_through_family_on_the_importance_weighted_bound() {
     }
 }
 
-/// Training with every estimator that uses the loss reduces it, and continues from a checkpoint with equal bits.
+/// Training with every estimator that uses the loss reduces it, and continues from a checkpoint
+/// with equal bits.
 #[test]
 fn training_with_the_estimators_at_the_loss() {
     let data = digits(0, 200, 50);
@@ -215,7 +216,8 @@ fn a_schedule_changes_lambda() {
     }
 }
 
-/// The code is drawn from softmax(θ/τ_f), with the divergence of that distribution; the gradient of the sample is the estimator's at θ.
+/// The code is drawn from softmax(θ/τ_f), with the divergence of that distribution; the gradient of
+/// the sample is the estimator's at θ.
 #[test]
 fn a_draw_temperature_changes_the_law_and_not_the_estimator() {
     let (params, vae, x) = small(&[5], "3x2");

@@ -61,8 +61,8 @@ fn what_is_written_is_what_pytorch_wrote() {
     assert_eq!(again, params);
 }
 
-/// Every changed byte and every truncation gives an error that changes no parameter, or other numbers of equal shapes, because the format
-/// has no checksum.
+/// Every changed byte and every truncation gives an error that changes no parameter, or other
+/// numbers of equal shapes, because the format has no checksum.
 #[test]
 fn damage_is_an_error_or_other_numbers() {
     let (params, _) = small(5);

@@ -2,9 +2,10 @@
 
 use hardgrad::estimators::{BaselineConfig, CvForm, EstimatorConfig, Gap};
 
-/// The seven estimators of figure 1, all at τ = 1. The figure's caption has ReinMax-CV at τ = 0.1, at which the mean of the published
-/// code's estimates has a negative cosine with the gradient; the list has ReinMax-CV at both τ. The paper does not give its η, which is 1
-/// in the published script.
+/// The seven estimators of figure 1, all at τ = 1. The figure's caption has ReinMax-CV at τ = 0.1,
+/// at which the mean of the published code's estimates has a negative cosine with the gradient; the
+/// list has ReinMax-CV at both τ. The paper does not give its η, which is 1 in the published
+/// script.
 pub fn figure(draws: usize) -> Vec<EstimatorConfig> {
     let tau = 1.0;
     vec![

@@ -3,7 +3,8 @@
 /// Scale of an axis.
 #[derive(Clone, Copy, Debug)]
 pub enum Scale {
-    /// Linear scale from `low`, or from the smallest value if that is smaller, rounded down to a tick.
+    /// Linear scale from `low`, or from the smallest value if that is smaller, rounded down to a
+    /// tick.
     Linear {
         /// The smallest number that must be on the axis.
         low: f64,

@@ -1,4 +1,5 @@
-//! Charts as parts of an HTML page. The page defines the colours of the classes `hue-0` to `hue-6`, and contains the legend.
+//! Charts as parts of an HTML page. The page defines the colours of the classes `hue-0` to `hue-6`,
+//! and contains the legend.
 
 use super::axis::{Axis, Scale};
 use maud::{Markup, PreEscaped, html};
@@ -10,7 +11,8 @@ pub const HUES: usize = 7;
 /// The largest [`Look::variant`] with a style of its own.
 pub const LAST_VARIANT: usize = 3;
 
-/// Style of a trace: a hue and shape for each method, which are equal in all figures, and a variant for its forms.
+/// Style of a trace: a hue and shape for each method, which are equal in all figures, and a variant
+/// for its forms.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Look {
     /// Colour and shape, below [`HUES`].

@@ -53,8 +53,8 @@ const WIDTH: f64 = 960.0;
 const HEIGHT: f64 = 540.0;
 /// Left, top, right and bottom edge of the plot.
 const PLOT: [f64; 4] = [84.0, 56.0, 690.0, 474.0];
-/// Seven colours that colour-blind readers can distinguish (Okabe and Ito). The next seven series have these colours too, with dashed
-/// lines or hollow dots.
+/// Seven colours that colour-blind readers can distinguish (Okabe and Ito). The next seven series
+/// have these colours too, with dashed lines or hollow dots.
 const COLOURS: [&str; 7] = ["#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"];
 const DASHES: [&str; 3] = ["none", "7 4", "2 3"];
 

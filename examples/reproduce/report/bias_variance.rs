@@ -98,7 +98,8 @@ pub fn blocks(path: &Path, published: &[Published]) -> Result<Vec<Block>, String
     Ok(blocks)
 }
 
-/// The curves of figure 1, those of the forms of ReinMax-CV, and the others if they fit into one figure.
+/// The curves of figure 1, those of the forms of ReinMax-CV, and the others if they fit into one
+/// figure.
 fn sets(curves: &[Curve]) -> Vec<(&'static str, &'static str, Vec<&Curve>)> {
     let k = curves.iter().find_map(|curve| curve.what.k).unwrap_or(1);
     let of = |configs: &[EstimatorConfig]| -> Vec<&Curve> {
@@ -167,7 +168,8 @@ fn name(what: &What, kind: EstimatorKind) -> String {
     if what.precision == "f32" { name } else { format!("{name}, {}", what.precision) }
 }
 
-/// Colour and shape of each curve: those of its method, with another variant for each further setting of a method.
+/// Colour and shape of each curve: those of its method, with another variant for each further
+/// setting of a method.
 fn looks(curves: &[&Curve]) -> Vec<Look> {
     let mut taken = BTreeSet::new();
     let distinct = |curve: &&Curve| {
@@ -182,7 +184,8 @@ fn looks(curves: &[&Curve]) -> Vec<Look> {
 }
 
 impl Curve {
-    /// The mean over the seeds, if each has the number. With one seed, the standard error is that of the measurement.
+    /// The mean over the seeds, if each has the number. With one seed, the standard error is that
+    /// of the measurement.
     fn mean(&self, quantity: &Quantity, epoch: usize) -> Option<Mean> {
         let lines = self.lines.get(&epoch)?;
         let numbers: Option<Vec<f64>> = lines.values().map(quantity.value).collect();

@@ -12,8 +12,8 @@ use hardgrad::estimators::{CvForm, EstimatorConfig, EstimatorKind};
 
 const AUTO: Scale = Scale::Linear { low: f64::INFINITY };
 
-/// Train and test loss against the epoch, for each latent space and number of epochs: first the runs of the tables, then the forms
-/// of ReinMax-CV.
+/// Train and test loss against the epoch, for each latent space and number of epochs: first the
+/// runs of the tables, then the forms of ReinMax-CV.
 pub fn blocks(context: &Context<'_>) -> Vec<Block> {
     let with_runs = || context.groups.iter().filter(|group| !group.runs.is_empty());
     let mut blocks = Vec::new();
@@ -78,7 +78,8 @@ fn curves(
     groups: &[(String, Look, &Group<'_>)],
 ) -> Figure {
     let epochs = groups.iter().map(|(.., group)| group.epochs).max().unwrap_or(1);
-    // In the first epochs the losses are an order of magnitude above the differences between the methods.
+    // In the first epochs the losses are an order of magnitude above the differences between the
+    // methods.
     let from = (epochs / 20).max(1);
     let traces = groups.iter().map(|(name, look, group)| trace(name, *look, group, split, from));
     let seeds = groups.iter().map(|(.., group)| group.runs.len());

@@ -1,4 +1,5 @@
-//! A report as sections of text, tables and figures, from which Markdown, TSV and HTML are written with equal cells.
+//! A report as sections of text, tables and figures, from which Markdown, TSV and HTML are written
+//! with equal cells.
 
 use crate::lab::svg::figure::Figure;
 

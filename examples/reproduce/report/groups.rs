@@ -1,4 +1,5 @@
-//! Groups of runs that differ in their seed only, and the table or figure to which each group belongs, determined from the config.
+//! Groups of runs that differ in their seed only, and the table or figure to which each group
+//! belongs, determined from the config.
 
 use super::load::is_mnist;
 use crate::lab::preset::{Preset, TABLE_LATENTS};
@@ -33,7 +34,8 @@ pub struct Group<'a> {
     pub planned: usize,
 }
 
-/// All runs, planned or complete, in groups sorted by data, latent space and method in the tables' order, then config and epochs.
+/// All runs, planned or complete, in groups sorted by data, latent space and method in the tables'
+/// order, then config and epochs.
 pub fn all<'a>(results: &'a [RunResult], planned: &'a [Run]) -> Vec<Group<'a>> {
     let mut groups = BTreeMap::new();
     let mut of = |run: &'a Run, change: &mut dyn FnMut(&mut Group<'a>)| {
@@ -150,8 +152,8 @@ pub fn table_latents() -> impl Iterator<Item = LatentShape> {
     TABLE_LATENTS.iter().filter_map(|name| name.parse().ok())
 }
 
-/// Colour and shape of a method, which are the same in all figures: a hue for each method of the tables, and variants of these hues
-/// for the others.
+/// Colour and shape of a method, which are the same in all figures: a hue for each method of the
+/// tables, and variants of these hues for the others.
 pub fn look(kind: EstimatorKind) -> Look {
     const HUES: [EstimatorKind; 7] = [
         EstimatorKind::ReinMax,
@@ -170,7 +172,8 @@ pub fn look(kind: EstimatorKind) -> Look {
     Look { hue: place % HUES.len(), variant: 1 + place / HUES.len() }
 }
 
-/// Colour and shape of each form of ReinMax-CV. The form of the published code has those of the method.
+/// Colour and shape of each form of ReinMax-CV. The form of the published code has those of the
+/// method.
 pub fn cv_look(form: CvForm) -> Look {
     let variant = match form {
         CvForm::AuthorCode => 0,

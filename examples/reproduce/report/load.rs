@@ -1,4 +1,5 @@
-//! Reading and checking the files from which a report is made. An invalid line is an error with its number.
+//! Reading and checking the files from which a report is made. An invalid line is an error with its
+//! number.
 
 use crate::lab::lines::{Lines, at};
 use crate::manifest::{Manifest, Run};
@@ -58,8 +59,8 @@ fn results(path: &Path) -> Result<Vec<RunResult>, String> {
     Ok(results)
 }
 
-/// Whether these are the official images of MNIST, regardless of the name of their directory. If the checksum of the test images was
-/// not recorded it is assumed to be that of MNIST.
+/// Whether these are the official images of MNIST, regardless of the name of their directory. If
+/// the checksum of the test images was not recorded it is assumed to be that of MNIST.
 pub fn is_mnist(dataset: &DatasetId) -> bool {
     const TEST: &str = "e4ca5f57";
     let test = dataset.test_crc32.as_deref().unwrap_or(TEST);

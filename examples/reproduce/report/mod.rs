@@ -1,7 +1,7 @@
 //! `reproduce report`: the paper's tables and figures from the runs of a directory, beside the published numbers.
 //!
-//! The report depends only on `results.jsonl`, `manifest.jsonl`, the file of `--bias-variance` and the picture of one run: equal files
-//! give an equal report, byte by byte.
+//! The report depends only on `results.jsonl`, `manifest.jsonl`, the file of `--bias-variance` and
+//! the picture of one run: equal files give an equal report, byte by byte.
 
 mod beta;
 mod bias_variance;
@@ -28,7 +28,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use tables::Context;
 
-/// Writes `report/report.md`, `report/report.html` and a `.tsv` for each table below `out`. Returns the path of the HTML page.
+/// Writes `report/report.md`, `report/report.html` and a `.tsv` for each table below `out`. Returns
+/// the path of the HTML page.
 pub fn write(out: &Path, bias_variance: Option<&Path>) -> Result<PathBuf, String> {
     let experiment = Experiment::load(out)?;
     let document = document(&experiment, out, bias_variance)?;
@@ -47,7 +48,8 @@ pub fn write(out: &Path, bias_variance: Option<&Path>) -> Result<PathBuf, String
     Ok(directory.join("report.html"))
 }
 
-/// Removes the tables of an earlier report, because this report may not contain and overwrite all of them.
+/// Removes the tables of an earlier report, because this report may not contain and overwrite all
+/// of them.
 fn remove_tables(directory: &Path) -> Result<(), String> {
     let failed = |e: std::io::Error| format!("cannot clear {}: {e}", directory.display());
     for entry in fs::read_dir(directory).map_err(failed)? {
@@ -138,8 +140,8 @@ fn on_data(context: &Context<'_>, data: &str) -> Vec<Section> {
         .collect()
 }
 
-/// The reconstructions of one run, if any run has them: of ReinMax in the first latent space of the tables if they exist, otherwise
-/// of the first run in the tables' order.
+/// The reconstructions of one run, if any run has them: of ReinMax in the first latent space of the
+/// tables if they exist, otherwise of the first run in the tables' order.
 fn picture(groups: &[Group<'_>], out: &Path) -> Result<Option<Section>, String> {
     let preferred = |group: &&Group<'_>| {
         group.kind() == EstimatorKind::ReinMax

@@ -1,4 +1,5 @@
-//! Losses after a few epochs, compared with the authors' stored seeds. A wrong implementation shows here long before the last epoch.
+//! Losses after a few epochs, compared with the authors' stored seeds. A wrong implementation shows
+//! here long before the last epoch.
 
 use super::document::{Block, Cell, Table};
 use super::tables::{Context, DIFFERENCES, beside, difference_headings};

@@ -5,8 +5,8 @@ use super::load::{Experiment, label};
 use crate::result::RunResult;
 use std::collections::BTreeMap;
 
-/// Number of nats by which the last train loss of a diverged run is above its lowest. Losses of neighbouring epochs, and those of
-/// different seeds, differ by less than one nat.
+/// Number of nats by which the last train loss of a diverged run is above its lowest. Losses of
+/// neighbouring epochs, and those of different seeds, differ by less than one nat.
 const LOST: f64 = 10.0;
 
 /// Number of runs, machines, wall time, and the diverged and missing runs.

@@ -51,7 +51,8 @@ impl<'a> Context<'a> {
         Preset::AsRun.run(kind, latent).ok() == Preset::Table4.run(kind, latent).ok()
     }
 
-    /// Whether any cell of this preset has a run of so many epochs, apart from the cells in which both presets are equal.
+    /// Whether any cell of this preset has a run of so many epochs, apart from the cells in which
+    /// both presets are equal.
     fn has_own(&self, preset: Preset, epochs: usize) -> bool {
         cells().any(|(kind, latent)| {
             let own = preset == Preset::AsRun || !self.is_shared(kind, latent);
@@ -59,7 +60,8 @@ impl<'a> Context<'a> {
         })
     }
 
-    /// The tables of both presets and splits after the paper's epochs, each followed by its differences from the paper.
+    /// The tables of both presets and splits after the paper's epochs, each followed by its
+    /// differences from the paper.
     pub fn tables(&self) -> Vec<Block> {
         let mut blocks = Vec::new();
         for (preset, name, how) in PRESETS {
@@ -164,7 +166,8 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// The table of differences from the published numbers, with one row for each cell that has runs.
+    /// The table of differences from the published numbers, with one row for each cell that has
+    /// runs.
     fn differences(&self, preset: Preset, name: &str, how: &str, split: Split) -> Table {
         let mut rows = Vec::new();
         for (kind, latent) in cells() {

@@ -1,4 +1,5 @@
-//! Runs that are in no table of the paper: the forms of ReinMax-CV, the grid of appendix B, and others.
+//! Runs that are in no table of the paper: the forms of ReinMax-CV, the grid of appendix B, and
+//! others.
 
 use super::document::{Block, Cell, NONE, Table};
 use super::groups::{Group, training};
@@ -28,7 +29,8 @@ fn purpose(group: &Group<'_>) -> Use {
     }
 }
 
-/// The table of the forms of ReinMax-CV, for each setting with a run of another form than the published code's.
+/// The table of the forms of ReinMax-CV, for each setting with a run of another form than the
+/// published code's.
 pub fn forms(context: &Context<'_>) -> Vec<Block> {
     let mut rows: BTreeMap<usize, [Option<&Group<'_>>; 4]> = BTreeMap::new();
     let others: Vec<_> = context.groups.iter().map(|group| form_of(group, CvForm::AuthorCode)).collect();
@@ -83,7 +85,8 @@ fn form_row(groups: &[Option<&Group<'_>>; 4], split: Split) -> Vec<Cell> {
     labels.into_iter().map(Cell::from).chain(forms).collect()
 }
 
-/// The search for hyper-parameters: one table for each method, latent space and number of epochs, with the lowest loss first.
+/// The search for hyper-parameters: one table for each method, latent space and number of epochs,
+/// with the lowest loss first.
 pub fn grids(context: &Context<'_>) -> Vec<Block> {
     let mut tables: BTreeMap<usize, Vec<&Group<'_>>> = BTreeMap::new();
     let same =

@@ -1,9 +1,11 @@
-//! Identities of estimators that are not in the paper: DARN, for which ReinMax is the midpoint between it and ST, and MVE.
+//! Identities of estimators that are not in the paper: DARN, for which ReinMax is the midpoint
+//! between it and ST, and MVE.
 
 use super::*;
 use hardgrad::estimators::{Darn, Mve};
 
-/// Calls `visit(estimate)` for every code and variable, with a function that computes the estimate of an estimator there.
+/// Calls `visit(estimate)` for every code and variable, with a function that computes the estimate
+/// of an estimator there.
 fn at_every_code(case: &Case, mut visit: impl FnMut(&dyn Fn(&dyn Estimator<f64>) -> Vec<f64>)) {
     let c = case.categories;
     let mut g = vec![0.0; case.logits.len()];

@@ -33,7 +33,8 @@ fn files(directory: &Path) -> Vec<(String, Vec<u8>)> {
     files
 }
 
-/// Writes the sample to a directory and makes its report. `$REPORT_SAMPLE` names a directory that the test in a browser reads afterwards.
+/// Writes the sample to a directory and makes its report. `$REPORT_SAMPLE` names a directory that
+/// the test in a browser reads afterwards.
 #[test]
 fn the_sample_makes_the_same_report_twice() {
     let own = tempfile::tempdir().unwrap();

@@ -1,4 +1,5 @@
-//! Errors of `reproduce report` about invalid files: the message names file and line, and nothing is written.
+//! Errors of `reproduce report` about invalid files: the message names file and line, and nothing
+//! is written.
 
 use super::sample::{self, MNIST, Result, cell, curve};
 use super::{files, report};

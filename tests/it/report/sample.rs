@@ -1,4 +1,5 @@
-//! Synthetic results, in the files that `reproduce` writes: numbers of the usual size whose means are known.
+//! Synthetic results, in the files that `reproduce` writes: numbers of the usual size whose means
+//! are known.
 
 use crate::lab::preset::Preset;
 use hardgrad::estimators::{BaselineConfig, CvForm, EstimatorConfig, EstimatorKind, Rk2Form};
@@ -21,7 +22,8 @@ pub struct Dataset {
     crc32: &'static str,
 }
 
-/// A line of `results.jsonl`, with its fields in order. The id and the check are computed here from the description of the format.
+/// A line of `results.jsonl`, with its fields in order. The id and the check are computed here from
+/// the description of the format.
 #[derive(Clone, Serialize)]
 pub struct Result {
     pub id: String,

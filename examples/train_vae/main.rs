@@ -180,17 +180,17 @@ fn run(args: &Args) -> Result<End, RunError> {
 /// Checks before training that the weights can be written to this file after it.
 fn can_export(file: &Path) -> Result<(), RunError> {
     let wrong = |what: &str| Err(RunError::argument(format!("--export-weights {}: {what}", file.display())));
-    if cfg!(not(feature = "safetensors")) {
-        return wrong(
-            "this program was built without the feature `safetensors`; build it with --features safetensors",
-        );
-    }
     if file.is_dir() {
         return wrong("it is a directory; expected a file");
     }
     let directory = file.parent().filter(|parent| !parent.as_os_str().is_empty());
     if !directory.is_none_or(Path::is_dir) {
         return wrong("its directory does not exist; expected a file in a directory that exists");
+    }
+    if cfg!(not(feature = "safetensors")) {
+        return wrong(
+            "this program was built without the feature `safetensors`; build it with --features safetensors",
+        );
     }
     Ok(())
 }

@@ -95,8 +95,8 @@ const TRAIN_VAE: &[&str] = &[
     "--estimator reinforce --baseline nonsense",
     "--estimator reinforce --baseline leave-one-out:99999999999",
     "--estimator double-control-variate --samples 1",
-    "--estimator double-control-variate --weight x",
-    "--estimator vimco --samples 1",
+    "--estimator double-control-variate --alpha x",
+    "--estimator vimco --samples 0",
     "--tau-schedule nonsense",
     "--tau-schedule linear:0:5",
     "--tau-schedule linear:1:0",
@@ -154,6 +154,7 @@ const TRAIN_VAE: &[&str] = &[
     "--data ok --out damaged --resume",
     "--data ok --out version --resume",
     "--data ok --export-weights nowhere/weights",
+    "--data ok --export-weights empty",
 ];
 
 const BIAS_VARIANCE: &[&str] = &[

@@ -21,6 +21,7 @@ use hardgrad::optim::{Adam, AdamConfig, Optimizer};
 use hardgrad::rng::{Purpose, Streams};
 use hardgrad::{ParamGrads, ParamStore, Tape, Var, Workspace};
 use lab::data::DatasetChoice;
+use lab::numbers::positive;
 use lab::output::tell as println; // unlike std's, it does not panic if the pipe is closed
 use lab::svg::{Chart, Mark, Series};
 use std::path::{Path, PathBuf};
@@ -36,7 +37,7 @@ struct Args {
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// Number of epochs to train
-    #[arg(long, value_name = "N", default_value_t = 6, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 6, allow_negative_numbers = true, value_parser = positive::<u64>)]
     epochs: u64,
     /// One epoch of the built-in digits, and a check of the accuracy
     #[arg(long)]

@@ -24,6 +24,7 @@ use hardgrad::vae::{LatentShape, VaeConfig};
 use lab::data::DatasetChoice;
 use lab::error::RunError;
 use lab::estimator::EstimatorArgs;
+use lab::numbers::{positive, whole};
 use lab::output::answer;
 use lab::threads::with_threads;
 use serde_json::json;
@@ -55,10 +56,10 @@ struct Args {
     #[arg(long, default_value = "adam")]
     optimizer: OptimizerKind,
     /// Images per batch
-    #[arg(long, value_name = "N", default_value_t = 100)]
+    #[arg(long, value_name = "N", default_value_t = 100, allow_negative_numbers = true, value_parser = whole::<usize>)]
     batch_size: usize,
     /// Number of steps to time
-    #[arg(long, value_name = "N", default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 300, allow_negative_numbers = true, value_parser = positive::<u32>)]
     steps: u32,
     /// Directory with the four files of MNIST or of a data set in its format [default: $MNIST_DIR,
     /// data/mnist]

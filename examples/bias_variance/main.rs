@@ -38,6 +38,7 @@ use lab::bias_variance::plan;
 use lab::bias_variance::record::{self, Line, What};
 use lab::data::DatasetChoice;
 use lab::error::RunError;
+use lab::numbers::{number, positive, whole};
 use lab::output::{note, tell};
 use lab::preset::Preset;
 use lab::progress::{bar, bars_are_drawn};
@@ -64,29 +65,29 @@ struct Args {
     #[arg(long, value_name = "CxL", default_value = "8x4")]
     latent: LatentShape,
     /// Temperature of ReinMax in training, > 0; the published script uses 1, the runs of tables 2 and 3 use 1.3
-    #[arg(long, value_name = "T", default_value_t = 1.0, allow_negative_numbers = true)]
+    #[arg(long, value_name = "T", default_value_t = 1.0, allow_negative_numbers = true, value_parser = number)]
     tau: f64,
     /// Number of epochs to train
-    #[arg(long, value_name = "N", default_value_t = 50)]
+    #[arg(long, value_name = "N", default_value_t = 50, allow_negative_numbers = true, value_parser = whole::<usize>)]
     epochs: usize,
     /// Epochs between measurements; the first is before training
-    #[arg(long, value_name = "N", default_value_t = 5)]
+    #[arg(long, value_name = "N", default_value_t = 5, allow_negative_numbers = true, value_parser = whole::<usize>)]
     every: usize,
     /// First training seed, which is also the seed of the samples
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true, value_parser = whole::<u64>)]
     seed: u64,
     /// Number of training seeds
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 1, allow_negative_numbers = true, value_parser = positive::<u16>)]
     seeds: u16,
     /// Samples per image and estimator, a multiple of 64, at least 128; an estimate takes one, with
     /// leave-one-out four
-    #[arg(long, value_name = "N", default_value_t = 1024)]
+    #[arg(long, value_name = "N", default_value_t = 1024, allow_negative_numbers = true, value_parser = whole::<usize>)]
     samples: usize,
     /// Number of training images in the fixed batch, from the first on
-    #[arg(long, value_name = "N", default_value_t = 100)]
+    #[arg(long, value_name = "N", default_value_t = 100, allow_negative_numbers = true, value_parser = whole::<usize>)]
     batch: usize,
     /// Number K of conditional draws of Gumbel-Rao terms
-    #[arg(long, value_name = "K", default_value_t = 100, alias = "k")]
+    #[arg(long, value_name = "K", default_value_t = 100, alias = "k", allow_negative_numbers = true, value_parser = whole::<usize>)]
     draws: usize,
     /// Compute the estimates in f64 instead of f32
     #[arg(long)]

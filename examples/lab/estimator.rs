@@ -103,6 +103,10 @@ impl EstimatorArgs {
                 return Err(wrong_option(option(name), value, expected));
             }
             config.set(name, text).map_err(on_command_line)?;
+            // The error names this option: the library has one name for both temperatures of a blend.
+            if let Err(Error::Argument { value, expected, .. }) = config.build::<f32>() {
+                return Err(wrong_option(option(name), value, expected));
+            }
         }
         config.build::<f32>().map_err(on_command_line)?;
         if let Some(schedule) = self.tau_schedule {

@@ -20,6 +20,7 @@ pub mod evaluation;
 pub mod exit;
 pub mod lines;
 pub mod lock;
+pub mod numbers;
 pub mod output;
 pub mod pictures;
 pub mod preset;

@@ -328,8 +328,8 @@ fn read_text(path: &Path, longest: u64) -> io::Result<String> {
     Ok(text)
 }
 
-/// Each leaf of `wanted` that `held` has with another value, or lacks: "lr is 0.001 there and
-/// 0.0005 on this command line". Differences in what only `held` has (the number of epochs) do not
+/// Each leaf of `wanted` that `held` has with another value, or lacks: "lr is 0.001,
+/// expected 0.0005". Differences in what only `held` has (the number of epochs) do not
 /// count, nor what the data are called, nor a checksum that was not recorded then.
 fn differences(name: &str, held: &Value, wanted: &Value) -> Vec<String> {
     match wanted {
@@ -342,7 +342,7 @@ fn differences(name: &str, held: &Value, wanted: &Value) -> Vec<String> {
             .collect(),
         _ if held == wanted || name == "dataset.name" => Vec::new(),
         _ if held.is_null() && name == "dataset.test_crc32" => Vec::new(),
-        _ => vec![format!("{name} is {held} there and {wanted} on this command line")],
+        _ => vec![format!("{name} is {held}, expected {wanted}")],
     }
 }
 

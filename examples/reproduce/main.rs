@@ -41,6 +41,7 @@ use hardgrad::data::DatasetId;
 use jobs::Jobs;
 use lab::data::DatasetChoice;
 use lab::error::RunError;
+use lab::numbers::{positive, whole};
 use lab::output::{answer, note, tell};
 use lab::progress::clock;
 use lab::run_dir::make_directory;
@@ -144,10 +145,10 @@ struct RunArgs {
     #[arg(long, value_name = "T", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads_per_job: u16,
     /// Save a checkpoint after every N steps, in addition to every epoch
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = positive::<u32>)]
     checkpoint_every: Option<u32>,
     /// Samples per test image for the importance-weighted bound at the end of each run; 0 skips it
-    #[arg(long, value_name = "S", default_value_t = 64)]
+    #[arg(long, value_name = "S", default_value_t = 64, allow_negative_numbers = true, value_parser = whole::<usize>)]
     importance_samples: usize,
     /// Milliseconds to sleep while a checkpoint is partly written; for tests that stop the program there
     #[arg(long, value_name = "MS", hide = true, default_value_t = 0)]

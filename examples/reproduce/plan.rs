@@ -1,6 +1,7 @@
 //! The runs of the paper's experiments.
 
 use crate::lab::error::RunError;
+use crate::lab::numbers::positive;
 use crate::lab::preset::{Preset, TABLE_LATENTS};
 use crate::manifest::Run;
 use clap::{Args, ValueEnum};
@@ -64,7 +65,7 @@ pub struct Selection {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1000))]
     seeds: Option<u64>,
     /// Epochs [default: the paper's number]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = positive::<u32>)]
     epochs: Option<u32>,
     /// Hyper-parameters: those of table 4 or those of the published runs
     #[arg(long, value_enum, default_value = "as-run")]

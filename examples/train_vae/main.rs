@@ -33,6 +33,7 @@ use hardgrad::vae::{LatentShape, VaeConfig};
 use lab::data::DatasetChoice;
 use lab::error::RunError;
 use lab::estimator::EstimatorArgs;
+use lab::numbers::{number, positive, whole};
 use lab::output::{note, tell};
 use lab::progress::clock;
 use lab::reporter::Reporter;
@@ -58,7 +59,7 @@ struct Args {
     estimator: EstimatorArgs,
     /// Temperature F of the distribution softmax(logits/F) from which codes are drawn, with the
     /// divergence of that distribution; it does not change the temperature of the estimator
-    #[arg(long, value_name = "F", default_value_t = 1.0, allow_negative_numbers = true)]
+    #[arg(long, value_name = "F", default_value_t = 1.0, allow_negative_numbers = true, value_parser = number)]
     draw_tau: f64,
     /// Latent space: categories x variables
     #[arg(long, value_name = "CxL", default_value = "8x4")]
@@ -67,19 +68,19 @@ struct Args {
     #[arg(long)]
     optimizer: Option<OptimizerKind>,
     /// Learning rate, > 0 [default: 5e-4]
-    #[arg(long, value_name = "F", allow_negative_numbers = true)]
+    #[arg(long, value_name = "F", allow_negative_numbers = true, value_parser = number)]
     lr: Option<f64>,
     /// Largest L2 norm of the gradient of all parameters; a longer gradient is scaled down to it, > 0 [default: off]
-    #[arg(long, value_name = "F", allow_negative_numbers = true)]
+    #[arg(long, value_name = "F", allow_negative_numbers = true, value_parser = number)]
     clip_norm: Option<f64>,
     /// Total number of epochs, including those before a --resume
-    #[arg(long, value_name = "N", default_value_t = 20)]
+    #[arg(long, value_name = "N", default_value_t = 20, allow_negative_numbers = true, value_parser = whole::<usize>)]
     epochs: usize,
     /// Images per step
-    #[arg(long, value_name = "N", default_value_t = 100)]
+    #[arg(long, value_name = "N", default_value_t = 100, allow_negative_numbers = true, value_parser = whole::<usize>)]
     batch_size: usize,
     /// Seed of the initial weights, the order of the images and every sample
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true, value_parser = whole::<u64>)]
     seed: u64,
     /// Number of threads; it does not change the results [default: one per core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
@@ -88,14 +89,14 @@ struct Args {
     #[arg(long, value_name = "DIR", default_value = "runs/train_vae")]
     out: PathBuf,
     /// Save a checkpoint after every N steps, in addition to every epoch
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = positive::<u32>)]
     checkpoint_every: Option<u32>,
     /// Evaluate the final parameters and write evaluation.json: the loss with the parameters fixed, the importance-weighted
     /// bound and, where the codes can be enumerated, the exact likelihood; with --resume also for a finished run
     #[arg(long)]
     evaluate: bool,
     /// Samples per test image for the importance-weighted bound of --evaluate; 0 skips it. With MNIST, 64 take some seconds
-    #[arg(long, value_name = "S", default_value_t = 64, requires = "evaluate")]
+    #[arg(long, value_name = "S", default_value_t = 64, requires = "evaluate", allow_negative_numbers = true, value_parser = whole::<u32>)]
     importance_samples: u32,
     /// Write the final weights to FILE in the layout of PyTorch's nn.Linear (needs the feature `safetensors`)
     #[arg(long, value_name = "FILE")]

@@ -148,11 +148,11 @@ const TRAIN_VAE: &[&str] = &[
     "--data ok --out locked",
     "--data ok --out directory",
     "--data ok --out foreign",
-    "--data ok --out run",
-    "--data ok --out run --resume --lr 1",
-    "--data other --out run --resume",
-    "--data ok --out damaged --resume",
-    "--data ok --out version --resume",
+    "--data ok --latent 2x2 --epochs 1 --out run",
+    "--data ok --latent 2x2 --epochs 1 --out run --resume --lr 1",
+    "--data other --latent 2x2 --epochs 1 --out run --resume",
+    "--data ok --latent 2x2 --epochs 1 --out damaged --resume",
+    "--data ok --latent 2x2 --epochs 1 --out version --resume",
     "--data ok --export-weights nowhere/weights",
     "--data ok --export-weights empty",
 ];
@@ -213,10 +213,10 @@ const REPRODUCE: &[&str] = &[
     "status --out nowhere",
     "merge --out nowhere",
     "merge --out planned --from nowhere",
-    "merge --out junk-results",
     "report --out nowhere",
     "report --out planned",
     "report --out junk-results",
+    "merge --out junk-results",
     "report --out planned --bias-variance nowhere.jsonl",
 ];
 

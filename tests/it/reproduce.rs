@@ -174,9 +174,12 @@ fn wrong_arguments_exit_2_and_say_what_would_be_right() {
         ("run --out a --jobs 0", "--jobs"),
         (
             "plan grid --methods st --out b --dataset digits",
-            "methods: got st, expected some of reinmax-rao, reinmax-cv",
+            "--methods: got st, expected estimators of this experiment: reinmax-rao, reinmax-cv",
         ),
-        ("plan tables --configs 8x5 --out b --dataset digits", "8x4, 4x24"),
+        (
+            "plan tables --configs 8x5 --out b --dataset digits",
+            "--configs: got 8x5, expected one of 8x4, 4x24",
+        ),
         ("plan beta --betas -0.2,x --out b --dataset digits", "invalid value 'x'"),
     ] {
         let output = run(data.path(), args);
@@ -186,7 +189,7 @@ fn wrong_arguments_exit_2_and_say_what_would_be_right() {
     let task = [("SLURM_ARRAY_TASK_ID", "5"), ("SLURM_ARRAY_TASK_COUNT", "2")];
     let output = reproduce(data.path(), "run --out a").envs(task).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
-    assert!(stderr(&output).contains("give --array=0-N or --shard"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("submit such an array, or give --shard I/N"), "{}", stderr(&output));
 }
 
 /// Every command skips blank lines and reports a run that is in the manifest twice as an error.

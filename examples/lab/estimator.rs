@@ -103,7 +103,8 @@ impl EstimatorArgs {
                 return Err(wrong_option(option(name), value, expected));
             }
             config.set(name, text).map_err(on_command_line)?;
-            // The error names this option: the library has one name for both temperatures of a blend.
+            // The error names this option: the library has one name for both temperatures of a
+            // blend.
             if let Err(Error::Argument { value, expected, .. }) = config.build::<f32>() {
                 return Err(wrong_option(option(name), value, expected));
             }

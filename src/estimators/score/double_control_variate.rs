@@ -165,10 +165,9 @@ impl WeightMoments {
     }
 }
 
-/// The weight α of a [`DoubleControlVariate`], adapted from step to step: what minimises E ‖A + α
-/// B‖², −E ⟨A, B⟩ / E ‖B‖², with exponential means of earlier steps for the expectations. As B has
-/// mean 0, that is the α of least variance. It does not depend on the present samples, so the
-/// estimate stays unbiased. Data that the caller keeps, and stores with a checkpoint.
+/// The weight α of a [`DoubleControlVariate`], adapted from step to step: what minimises E ‖A + α B‖², −E ⟨A, B⟩ / E ‖B‖², with exponential
+/// means of earlier steps for the expectations. As B has mean 0, that is the α of least variance. It does not depend on the present samples,
+/// so the estimate stays unbiased. Data that the caller keeps, and stores with a checkpoint.
 ///
 /// ```
 /// use hardgrad::estimators::{AdaptiveWeight, WeightMoments};

@@ -43,6 +43,7 @@ const WARM_UP: usize = 20;
 
 /// Time one training step.
 #[derive(Debug, Parser)]
+#[command(name = "step_time")] // printed with errors of the hyper-parameters
 struct Args {
     /// Number of threads [default: one per core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
@@ -52,7 +53,7 @@ struct Args {
     latent: LatentShape,
     #[command(flatten)]
     estimator: EstimatorArgs,
-    /// Optimiser: adam or radam
+    /// Optimiser: adam, adamw or radam
     #[arg(long, default_value = "adam")]
     optimizer: OptimizerKind,
     /// Images per batch

@@ -43,7 +43,8 @@ use crate::simd::vectorized;
 /// let mut g = [0.0_f64; 4000];
 /// gumbel(&mut rng::from_key(1), &mut g);
 /// let mean = g.iter().sum::<f64>() / 4000.0;
-/// assert!((mean - 0.5772).abs() < 5.0 * 1.2825 / 4000.0_f64.sqrt()); // Euler's constant, five standard errors
+/// // Euler's constant, within five standard errors
+/// assert!((mean - 0.5772).abs() < 5.0 * 1.2825 / 4000.0_f64.sqrt());
 /// ```
 pub fn gumbel<T: Scalar>(rng: &mut Pcg64, out: &mut [T]) {
     let end = rng::after(rng, out.len());
@@ -82,7 +83,7 @@ vectorized! {
 /// If `scores` is empty.
 pub fn argmax<T: Scalar>(scores: impl IntoIterator<Item = T>) -> usize {
     let mut scores = scores.into_iter().enumerate();
-    let first = scores.next().expect("argmax of nothing");
+    let first = scores.next().expect("argmax: there are no scores");
     scores.fold(first, |best, next| if next.1 > best.1 { next } else { best }).0
 }
 
@@ -116,7 +117,8 @@ vectorized! {
 /// Mask for variables of different sizes in one row, `[1, L·C]` with C the largest size: of the C
 /// numbers of variable l the first `sizes[l]` are 0 and the others −∞. Adding it to logits `[N,
 /// L·C]` with [`Tape::add_bias`](crate::Tape::add_bias) removes the categories that a variable does
-/// not have from every sample, divergence and gradient, exactly.
+/// not have from every sample, divergence and gradient, exactly. On slices, add its row to each row
+/// of the logits.
 ///
 /// The library uses masks instead of offsets because all functions and estimators process sixteen
 /// variables at once, which requires a common length. A masked category costs time but changes no

@@ -1,8 +1,10 @@
-//! Certificates: bias and variance of an estimator on a small problem, against the exact gradient.
+//! Certificates: bias and variance of an estimator on a small problem, with respect to the exact
+//! gradient.
 //!
-//! The sample D is enumerated, so its part of mean and variance has no sampling error. What is random given D is drawn: the
-//! Gumbel noise by [`gumbel_given`], and a key of its own for the estimator's draws given D. With n draws e for each D, m_D and
-//! v_D their mean and unbiased variance,
+//! The sample D is enumerated, so its contribution to mean and variance has no sampling error. What
+//! is random given D is sampled: the Gumbel noise by [`gumbel_given`], and the estimator's
+//! conditional draws with a separate key. With n repetitions e for each D, and with m_D and v_D
+//! their mean and unbiased variance,
 //!
 //! ```text
 //! mean             m = Σ_D π(D) m_D
@@ -10,15 +12,17 @@
 //! variance         Σ_D π(D) (m_D − m)²  +  (1 − 1/n) Σ_D π(D) v_D  +  s²
 //! ```
 //!
-//! by component. The variance is unbiased: the first term's mean is the variance between the D plus Σ π v/n − Σ π² v/n, the noise
-//! of the m_D less that of m, and the others complete Σ π v, the mean of the variance given D. An estimator that is determined by
-//! D has v = 0 to the bit, and mean and variance are then exact.
+//! for each component. The variance is unbiased: the expectation of the first term is the variance
+//! between the D plus Σ π v/n − Σ π² v/n, the noise of the m_D minus that of m, and the other terms
+//! complete Σ π v, the mean of the variance given D. For an estimator that is determined by D, v is
+//! exactly 0, and mean and variance are exact.
 //!
-//! Estimators at the loss are functions of the samples of one input: [`certify_loss`] enumerates those.
+//! Estimators at the loss are functions of the samples of one input: [`certify_loss`] enumerates these.
+//! Estimators of one choice draw without replacement: [`certify_choice`] enumerates the rankings.
 
 mod loss;
 
-pub use loss::{LossOf, certify_loss};
+pub use loss::{LossOf, certify_choice, certify_loss};
 
 use crate::error::{Error, Result};
 use crate::estimators::{At, Estimator, Noise, Scratch};
@@ -27,43 +31,47 @@ use crate::kernels::softmax::log_softmax_row;
 use crate::rng::uniform;
 use crate::stats::{RunningMoments, cosine, dot};
 
-/// What [`certify`] found.
+/// Result of [`certify`]: mean, bias and variance of an estimator.
 #[must_use]
 #[derive(Clone, Debug, PartialEq)]
 pub struct Certificate {
-    /// The estimator's mean, `[L, C]`.
+    /// Mean of the estimator, `[L, C]`.
     pub mean: Vec<f64>,
     /// The exact gradient, eq. 2, `[L, C]`.
     pub exact: Vec<f64>,
-    /// mean − exact, `[L, C]`.
+    /// Bias, mean − exact, `[L, C]`.
     pub bias: Vec<f64>,
-    /// Standard error of the mean, and so of the bias, `[L, C]`: 0 for an estimator that is determined by D.
+    /// Standard error of the mean and of the bias, `[L, C]`. It is 0 for an estimator that is
+    /// determined by D.
     pub standard_error: Vec<f64>,
     /// Trace of the covariance of one estimate, over D and all noise: ‖std‖₂².
     pub covariance_trace: f64,
-    /// ‖std‖₂ / ‖mean‖₂, which the paper plots as variance. Not finite if the mean is 0.
+    /// Relative standard deviation, ‖std‖₂ / ‖mean‖₂, which the paper plots as variance. Not finite
+    /// if the mean is 0.
     pub relative_sd: f64,
-    /// Cosine between mean and exact gradient. NaN if one of them is 0.
+    /// Cosine between the mean and the exact gradient. NaN if one of them is 0.
     pub cosine: f64,
     /// Number of codes enumerated.
     pub codes: usize,
-    /// Number of draws for each code.
+    /// Number of repetitions for each code.
     pub draws: usize,
 }
 
 impl Certificate {
-    /// ‖bias‖₂
+    /// Norm of the bias, ‖bias‖₂.
     pub fn bias_norm(&self) -> f64 {
         dot(&self.bias, &self.bias).sqrt()
     }
 }
 
-/// Bias and variance of `estimator` on `problem`, with `draws` draws of what is random given D. Two are enough for an estimator
-/// that is determined by D, as [`StraightThrough`](crate::estimators::StraightThrough) and
-/// [`ReinMax`](crate::estimators::ReinMax) are. Codes whose probability underflows to 0 are left out.
+/// Computes bias and variance of `estimator` on `problem`, with `draws` repetitions of what is
+/// random given D. Two repetitions are enough for an estimator that is determined by D, such as
+/// [`StraightThrough`](crate::estimators::StraightThrough) and
+/// [`ReinMax`](crate::estimators::ReinMax). Codes whose probability underflows to 0 are omitted.
 ///
 /// ```
-/// use hardgrad::{certify::certify, estimators::{ReinMax, StraightThrough}, exact::Problem, rng};
+/// use hardgrad::estimators::{ReinMax, StraightThrough};
+/// use hardgrad::{certify::certify, exact::Problem, rng};
 /// let f = (
 ///     |d: &[f64]| d[1] * d[1],
 ///     |d: &[f64], g: &mut [f64]| g.copy_from_slice(&[0.0, 2.0 * d[1]]),
@@ -71,7 +79,8 @@ impl Certificate {
 /// let logits = [0.0, 3.0_f64.ln()]; // π = (¼, ¾)
 /// let problem = Problem::new(&logits, 2, &f)?;
 /// let rng = &mut rng::from_key(1);
-/// // f is quadratic, so ReinMax at τ = 1 is unbiased; the mean of ST is ¾ J(π) g with g = (0, 2), half as much again.
+/// // f is quadratic, so ReinMax at τ = 1 is unbiased. The mean of ST is ¾ J(π) g with
+/// // g = (0, 2), which is 1.5 times the exact gradient.
 /// assert!(certify(&ReinMax::new(1.0)?, &problem, 2, rng)?.bias_norm() < 1e-15);
 /// let st = certify(&StraightThrough::new(1.0)?, &problem, 2, rng)?;
 /// assert!((st.bias[1] - 0.5 * st.exact[1]).abs() < 1e-15);
@@ -80,7 +89,8 @@ impl Certificate {
 /// ```
 ///
 /// # Errors
-/// If `draws` is less than 2, or the estimator's sample is not one-hot, so that there are no codes to enumerate.
+/// If `draws` is less than 2, or if the estimator's sample is not one-hot, so that it cannot be
+/// enumerated.
 pub fn certify(
     estimator: &dyn Estimator<f64>,
     problem: &Problem<'_>,
@@ -88,7 +98,7 @@ pub fn certify(
     rng: &mut impl rand::Rng,
 ) -> Result<Certificate> {
     if draws < 2 {
-        return Err(Error::argument("draws", draws, "at least 2, as a variance is estimated from them"));
+        return Err(Error::argument("draws", draws, "at least 2, because a variance is estimated from them"));
     }
     let mut g = vec![0.0; problem.logits().len()];
     let mut total = Total::new(g.len());
@@ -100,7 +110,8 @@ pub fn certify(
     Ok(total.certificate(problem.gradient(), draws))
 }
 
-/// Gumbel noise G given that argmax(θ + G) is `hot`, from standard exponential numbers E: eq. 7 less θ. Shapes: all `[C]`.
+/// Computes Gumbel noise G given that argmax(θ + G) is `hot`, from standard exponential numbers E:
+/// eq. 7 minus θ. Shapes: all `[C]`.
 ///
 /// ```text
 /// G_D = −log E_D + log Z − θ_D = −log E_D − log π_D
@@ -125,7 +136,8 @@ pub fn gumbel_given(logits: &[f64], hot: usize, exponential: &[f64], gumbel: &mu
     }
 }
 
-/// The moments of `draws` estimates conditional on this code, with g = ∂f/∂D there. All draws are one batch, a row for each.
+/// Moments of `draws` estimates conditional on this code, with g = ∂f/∂D at it. All repetitions
+/// form one batch, with one row each.
 fn draw_given(
     estimator: &dyn Estimator<f64>,
     problem: &Problem<'_>,
@@ -146,7 +158,7 @@ fn draw_given(
     let mut estimates = vec![0.0; draws * len];
     estimator.sample(&logits, &noise, c, &mut estimates);
     if estimates.iter().any(|&x| x != 0.0 && x != 1.0) {
-        let expected = "one whose sample is one-hot, so that it can be enumerated";
+        let expected = "an estimator whose sample is one-hot, so that it can be enumerated";
         return Err(Error::argument("estimator", format!("{estimator:?}"), expected));
     }
     estimates.fill(0.0);
@@ -157,9 +169,9 @@ fn draw_given(
     Ok(moments)
 }
 
-/// Sums over the codes.
+/// Running sums over the codes.
 struct Total {
-    /// Of the conditional means, weighted by π(D).
+    /// Moments of the conditional means, weighted by π(D).
     means: RunningMoments,
     /// Σ π(D) v_D
     within: Vec<f64>,

@@ -51,16 +51,6 @@ pub enum Error {
         /// The valid range, or the valid names.
         expected: String,
     },
-    /// A number became infinite or NaN during training.
-    NotFinite {
-        /// The name of the tensor, e.g. `the loss`, `the gradient of encoder.0.weight` or
-        /// `encoder.0.weight`.
-        what: String,
-        /// Epoch, from 1.
-        epoch: usize,
-        /// Step within the epoch, from 1.
-        step: usize,
-    },
 }
 
 /// `Result` with the library's [`Error`].
@@ -102,9 +92,6 @@ impl fmt::Display for Error {
             }
             Self::Version { path, problem } => write!(f, "{}: {problem}", path.display()),
             Self::Argument { name, value, expected } => write!(f, "{name}: got {value}, expected {expected}"),
-            Self::NotFinite { what, epoch, step } => {
-                write!(f, "{what} is not finite at epoch {epoch}, step {step}")
-            }
         }
     }
 }

@@ -1,7 +1,7 @@
-//! The oracle: expectations and gradients of small problems by enumeration of all C^L codes, in f64.
+//! Exact expectations and gradients of small problems, by enumeration of all C^L codes, in f64.
 //!
-//! A [`Problem`] is L variables of C categories with logits θ `[L, C]` and a function f of the one-hot code `[L·C]`. With
-//! D ~ softmax(θ), each variable by itself,
+//! A [`Problem`] consists of L independent variables of C categories each, with logits θ `[L, C]`,
+//! and a function f of the one-hot code `[L·C]`. With D ~ softmax(θ):
 //!
 //! | method | value | equation |
 //! |---|---|---|
@@ -11,9 +11,10 @@
 //! | [`second_order`](Problem::second_order) | Σ_ij π_j ½⟨g_j + g_i, I_i − I_j⟩ dπ_i/dθ | 11 |
 //! | [`rk2`](Problem::rk2) | Σ_ij π_j ⟨(1 − β) g_j + β g_i, I_i − I_j⟩ dπ_i/dθ | 26 |
 //!
-//! where g_i = ∂f/∂D at D = I_i. The paper prints equations 9, 11 and 26 for one variable. With several, those of variable l are
-//! the sums over the pairs i, j of *its* categories while the other variables are held fixed, averaged over the codes of the
-//! others: g_i and g_j are then taken at codes that differ in variable l alone.
+//! where g_i = ∂f/∂D at D = I_i. The paper states equations 9, 11 and 26 for one variable. With
+//! several variables, those of variable l are the sums over the pairs i, j of the categories of l,
+//! with the other variables held fixed, averaged over the codes of the other variables: g_i and g_j
+//! are then taken at codes that differ only in variable l.
 
 use crate::codes;
 pub use crate::codes::MAX_CODES;
@@ -21,9 +22,9 @@ use crate::error::{Error, Result};
 use crate::kernels::softmax::softmax_row;
 use std::fmt;
 
-/// A function f of a code, with its derivative.
+/// A function f of a code, and its derivative.
 ///
-/// A pair of closures (value, gradient) is one:
+/// A pair of closures (value, gradient) implements this trait:
 ///
 /// ```
 /// use hardgrad::exact::Objective;
@@ -31,10 +32,10 @@ use std::fmt;
 /// assert_eq!(square.value(&[3.0]), 9.0);
 /// ```
 pub trait Objective {
-    /// f at this code, `[L·C]`.
+    /// The value f(code). Shape: code `[L·C]`.
     fn value(&self, code: &[f64]) -> f64;
 
-    /// Overwrites `out` with ∂f/∂code at this code. Shapes: both `[L·C]`.
+    /// Overwrites `out` with ∂f/∂code. Shapes: both `[L·C]`.
     fn gradient(&self, code: &[f64], out: &mut [f64]);
 }
 
@@ -52,7 +53,7 @@ where
     }
 }
 
-/// Logits and a function of the code that they draw. See the [module](self).
+/// Logits of L variables, and a function f of their code. The [module](self) lists the equations.
 ///
 /// ```
 /// use hardgrad::exact::Problem;
@@ -67,7 +68,8 @@ where
 /// let exact = 0.25 * 0.75; // π_0 π_1
 /// assert!((problem.gradient()[1] - exact).abs() < 1e-15);
 /// assert!((problem.second_order()[1] - exact).abs() < 1e-15); // exact for quadratic f
-/// assert!((problem.first_order()[1] - 1.5 * exact).abs() < 1e-15); // g is 2 at D_1 = 1, which has probability ¾
+/// // g is 2 at D_1 = 1, which has probability ¾.
+/// assert!((problem.first_order()[1] - 1.5 * exact).abs() < 1e-15);
 /// # Ok::<(), hardgrad::Error>(())
 /// ```
 #[derive(Clone)]
@@ -80,11 +82,12 @@ pub struct Problem<'a> {
 }
 
 impl<'a> Problem<'a> {
-    /// With logits `[L, C]`, row-major, C = `categories`.
+    /// Creates a problem from logits `[L, C]`, row-major, with C = `categories`.
     ///
     /// # Errors
-    /// If the logits are not one row or more of `categories` numbers, finite or −∞ (a category that cannot be drawn) and not all of them
-    /// −∞, or there are more than [`MAX_CODES`] codes.
+    /// If the number of logits is 0 or not a multiple of `categories`, if a logit is not finite and
+    /// not −∞ (a category that cannot be drawn), if all logits of a variable are −∞, or if there
+    /// are more than [`MAX_CODES`] codes.
     pub fn new(logits: &'a [f64], categories: usize, objective: &'a dyn Objective) -> Result<Self> {
         if logits.is_empty() || logits.len().checked_rem(categories) != Some(0) {
             let expected =
@@ -117,39 +120,40 @@ impl<'a> Problem<'a> {
         Ok(Self { logits, pi, categories, count, objective })
     }
 
-    /// θ, `[L, C]`.
+    /// The logits θ, `[L, C]`.
     pub fn logits(&self) -> &'a [f64] {
         self.logits
     }
 
-    /// π = softmax(θ) of each variable, `[L, C]`.
+    /// The probabilities π = softmax(θ) of each variable, `[L, C]`.
     pub fn pi(&self) -> &[f64] {
         &self.pi
     }
 
-    /// C, the number of categories of a variable.
+    /// Number of categories per variable, C.
     pub fn categories(&self) -> usize {
         self.categories
     }
 
-    /// f.
+    /// The function f.
     pub fn objective(&self) -> &'a dyn Objective {
         self.objective
     }
 
-    /// All C^L codes with their probabilities.
+    /// Iterates over all C^L codes with their probabilities.
     pub fn codes(&self) -> Codes<'_> {
         Codes { pi: &self.pi, categories: self.categories, next: 0, count: self.count }
     }
 
-    /// E f(D).
+    /// The expectation E f(D).
     pub fn expectation(&self) -> f64 {
         self.codes().map(|code| code.probability * self.objective.value(&code.one_hot)).sum()
     }
 
     /// The exact gradient ∂/∂θ E f(D), eq. 2, `[L, C]`.
     ///
-    /// Taking E f off every f(D) changes nothing, as Σ_D ∂π(D)/∂θ = 0, and keeps the digits where f has a large mean.
+    /// E f is subtracted from every f(D). This does not change the sum, because Σ_D ∂π(D)/∂θ = 0,
+    /// and it avoids cancellation if f has a large mean.
     pub fn gradient(&self) -> Vec<f64> {
         let baseline = self.expectation();
         let mut sum = vec![0.0; self.pi.len()];
@@ -162,18 +166,19 @@ impl<'a> Problem<'a> {
         sum
     }
 
-    /// The first-order approximation of the gradient, eq. 9, `[L, C]`: eq. 26 at β = 0.
+    /// The first-order approximation of the gradient, eq. 9, `[L, C]`. It is eq. 26 with β = 0.
     pub fn first_order(&self) -> Vec<f64> {
         self.rk2(0.0)
     }
 
-    /// The second-order approximation of the gradient, eq. 11, `[L, C]`: eq. 26 at β = ½. Exact if f is quadratic in each
-    /// variable.
+    /// The second-order approximation of the gradient, eq. 11, `[L, C]`. It is eq. 26 with β = ½,
+    /// and exact if f is quadratic in each variable.
     pub fn second_order(&self) -> Vec<f64> {
         self.rk2(0.5)
     }
 
-    /// The Runge–Kutta approximation of the gradient with weight `beta` at the far end, eq. 26, `[L, C]`.
+    /// The Runge–Kutta approximation of the gradient, eq. 26, `[L, C]`, with weight `beta` of the
+    /// end point.
     pub fn rk2(&self, beta: f64) -> Vec<f64> {
         let c = self.categories;
         let (mut sum, mut g) = (vec![0.0; self.pi.len()], vec![0.0; self.pi.len()]);
@@ -188,7 +193,8 @@ impl<'a> Problem<'a> {
         sum
     }
 
-    /// The probability of this code's categories in all variables but one. A product: dividing by π would fail where it is 0.
+    /// The probability of this code's categories in all variables except one. It is computed as a
+    /// product, because a division by π would fail for π = 0.
     fn probability_of_others(&self, code: &Code, variable: usize) -> f64 {
         let factors = code.categories.iter().zip(self.pi.chunks(self.categories)).enumerate();
         factors.filter(|&(l, _)| l != variable).map(|(_, (&hot, pi))| pi[hot]).product()
@@ -204,8 +210,9 @@ impl fmt::Debug for Problem<'_> {
     }
 }
 
-/// Adds, for one variable, the terms of eq. 26 that hold the gradient g at the code whose category is `hot`: those where it is
-/// g_j, and those where it is g_i. So each code's gradient is needed once, and no table of them.
+/// Adds, for one variable, the terms of eq. 26 that contain the gradient g at the code whose
+/// category is `hot`: those in which it is g_j, and those in which it is g_i. The gradient at each
+/// code is thus needed only once, and no table of gradients is stored.
 fn add_terms(beta: f64, weight: f64, hot: usize, pi: &[f64], g: &[f64], sum: &mut [f64]) {
     for other in 0..pi.len() {
         // j = hot, i = other: π_j (1 − β) ⟨g_j, I_i − I_j⟩ dπ_i/dθ
@@ -222,18 +229,19 @@ fn add_dpi(weight: f64, i: usize, pi: &[f64], sum: &mut [f64]) {
     sum[i] += weight;
 }
 
-/// One code.
+/// One code of a problem.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Code {
     /// The category of each variable, `[L]`.
     pub categories: Vec<usize>,
-    /// The same as one-hot rows, `[L, C]`.
+    /// The code as one-hot rows, `[L, C]`.
     pub one_hot: Vec<f64>,
-    /// π(D), the product over the variables.
+    /// Probability π(D), the product over the variables.
     pub probability: f64,
 }
 
-/// All codes of a problem, the first variable running fastest. From [`Problem::codes`].
+/// Iterator over all codes of a problem, created by [`Problem::codes`]. The first variable varies
+/// fastest.
 #[derive(Clone, Debug)]
 pub struct Codes<'a> {
     pi: &'a [f64],

@@ -67,7 +67,12 @@ pub fn gradcheck(
 ///     fn forward(&self, inputs: &Inputs<'_, f64>, out: MatMut<'_, f64>) {
 ///         for (out, x) in out.data.iter_mut().zip(inputs.get(0).data) { *out = self.0 * x; }
 ///     }
-///     fn vjp(&self, node: &Recorded<'_, f64>, grads: &mut InputGrads<'_, '_, f64>, _: &mut [f64]) {
+///     fn vjp(
+///         &self,
+///         node: &Recorded<'_, f64>,
+///         grads: &mut InputGrads<'_, '_, f64>,
+///         _: &mut [f64],
+///     ) {
 ///         let Some(dx) = grads.get(0) else { return };
 ///         for (dx, g) in dx.data.iter_mut().zip(node.g.data) { *dx += self.0 * g; }
 ///     }

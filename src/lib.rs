@@ -1,12 +1,15 @@
-//! Gradients through discrete choices: a small tape-based autodiff engine, and the gradient estimators of Wang and Bui,
-//! "Beyond ReinMax: Low-Variance Gradient Estimators for Discrete Latent Variables" (2026), on the CPU.
+//! Gradients through discrete choices on the CPU: a small tape-based autodiff engine, and the
+//! gradient estimators of Wang and Bui, "Beyond ReinMax: Low-Variance Gradient Estimators for
+//! Discrete Latent Variables" (2026).
 //!
-//! If the subject or the library is new to you, begin with the [guide]. Its nine short chapters lead from the question what a
-//! gradient through a sample is to an estimator of your own.
+//! If the subject or the library is new to you, begin with the [guide]. Its nine short chapters
+//! start with the gradient through a sample and end with an estimator that you write yourself. If
+//! something looks wrong, see the [frequent confusions](guide::faq).
 //!
-//! A sample from a categorical distribution has no derivative, so backpropagation stops there. An estimator
-//! provides a gradient there. The estimators work on whole batches in slices, from any model or framework. Draw the noise
-//! first, then compute the sample, then the gradient.
+//! A sample from a categorical distribution has no derivative, so backpropagation stops there. An
+//! estimator computes a gradient in its place. The estimators work on whole batches in slices, from
+//! any model or framework. A step draws the noise first, then computes the sample, then the
+//! gradient.
 //!
 //! ```
 //! use hardgrad::estimators::{At, Estimator, Noise, ReinMax, Scratch};
@@ -30,8 +33,8 @@
 //! # Ok::<(), hardgrad::Error>(())
 //! ```
 //!
-//! In a model on this library's own tape, a [`Choice`](estimators::Choice) owns an estimator and its noise, and
-//! [`Tape::sample`] records the sample with its gradient:
+//! In a model on this library's own tape, a [`Choice`](estimators::Choice) owns an estimator and
+//! its noise, and [`Tape::sample`] records the sample with its gradient:
 //!
 //! ```
 //! use hardgrad::estimators::{Choice, ReinMax};
@@ -60,18 +63,18 @@
 //! |---|---|
 //! | [`scalar`], [`error`], [`rng`] | the two number types; the error type; one generator per (seed, purpose, epoch, step) |
 //! | [`mat`], [`softmax`] | matrices; the softmax of one variable and its vector-Jacobian product |
-//! | [`params`], [`tape`], [`gradcheck`] | parameters; the autodiff engine: recording, then one reverse sweep; gradient checks for its ops and for your own |
-//! | [`nn`], [`optim`] | linear layers and MLPs; Adam and RAdam |
-//! | [`categorical`], [`estimators`] | sampling by the Gumbel-max trick; the estimators, on slices and in a model |
-//! | [`exact`], [`certify`], [`stats`] | the exact gradient by enumeration; bias and variance of an estimator against it; bias and variance of a stream of estimates |
+//! | [`params`], [`tape`], [`gradcheck`] | parameters; the autodiff engine: recording, then one reverse sweep; gradient checks for its operations and for user-defined ones |
+//! | [`nn`], [`optim`] | linear layers and MLPs; Adam, AdamW and RAdam |
+//! | [`categorical`], [`estimators`] | sampling by the Gumbel-max trick; the estimators, on slices and on the tape |
+//! | [`exact`], [`certify`], [`stats`] | the exact gradient by enumeration; bias and variance of an estimator with respect to it; statistics of a stream of estimates |
 //! | [`files`] | atomic writing; parameters and weights in files |
-//! | [`vae`], [`data`], [`train`] | the paper's discrete VAE; MNIST and built-in digits; a trainer that resumes to the same bits |
+//! | [`vae`], [`data`], [`train`], [`usage`] | the paper's discrete VAE; MNIST and synthetic digits; a trainer that resumes with identical bits; usage statistics of the codes |
 //!
 //! # From the paper to the code
 //!
 //! Each linked equation number leads to the method that implements the equation.
 //!
-//! | equation | type | file | test |
+//! | equation | item | file | test |
 //! |---|---|---|---|
 //! | 2, exact gradient | [`exact::Problem::gradient`] | `src/exact.rs` | `tests/it/identities.rs` |
 //! | [3](estimators::StraightThrough#method.vjp), ST | [`estimators::StraightThrough`] | `src/estimators/formulas/straight_through.rs` | `tests/it/goldens.rs` |
@@ -101,21 +104,25 @@
 //! | bias and variance of an estimator | [`certify::certify`] | `src/certify.rs` | `tests/it/identities.rs` |
 //! | figure 1, table 1 | [`stats::Estimates`] | `examples/bias_variance/main.rs` | `tests/it/bias_variance.rs` |
 //!
-//! Several formulas of the paper have misprints, and the code that made the paper's numbers differs from the formulas in
-//! some places. The [errata](guide::errata) list them.
+//! Several formulas in the paper have misprints, and the code that produced the paper's numbers
+//! differs from the formulas in some places. The [errata](guide::errata) list them.
 //!
 //! # Guarantees
 //!
-//! *Reproducibility.* One binary, on CPUs with the same features, gives bit-identical results for one seed: for any number of
-//! threads, and for a run that was stopped at any step and resumed. Another CPU, another version or another C library may give
-//! other bits. The guide lists the [guarantees and their tests](guide::reproducibility). The environment variable
-//! `HARDGRAD_SIMD` (`plain`, `avx2` or `avx512`) [limits the SIMD width](guide::reproducibility#vector-widths).
+//! *Reproducibility.* One binary, on CPUs with the same features, gives bit-identical results for
+//! one seed, for any number of threads, and for a run that was stopped at any step and resumed.
+//! Another CPU, another version of this library or another C library may give other bits. The guide
+//! lists the [guarantees and their tests](guide::reproducibility). The environment variable
+//! `HARDGRAD_SIMD` (`plain`, `avx2` or `avx512`) [limits the SIMD
+//! width](guide::reproducibility#vector-widths).
 //!
-//! *Errors.* A wrong shape is a bug of the caller and panics with the name of the op and both shapes. A wrong file or
-//! hyper-parameter returns an [`Error`] that says what was wrong, where, and what would be right.
+//! *Errors.* A wrong shape is a bug in the calling program and panics with the name of the
+//! operation and both shapes. An invalid file or hyper-parameter returns an [`Error`] that says
+//! what was wrong, where, and what would be valid.
 //!
-//! *Features.* `rayon` (default) enables threads. `gzip` (default) reads `.gz` data files. Without these two, the library depends
-//! on no thread and no compression crate. `safetensors` exchanges weights with PyTorch (`weights`).
+//! *Features.* `rayon` (default) enables threads. `gzip` (default) reads `.gz` data files. Without
+//! these two, the library depends on no thread and no compression crate. `safetensors` exchanges
+//! weights with PyTorch (`weights`).
 
 pub mod categorical;
 pub mod certify;

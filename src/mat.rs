@@ -47,7 +47,8 @@ impl<T: Scalar> Mat<T> {
     ///
     /// ```
     /// use hardgrad::Mat;
-    /// assert_eq!(Mat::from_fn(2, 2, |i, j| (10 * i + j) as f64).as_slice(), [0.0, 1.0, 10.0, 11.0]);
+    /// let m = Mat::from_fn(2, 2, |i, j| (10 * i + j) as f64);
+    /// assert_eq!(m.as_slice(), [0.0, 1.0, 10.0, 11.0]);
     /// ```
     pub fn from_fn(rows: usize, cols: usize, f: impl Fn(usize, usize) -> T) -> Self {
         let data = (0..rows * cols).map(|k| f(k / cols, k % cols)).collect();
@@ -96,7 +97,7 @@ impl<T: Scalar> Mat<T> {
         let mut data = Vec::with_capacity(indices.len() * self.cols);
         for &i in indices {
             let n = self.rows;
-            assert!((i as usize) < n, "rows_at: index {i} of a matrix with {n} rows");
+            assert!((i as usize) < n, "rows_at: index {i}, expected below {n}, the number of rows");
             data.extend_from_slice(self.row(i as usize));
         }
         Self { rows: indices.len(), cols: self.cols, data }

@@ -1,7 +1,7 @@
 //! Parameters in one flat, ordered, named store, and their gradients in a second store of the same
 //! layout.
 //!
-//! An optimiser sees two flat slices, and a checkpoint is one vector. The order is the order of
+//! An optimiser works on two flat slices, and a checkpoint stores one vector. The order is the order of
 //! creation and does not depend on a hash map.
 
 use crate::mat::{Mat, MatMut, MatRef};
@@ -137,7 +137,7 @@ impl<T: Scalar> ParamStore<T> {
         self.entries.iter().map(|(name, id)| (name.as_str(), *id))
     }
 
-    /// Number of parameters (matrices, not numbers).
+    /// Number of parameters (matrices, not scalars).
     pub fn len(&self) -> usize {
         self.entries.len()
     }

@@ -101,7 +101,8 @@ fn mix(x: u64) -> u64 {
 /// use hardgrad::rng::{from_key, uniform};
 /// let mut rng = from_key(3);
 /// let mean = (0..10_000).map(|_| uniform::<f64>(&mut rng)).sum::<f64>() / 1e4;
-/// assert!((mean - 0.5).abs() < 5.0 * (1.0_f64 / 12.0 / 1e4).sqrt()); // five standard errors
+/// // The tolerance is five standard errors.
+/// assert!((mean - 0.5).abs() < 5.0 * (1.0_f64 / 12.0 / 1e4).sqrt());
 /// ```
 pub fn uniform<T: Scalar>(rng: &mut impl rand::Rng) -> T {
     T::open_unit(rng.next_u64())
@@ -178,8 +179,8 @@ vectorized! {
     }
 }
 
-/// The variant of `fill_exponential` for CPUs without fused
-/// multiply-adds: computes the logarithms of sixteen numbers together. Both return equal bits.
+/// The variant of `fill_exponential` for CPUs without fused multiply-adds. It computes the
+/// logarithms of sixteen numbers together. Both variants return identical bits.
 fn fill_exponential_emulated<T: Scalar>(state: &mut [[u32; LANES]; 4], out: &mut [T]) {
     let minus_ln_2 = T::of(-std::f64::consts::LN_2);
     for row in out.as_chunks_mut::<LANES>().0 {
@@ -256,7 +257,7 @@ mod tests {
     /// The values on which the results of every seed depend. A change of these values is a change
     /// of the random streams and must be recorded in the CHANGELOG.
     #[test]
-    fn streams_are_pinned() {
+    fn streams_have_their_stored_values() {
         let mut rng = Streams::new(0).rng(Purpose::Train, 1, 2);
         let drawn: [u64; 2] = std::array::from_fn(|_| rand::Rng::next_u64(&mut rng));
         assert_eq!(drawn, [6_546_741_913_780_831_770, 15_457_200_524_957_727_412]);
@@ -268,7 +269,7 @@ mod tests {
     /// The values of the generators of Gumbel-Rao: the first lanes of two rows, compared bit by
     /// bit.
     #[test]
-    fn lanes_are_pinned() {
+    fn lane_generators_have_their_stored_values() {
         let mut drawn = [0.0_f32; 2 * LANES];
         LaneRng::from_key(1).fill_exponential(&mut drawn);
         let bits = [drawn[0], drawn[1], drawn[LANES]].map(f32::to_bits);

@@ -36,7 +36,8 @@ use crate::error::{Error, Result};
 /// for value in [[1.0, 5.0], [2.0, 5.0], [6.0, 5.0]] {
 ///     moments.add(1.0, &value);
 /// }
-/// assert_eq!((moments.mean(), moments.squares()), (&[3.0, 5.0][..], &[14.0, 0.0][..])); // (−2)² + (−1)² + 3²
+/// assert_eq!(moments.mean(), [3.0, 5.0]);
+/// assert_eq!(moments.squares(), [14.0, 0.0]); // (−2)² + (−1)² + 3²
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct RunningMoments {
@@ -58,7 +59,12 @@ impl RunningMoments {
     /// If the value has another length.
     #[track_caller]
     pub fn add(&mut self, weight: f64, value: &[f64]) {
-        assert!(value.len() == self.mean.len(), "add: {} numbers, not {}", value.len(), self.mean.len());
+        assert!(
+            value.len() == self.mean.len(),
+            "add: got {} numbers, expected {}",
+            value.len(),
+            self.mean.len()
+        );
         self.weight += weight;
         let part = weight / self.weight;
         for ((mean, squares), &x) in self.mean.iter_mut().zip(&mut self.squares).zip(value) {
@@ -87,7 +93,7 @@ impl RunningMoments {
     #[track_caller]
     pub fn merge(&mut self, other: &Self) {
         let (len, theirs) = (self.mean.len(), other.mean.len());
-        assert!(theirs == len, "merge: vectors of {theirs} numbers, not {len}");
+        assert!(theirs == len, "merge: got vectors of {theirs} numbers, expected {len}");
         if other.weight == 0.0 {
             return;
         }
@@ -142,7 +148,7 @@ pub(crate) fn dot(a: &[f64], b: &[f64]) -> f64 {
 /// If the vectors differ in length.
 #[track_caller]
 pub fn cosine(a: &[f64], b: &[f64]) -> f64 {
-    assert!(a.len() == b.len(), "cosine: {} and {} numbers", a.len(), b.len());
+    assert!(a.len() == b.len(), "cosine: got {} and {} numbers, expected equal lengths", a.len(), b.len());
     dot(a, b) / (dot(a, a).sqrt() * dot(b, b).sqrt())
 }
 
@@ -220,7 +226,7 @@ impl Estimates {
     #[track_caller]
     pub fn add(&mut self, estimate: &[f64]) {
         let group = self.added / self.of_each;
-        assert!(group < Self::GROUPS, "add: there are {} estimates already", self.added);
+        assert!(group < Self::GROUPS, "add: all {} estimates have been added already", self.added);
         self.groups[group].add(1.0, estimate);
         self.added += 1;
     }
@@ -233,7 +239,7 @@ impl Estimates {
     #[track_caller]
     pub fn summary(&self, exact: &[f64]) -> Summary {
         let expected = self.of_each * Self::GROUPS;
-        assert!(self.added == expected, "summary: {} estimates of {expected}", self.added);
+        assert!(self.added == expected, "summary: got {} estimates, expected {expected}", self.added);
         let all = self.without(None);
         let (mean, trace) = (all.mean(), all.covariance_trace());
         let bias: Vec<f64> = mean.iter().zip(exact).map(|(m, e)| m - e).collect();

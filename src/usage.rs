@@ -3,6 +3,7 @@
 
 use crate::error::{Error, Result};
 use crate::scalar::Scalar;
+use serde::{Deserialize, Serialize};
 
 /// Number of times that each category of each of L variables was chosen.
 ///
@@ -153,6 +154,22 @@ impl CodeUsage {
         (0..self.variables()).map(|variable| self.perplexity(variable))
     }
 
+    /// Perplexity and number of chosen categories of each variable.
+    ///
+    /// ```
+    /// use hardgrad::usage::CodeUsage;
+    /// let summary = CodeUsage::from_counts(vec![5, 5, 0, 7], 2).summary();
+    /// assert_eq!(summary.used, [2, 1]);
+    /// assert!((summary.mean() - 1.5).abs() < 1e-15 && summary.least() == 1.0);
+    /// ```
+    pub fn summary(&self) -> UsageSummary {
+        let used = |variable| (self.categories - self.dead(variable)) as u32;
+        UsageSummary {
+            perplexity: self.perplexities().collect(),
+            used: (0..self.variables()).map(used).collect(),
+        }
+    }
+
     /// Number of categories of a variable that were never chosen, including masked ones.
     ///
     /// # Panics
@@ -160,6 +177,27 @@ impl CodeUsage {
     #[track_caller]
     pub fn dead(&self, variable: usize) -> usize {
         self.counts(variable).iter().filter(|&&count| count == 0).count()
+    }
+}
+
+/// Perplexity and number of chosen categories of each of L variables.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct UsageSummary {
+    /// Perplexity of each variable, `[L]`: exp of the entropy of its mean one-hot code, in [1, C].
+    pub perplexity: Vec<f64>,
+    /// Number of categories of each variable that were chosen at least once, `[L]`.
+    pub used: Vec<u32>,
+}
+
+impl UsageSummary {
+    /// Mean of the variables' perplexities; NaN without variables.
+    pub fn mean(&self) -> f64 {
+        self.perplexity.iter().sum::<f64>() / self.perplexity.len() as f64
+    }
+
+    /// The smallest of the variables' perplexities; +∞ without variables.
+    pub fn least(&self) -> f64 {
+        self.perplexity.iter().copied().fold(f64::INFINITY, f64::min)
     }
 }
 

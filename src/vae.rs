@@ -1,4 +1,5 @@
-//! The discrete VAE of the paper's section 4: an MLP encoder to categorical logits, an MLP decoder from one-hot codes.
+//! The discrete VAE of section 4 of the paper: an MLP encoder that computes categorical logits, and
+//! an MLP decoder of one-hot codes.
 
 mod neighbours;
 
@@ -6,13 +7,14 @@ use crate::codes::{self, MAX_CODES};
 use crate::error::{Error, Result};
 use crate::kernels::log_sum_exp::LogSumExp;
 use crate::mat::Mat;
-use crate::nn::Mlp;
+use crate::nn::{Activation, Mlp};
 use crate::params::ParamStore;
 use crate::scalar::Scalar;
 use crate::tape::{Tape, Var};
 use serde::{Deserialize, Serialize};
 
-/// The latent space, written `CxL`: L variables of C categories each. A code z has C·L numbers.
+/// Shape of the latent space, written `CxL`: L variables of C categories each. A code z has C·L
+/// numbers.
 ///
 /// ```
 /// use hardgrad::vae::LatentShape;
@@ -23,17 +25,18 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct LatentShape {
-    /// C, at least 1.
+    /// Number of categories C, at least 1.
     pub categories: usize,
-    /// L, at least 1.
+    /// Number of variables L, at least 1.
     pub variables: usize,
 }
 
 impl LatentShape {
-    /// The largest C·L that is accepted; far above any use, and low enough that no size overflows.
+    /// The largest valid C·L: far above any practical size, and small enough that no size
+    /// overflows.
     const LARGEST: usize = 1 << 20;
 
-    /// Cᴸ, the number of codes, where they are few enough to be enumerated.
+    /// The number of codes, Cᴸ, if it is small enough for enumeration.
     ///
     /// ```
     /// use hardgrad::vae::LatentShape;
@@ -51,7 +54,7 @@ impl LatentShape {
         })
     }
 
-    /// Every code as a one-hot row, `[Cᴸ, L·C]`; the first variable runs fastest, as in
+    /// All codes as one-hot rows, `[Cᴸ, L·C]`. The first variable varies fastest, as in
     /// [`exact::Codes`](crate::exact::Codes).
     ///
     /// ```
@@ -62,12 +65,12 @@ impl LatentShape {
     /// ```
     ///
     /// # Errors
-    /// As [`codes`](Self::codes).
+    /// As for [`codes`](Self::codes).
     pub fn one_hot_codes<T: Scalar>(self) -> Result<Mat<T>> {
         Ok(self.codes_from(0, self.codes()?))
     }
 
-    /// `count` of these rows, the first of them row `first`.
+    /// `count` rows of [`one_hot_codes`](Self::one_hot_codes), starting at row `first`.
     fn codes_from<T: Scalar>(self, first: usize, count: usize) -> Mat<T> {
         let mut rows = Mat::zeros(count, self.width());
         for (i, row) in rows.as_mut_slice().chunks_mut(self.width()).enumerate() {
@@ -77,19 +80,19 @@ impl LatentShape {
         rows
     }
 
-    /// C·L, the length of a code.
+    /// Length of a code, C·L.
     pub fn width(self) -> usize {
         self.categories * self.variables
     }
 
-    /// The logarithm of the uniform prior's probability of a code, −L ln C.
+    /// Log-probability of a code under the uniform prior, −L ln C.
     pub(crate) fn log_prior(self) -> f64 {
         -(self.variables as f64) * (self.categories as f64).ln()
     }
 }
 
 impl Default for LatentShape {
-    /// The paper's smallest, 8×4.
+    /// The smallest latent space of the paper, 8×4.
     fn default() -> Self {
         Self { categories: 8, variables: 4 }
     }
@@ -135,16 +138,24 @@ impl TryFrom<String> for LatentShape {
     }
 }
 
-/// Sizes of the VAE.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Layers of the VAE.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct VaeConfig {
-    /// Pixels of an image.
+    /// Number of pixels per image.
     pub pixels: usize,
-    /// Hidden sizes of the encoder; the decoder has them in reverse.
+    /// Hidden layer sizes of the encoder. The decoder has these sizes in reverse order.
     pub hidden: Vec<usize>,
     /// The latent space.
     pub latent: LatentShape,
+    /// Activation between the layers of the encoder and of the decoder. ReLU is the paper's, and is
+    /// not written, so that files from before this option stay valid.
+    #[serde(skip_serializing_if = "is_relu")]
+    pub activation: Activation,
+}
+
+fn is_relu(activation: &Activation) -> bool {
+    *activation == Activation::Relu
 }
 
 impl Default for VaeConfig {
@@ -155,28 +166,30 @@ impl Default for VaeConfig {
 }
 
 impl VaeConfig {
-    /// The paper's network, 784–512–256–(C·L)–256–512–784, for images of 28×28 pixels.
+    /// The paper's network, 784–512–256–(C·L)–256–512–784 with ReLU, for images of 28×28 pixels.
     pub fn paper(latent: LatentShape) -> Self {
-        Self { pixels: 784, hidden: vec![512, 256], latent }
+        Self { pixels: 784, hidden: vec![512, 256], latent, activation: Activation::Relu }
     }
 
-    /// How many numbers the network's parameters are; `None` if they cannot be counted in a `usize`.
+    /// Number of scalar parameters of the network; `None` if it does not fit into a `usize`.
     ///
     /// ```
     /// use hardgrad::vae::{LatentShape, VaeConfig};
     /// let config = VaeConfig::paper(LatentShape { categories: 8, variables: 4 });
-    /// assert_eq!(config.parameters(), Some(1_083_696)); // 541,472 to encode, 542,224 to decode
+    /// // The encoder has 541,472 parameters, the decoder 542,224.
+    /// assert_eq!(config.parameters(), Some(1_083_696));
     /// ```
     pub fn parameters(&self) -> Option<usize> {
         let sizes = self.layer_sizes();
         sizes.windows(2).try_fold(0_usize, |sum, pair| {
-            // The weights stand in both directions, the biases once for each output.
+            // Each pair of sizes has weights in the encoder and in the decoder; each layer has one
+            // bias per output.
             let weights = pair[0].checked_mul(pair[1])?.checked_mul(2)?;
             sum.checked_add(weights)?.checked_add(pair[0])?.checked_add(pair[1])
         })
     }
 
-    /// From pixels to codes.
+    /// The layer sizes from pixels to codes.
     fn layer_sizes(&self) -> Vec<usize> {
         let mut sizes = vec![self.pixels];
         sizes.extend(&self.hidden);
@@ -185,10 +198,11 @@ impl VaeConfig {
     }
 }
 
-/// Stands for the logarithm of a probability of 0 in sums of up to a million terms: finite in `f32`, and its exponential is 0.
-pub(crate) const LOG_OF_NOTHING: f64 = -1e30;
+/// Replaces the logarithm of a probability of 0 in sums of up to a million terms: it is finite in
+/// `f32`, and its exponential is 0.
+pub(crate) const LOG_OF_ZERO: f64 = -1e30;
 
-/// Encoder and decoder.
+/// The encoder and the decoder.
 ///
 /// ```
 /// use hardgrad::{Mat, ParamGrads, ParamStore, Workspace, rng};
@@ -196,9 +210,11 @@ pub(crate) const LOG_OF_NOTHING: f64 = -1e30;
 /// use hardgrad::vae::{Vae, VaeConfig};
 ///
 /// let mut params = ParamStore::<f64>::new();
-/// let config = VaeConfig { pixels: 6, hidden: vec![5], latent: "3x2".parse().unwrap() };
+/// let latent = "3x2".parse().unwrap();
+/// let config = VaeConfig { pixels: 6, hidden: vec![5], ..VaeConfig::paper(latent) };
 /// let vae = Vae::new(&mut params, &config, &mut rng::from_key(0));
-/// let mut choice = Choice::new(StraightThrough::new(1.0).unwrap(), config.latent.categories);
+/// let estimator = StraightThrough::new(1.0).unwrap();
+/// let mut choice = Choice::new(estimator, config.latent.categories);
 /// choice.draw(&mut rng::from_key(1), 4 * config.latent.variables);
 ///
 /// let mut workspace = Workspace::new();
@@ -219,24 +235,27 @@ pub struct Vae {
     latent: LatentShape,
 }
 
-/// The parts of the negative evidence lower bound, in nats.
+/// The negative evidence lower bound and its parts, in nats.
 #[derive(Clone, Copy, Debug)]
 pub struct LossVars {
     /// Binary cross-entropy summed over the pixels, `[N, 1]`.
     pub bce: Var,
     /// KL divergence of q(z|x) to the uniform prior, `[N, 1]`.
     pub kl: Var,
-    /// Mean over the batch of bce + kl, `[1, 1]`.
+    /// Mean of bce + kl over the batch, `[1, 1]`.
     pub total: Var,
 }
 
 impl Vae {
     /// Adds the parameters `encoder.*` and `decoder.*`, with PyTorch's default initialisation.
+    ///
+    /// # Panics
+    /// If the activation's slope is outside its range; see [`Activation::validated`].
     pub fn new<T: Scalar>(params: &mut ParamStore<T>, config: &VaeConfig, rng: &mut impl rand::Rng) -> Self {
         let mut sizes = config.layer_sizes();
-        let encoder = Mlp::new(params, "encoder", &sizes, rng);
+        let encoder = Mlp::new(params, "encoder", &sizes, rng).with_activation(config.activation);
         sizes.reverse();
-        let decoder = Mlp::new(params, "decoder", &sizes, rng);
+        let decoder = Mlp::new(params, "decoder", &sizes, rng).with_activation(config.activation);
         Self { encoder, decoder, latent: config.latent }
     }
 
@@ -255,29 +274,32 @@ impl Vae {
         self.decoder.forward(tape, z)
     }
 
-    /// The loss at the code z: −log p(x|z) + KL(q(z|x) ‖ uniform). Shapes: x `[N, pixels]`, logits and z `[N, L·C]`.
+    /// The loss for the code z: −log p(x|z) + KL(q(z|x) ‖ uniform). Shapes: x `[N, pixels]`, logits
+    /// and z `[N, L·C]`.
     ///
-    /// Pixels are grey levels in [0, 1], not binarised. The KL divergence is exact: where published code adds 1e-10 inside a
-    /// logarithm, this takes the log-softmax, which changes the loss by less than C·L·1e-10.
+    /// Pixels are grey levels in [0, 1] and are not binarised. The KL divergence is exact:
+    /// published code adds 1e-10 inside a logarithm, whereas this function uses the log-softmax.
+    /// The losses differ by less than C·L·1e-10.
     pub fn loss<T: Scalar>(&self, tape: &mut Tape<'_, T>, x: Var, logits: Var, z: Var) -> LossVars {
         let bce = self.bce(tape, x, z);
         self.total(tape, bce, logits)
     }
 
-    /// −log p(x|z) of each image, `[N, 1]`, in nats.
+    /// Cross-entropy −log p(x|z) of each image, `[N, 1]`, in nats.
     pub fn bce<T: Scalar>(&self, tape: &mut Tape<'_, T>, x: Var, z: Var) -> Var {
         let pixels = self.decode(tape, z);
         tape.bce_with_logits(pixels, x)
     }
 
-    /// Log-weight of each code for the importance-weighted bound, log p(x|z) + log p(z) − log q(z|x), `[N, 1]` in nats,
-    /// given −log p(x|z) of each. The gradient of log q(z|x) reaches the logits, and where z has a gradient, z too. Shapes: bce `[N, 1]`,
-    /// logits and z `[N, L·C]`.
+    /// Log-weight of each code for the importance-weighted bound, log p(x|z) + log p(z) − log
+    /// q(z|x), `[N, 1]` in nats, computed from `bce`, which is −log p(x|z) of each code. The
+    /// gradient of log q(z|x) flows to the logits, and to z if z has a gradient. Shapes: bce
+    /// `[N, 1]`, logits and z `[N, L·C]`.
     ///
     /// ```
     /// # use hardgrad::{Mat, ParamStore, Workspace, rng, vae::{Vae, VaeConfig}};
     /// # let mut params = ParamStore::<f64>::new();
-    /// # let config = VaeConfig { pixels: 6, hidden: vec![5], latent: "3x2".parse()? };
+    /// # let config = VaeConfig { pixels: 6, hidden: vec![5], ..VaeConfig::paper("3x2".parse()?) };
     /// # let vae = Vae::new(&mut params, &config, &mut rng::from_key(0));
     /// # let mut workspace = Workspace::new();
     /// # let mut tape = workspace.tape(&params);
@@ -295,22 +317,24 @@ impl Vae {
         tape.affine(cost, -T::ONE, T::of(self.latent.log_prior()))
     }
 
-    /// The loss, given each image's cross-entropy, `[N, 1]`.
+    /// The loss, computed from the cross-entropy of each image. Shapes: bce `[N, 1]`, logits
+    /// `[N, L·C]`.
     pub fn total<T: Scalar>(&self, tape: &mut Tape<'_, T>, bce: Var, logits: Var) -> LossVars {
         let kl = tape.categorical_kl(logits, self.latent.categories);
         let each = tape.add(bce, kl);
         LossVars { bce, kl, total: tape.mean(each) }
     }
 
-    /// −log p(x|z) of each image at *every* code, `[N, Cᴸ]`, in nats; codes in the order of [`LatentShape::one_hot_codes`].
+    /// Cross-entropy −log p(x|z) of each image for *every* code, `[N, Cᴸ]`, in nats. The codes have
+    /// the order of [`LatentShape::one_hot_codes`].
     ///
-    /// The decoder runs once for each code, not for each image: with pixel logits l, the cross-entropy is
-    /// Σ softplus(l) − x·l, a vector plus one matrix product.
+    /// The decoder runs once per code, not once per image: with pixel logits l the cross-entropy is
+    /// Σ softplus(l) − x·l, the sum of a vector and a matrix product.
     ///
     /// ```
     /// # use hardgrad::{Mat, ParamStore, Workspace, rng, vae::{Vae, VaeConfig}};
     /// # let mut params = ParamStore::<f64>::new();
-    /// # let config = VaeConfig { pixels: 6, hidden: vec![5], latent: "3x2".parse()? };
+    /// # let config = VaeConfig { pixels: 6, hidden: vec![5], ..VaeConfig::paper("3x2".parse()?) };
     /// # let vae = Vae::new(&mut params, &config, &mut rng::from_key(0));
     /// # let mut workspace = Workspace::new();
     /// # let mut tape = workspace.tape(&params);
@@ -338,16 +362,17 @@ impl Vae {
         bce_of_decoded(tape, x, pixels, softplus)
     }
 
-    /// The codes' pixel logits l, `[K, pixels]`, and Σ softplus(l) of each code, `[1, K]`.
+    /// Pixel logits l of the codes, `[K, pixels]`, and Σ softplus(l) for each code, `[1, K]`.
     fn decode_codes<T: Scalar>(&self, tape: &mut Tape<'_, T>, codes: Var) -> (Var, Var) {
         let pixels = self.decode(tape, codes);
         let (count, width) = tape.shape(pixels);
         let zeros = tape.constant_with(count, width, |t| t.fill(T::ZERO));
-        let softplus = tape.bce_with_logits(pixels, zeros); // at target 0 this is Σ softplus(l)
+        let softplus = tape.bce_with_logits(pixels, zeros); // with targets 0 this is Σ softplus(l)
         (pixels, tape.reshape(softplus, 1, count))
     }
 
-    /// Decodes `count` codes, from number `first` on in the order of [`LatentShape::one_hot_codes`], for the tapes of many batches.
+    /// Decodes `count` codes, starting at number `first` in the order of
+    /// [`LatentShape::one_hot_codes`]. The result can be used on the tapes of many batches.
     pub(crate) fn decoded_codes<T: Scalar>(
         &self,
         mut tape: Tape<'_, T>,
@@ -359,17 +384,18 @@ impl Vae {
         DecodedCodes { pixels: tape.value(pixels).to_mat(), softplus: tape.value(softplus).to_mat() }
     }
 
-    /// E −log p(x|D) over D ~ q(z|x), exactly, `[N, 1]`: eq. 1 by enumeration, whose gradient is eq. 2.
+    /// Exact expectation of −log p(x|D) over D ~ q(z|x), `[N, 1]`: eq. 1 by enumeration. Its
+    /// gradient is eq. 2.
     ///
     /// ```
     /// # use hardgrad::{Mat, ParamStore, Workspace, rng, vae::{Vae, VaeConfig}};
     /// # let mut params = ParamStore::<f64>::new();
-    /// # let config = VaeConfig { pixels: 6, hidden: vec![5], latent: "3x2".parse()? };
+    /// # let config = VaeConfig { pixels: 6, hidden: vec![5], ..VaeConfig::paper("3x2".parse()?) };
     /// # let vae = Vae::new(&mut params, &config, &mut rng::from_key(0));
     /// # let mut workspace = Workspace::new();
     /// # let mut tape = workspace.tape(&params);
     /// # let x = tape.constant(Mat::from_fn(4, 6, |i, j| ((i + j) % 2) as f64).view());
-    /// let logits = tape.constant(Mat::zeros(4, 6).view()); // every code alike
+    /// let logits = tape.constant(Mat::zeros(4, 6).view()); // all codes are equally probable
     /// let every = vae.bce_of_every_code(&mut tape, x);
     /// let mean = tape.value(every).row(2).iter().sum::<f64>() / 9.0;
     /// let expected = vae.expected_bce(&mut tape, x, logits);
@@ -383,19 +409,20 @@ impl Vae {
         let codes = self.every_code(tape);
         let bce = self.bce_of_codes(tape, x, codes);
         let log_pi = tape.log_softmax(logits, self.latent.categories);
-        let log_pi = tape.at_least(log_pi, T::of(LOG_OF_NOTHING)); // a masked category's −∞ times 0 would be NaN
-        let log_q = tape.matmul_transposed(log_pi, codes); // log q of each code: the sum of its variables'
+        // The −∞ of a masked category times 0 would be NaN.
+        let log_pi = tape.at_least(log_pi, T::of(LOG_OF_ZERO));
+        let log_q = tape.matmul_transposed(log_pi, codes); // log q of each code: the sum over its variables
         let q = tape.exp(log_q);
         let weighted = tape.mul(q, bce);
         tape.row_sum(weighted)
     }
 
-    /// log p(x) of each image in nats, exactly: log Σ_z p(x|z) C^−L.
+    /// Exact log-likelihood of each image in nats: log p(x) = log Σ_z p(x|z) C^−L.
     ///
     /// ```
     /// # use hardgrad::{Mat, ParamStore, Workspace, rng, vae::{Vae, VaeConfig}};
     /// # let mut params = ParamStore::<f64>::new();
-    /// # let config = VaeConfig { pixels: 6, hidden: vec![5], latent: "3x2".parse()? };
+    /// # let config = VaeConfig { pixels: 6, hidden: vec![5], ..VaeConfig::paper("3x2".parse()?) };
     /// # let vae = Vae::new(&mut params, &config, &mut rng::from_key(0));
     /// # let mut workspace = Workspace::new();
     /// # let mut tape = workspace.tape(&params);
@@ -403,8 +430,10 @@ impl Vae {
     /// let exact = vae.exact_log_likelihood(&mut tape, x);
     /// let logits = tape.constant(Mat::zeros(4, 6).view()); // q = the prior: KL 0
     /// let bce = vae.expected_bce(&mut tape, x, logits);
-    /// assert!(exact[0] >= -tape.value(bce).data[0]); // the bound is a bound
-    /// assert!((exact[0] / 6.0 + 2.0_f64.ln()).abs() < 0.2); // untrained: about ln 2 nats a pixel
+    /// // The loss is an upper bound of −log p(x).
+    /// assert!(exact[0] >= -tape.value(bce).data[0]);
+    /// // An untrained decoder has a loss of about ln 2 nats per pixel.
+    /// assert!((exact[0] / 6.0 + 2.0_f64.ln()).abs() < 0.2);
     /// # Ok::<(), hardgrad::Error>(())
     /// ```
     ///
@@ -422,7 +451,7 @@ impl Vae {
     }
 }
 
-/// Codes and their images, decoded once.
+/// Pixel logits of decoded codes, for use with many batches.
 #[derive(Debug)]
 pub(crate) struct DecodedCodes<T> {
     pixels: Mat<T>,
@@ -430,14 +459,15 @@ pub(crate) struct DecodedCodes<T> {
 }
 
 impl<T: Scalar> DecodedCodes<T> {
-    /// −log p(x|z) of each image at each of the codes, `[N, K]`, in nats. Shapes: x `[N, pixels]`.
+    /// Cross-entropy −log p(x|z) of each image for each of the codes, `[N, K]`, in nats. Shapes: x
+    /// `[N, pixels]`.
     pub(crate) fn bce(&self, tape: &mut Tape<'_, T>, x: Var) -> Var {
         let (pixels, softplus) = (tape.constant(self.pixels.view()), tape.constant(self.softplus.view()));
         bce_of_decoded(tape, x, pixels, softplus)
     }
 }
 
-/// Σ softplus(l) − x·l of each image and code.
+/// Σ softplus(l) − x·l for each image and code.
 fn bce_of_decoded<T: Scalar>(tape: &mut Tape<'_, T>, x: Var, pixels: Var, softplus: Var) -> Var {
     let inner = tape.matmul_transposed(x, pixels);
     let inner = tape.affine(inner, -T::ONE, T::ZERO);

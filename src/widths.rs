@@ -83,7 +83,7 @@ fn an_unknown_width_is_refused_by_name() {
     assert!(said.contains("HARDGRAD_SIMD: got \"avx3\", expected `plain`, `avx2` or `avx512`"), "{said}");
 }
 
-/// Results that a child computes.
+/// The results that a child computes.
 fn all_numbers() -> String {
     let mut record = Record::default();
     kernels::<f32>(&mut record);

@@ -57,7 +57,7 @@ fn trained() -> Checkpoint {
     let data = digits(0, 30, 10);
     let latent = LatentShape { categories: 3, variables: 2 };
     let config = TrainConfig {
-        vae: VaeConfig { pixels: 784, hidden: vec![3], latent },
+        vae: VaeConfig { pixels: 784, hidden: vec![3], latent, ..VaeConfig::default() },
         estimator: EstimatorConfig::Reinforce { baseline: BaselineConfig::RunningMean },
         clip_norm: Some(1.0),
         batch_size: 10,

@@ -14,6 +14,12 @@
 //! about 1e-6 of an estimate, and their noise is at least a tenth of it (`--f64` computes them in
 //! f64 too).
 //!
+//! Where the codes cannot be enumerated (16x12, 64x8), the reference is a mean of samples of local
+//! expectation, which is unbiased and has little variance. Its standard error is reported
+//! (`reference_se`), and its noise is removed from the corrected cosine and the corrected norm of
+//! the bias, like the noise of the estimator's mean. The standard error of a cosine contains only
+//! the noise of the estimator.
+//!
 //! The program writes `bias_variance.jsonl`, with one line per estimator and checkpoint; `cosine.svg` and `relative_sd.svg`, the paper's figure 1;
 //! `forms_cosine.svg` and `forms_relative_sd.svg`, the forms of ReinMax-CV; and `table.md`. Except for wall times, the
 //! numbers do not depend on `--threads`. Results of an earlier run in `--out` are kept, so a run that was stopped is continued.
@@ -26,13 +32,13 @@ mod measure;
 mod report;
 mod train;
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use hardgrad::data::Dataset;
 use hardgrad::estimators::{EstimatorConfig, EstimatorKind};
-use hardgrad::stats::Estimates;
+use hardgrad::stats::{Estimates, Summary};
 use hardgrad::train::TrainConfig;
 use hardgrad::vae::{LatentShape, VaeConfig};
-use hardgrad::{Error, Mat};
+use hardgrad::{Error, Mat, Scalar};
 use indicatif::ProgressBar;
 use lab::bias_variance::plan;
 use lab::bias_variance::record::{self, Line, What};
@@ -45,7 +51,7 @@ use lab::progress::{bar, bars_are_drawn};
 use lab::run::End;
 use lab::stop::Stop;
 use lab::threads::with_threads;
-use measure::{Point, Settings};
+use measure::{Point, Reference, Settings};
 use report::Report;
 use signal_hook::consts::SIGINT;
 use std::path::{Path, PathBuf};
@@ -61,7 +67,7 @@ struct Args {
     /// Directory with the four files of MNIST or of a data set in its format [default: $MNIST_DIR, data/mnist]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// Latent space: categories x variables, with at most 16384 codes
+    /// Latent space: categories x variables
     #[arg(long, value_name = "CxL", default_value = "8x4")]
     latent: LatentShape,
     /// Temperature of ReinMax in training, > 0; the published script uses 1, the runs of tables 2 and 3 use 1.3
@@ -89,6 +95,13 @@ struct Args {
     /// Number K of conditional draws of Gumbel-Rao terms
     #[arg(long, value_name = "K", default_value_t = 100, alias = "k", allow_negative_numbers = true, value_parser = whole::<usize>)]
     draws: usize,
+    /// Reference for the biases: the exact gradient by enumeration of the codes, of which there may be at most 16384, or a mean
+    /// of samples of local expectation, which takes L (C - 1) + 1 passes of the decoder per image and sample
+    #[arg(long, value_enum, default_value = "auto")]
+    reference: ReferenceChoice,
+    /// Samples of local expectation per image: a multiple of 16, at least 32
+    #[arg(long, value_name = "N", default_value_t = 256, allow_negative_numbers = true, value_parser = whole::<usize>)]
+    reference_samples: usize,
     /// Compute the estimates in f64 instead of f32
     #[arg(long)]
     f64: bool,
@@ -105,6 +118,36 @@ struct Args {
     /// Print only the final summary
     #[arg(long)]
     quiet: bool,
+}
+
+/// Gradient that the estimates are compared with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum ReferenceChoice {
+    /// The exact gradient if there are at most 16384 codes, otherwise local expectation
+    Auto,
+    /// The exact gradient
+    Exact,
+    /// Local expectation
+    Local,
+}
+
+impl Args {
+    /// Number of samples of local expectation for the reference. `None` for the exact gradient.
+    fn local_samples(&self) -> Option<usize> {
+        let local = match self.reference {
+            ReferenceChoice::Auto => self.latent.codes().is_err(),
+            ReferenceChoice::Exact => false,
+            ReferenceChoice::Local => true,
+        };
+        local.then_some(self.reference_samples)
+    }
+
+    /// The estimators to measure: the exact gradient only where it can be computed.
+    fn estimators(&self) -> Vec<EstimatorConfig> {
+        let mut configs = plan::all(self.draws);
+        configs.retain(|&config| config != EstimatorConfig::Exact || self.latent.codes().is_ok());
+        configs
+    }
 }
 
 /// Schedule of the checkpoints that are kept.
@@ -173,7 +216,13 @@ fn run(args: &Args) -> Result<End, RunError> {
 /// Config of the run: ReinMax with the optimiser and learning rate of the tables, or those of 8x4
 /// for latent spaces that the tables do not have.
 fn config(args: &Args, data: &Dataset) -> hardgrad::Result<TrainConfig> {
-    args.latent.codes()?;
+    match args.local_samples() {
+        None => drop(args.latent.codes()?),
+        Some(samples) if samples < 32 || !samples.is_multiple_of(16) => {
+            return Err(Error::argument("reference_samples", samples, "a multiple of 16, at least 32"));
+        }
+        Some(_) => {}
+    }
     let at_least_one = |name, value| match value {
         0 => Err(Error::argument(name, 0, "at least 1")),
         _ => Ok(()),
@@ -198,7 +247,7 @@ fn config(args: &Args, data: &Dataset) -> hardgrad::Result<TrainConfig> {
         let expected = format!("at most {}, the number of training images", data.train.len());
         return Err(Error::argument("batch", args.batch, expected));
     }
-    for config in plan::all(args.draws) {
+    for config in args.estimators() {
         config.build::<f32>()?;
     }
     let pixels = data.train.images().pixels_per_image();
@@ -223,13 +272,14 @@ fn checkpoint(
     epoch: usize,
     stop: &Stop,
 ) -> Result<Result<Vec<Line>, i32>, RunError> {
-    let configs = plan::all(args.draws);
+    let configs = args.estimators();
     let what = |config_of: &EstimatorConfig| What {
         epoch,
         estimates: args.samples / config_of.samples(),
         batch: args.batch,
         seed: config.seed,
         precision: if args.f64 { "f64" } else { "f32" }.into(),
+        reference_samples: args.local_samples(),
         ..What::of(*config_of)
     };
     let whats: Vec<What> = configs.iter().map(what).collect();
@@ -242,7 +292,6 @@ fn checkpoint(
     let indices: Vec<u32> = (0..args.batch as u32).collect();
     data.train.images().fill(&indices, images.as_mut_slice());
     let point = Point::new(&config.vae, &train::params(dir, epoch, config, data)?, images);
-    let exact = point.exact();
     let settings = Settings { samples: args.samples, seed: config.seed, epoch };
     let bar = if !args.quiet && bars_are_drawn() {
         let template = "{msg}: measuring {bar:32} {pos} %  {eta} left";
@@ -254,17 +303,18 @@ fn checkpoint(
         bar.set_position((100.0 * part) as u64);
         stop.signal().is_none()
     };
+    let exact = args.local_samples().is_none().then(|| point.exact());
     let found = if args.f64 {
-        measure::measure(&point, &exact, &configs, &settings, &mut tick)?
+        compare(&point, exact, args, &settings, &mut tick)?
     } else {
-        measure::measure(&point.to::<f32>(), &exact, &configs, &settings, &mut tick)?
+        compare(&point.to::<f32>(), exact, args, &settings, &mut tick)?
     };
     bar.finish_and_clear();
-    let Some(found) = found else { return Ok(Err(stop.signal().unwrap_or(SIGINT))) };
+    let Some((found, reference_se)) = found else { return Ok(Err(stop.signal().unwrap_or(SIGINT))) };
     let lines: Vec<Line> = whats
         .into_iter()
         .zip(found)
-        .map(|(what, (found, seconds))| Line::new(what, &found, seconds))
+        .map(|(what, (found, seconds))| Line { reference_se, ..Line::new(what, &found, seconds) })
         .collect();
     record::save(&lines, &file)?;
     if !args.quiet {
@@ -278,11 +328,34 @@ fn checkpoint(
     Ok(Ok(lines))
 }
 
+/// The statistics and wall times of all estimators, with the standard error of the reference.
+/// `None` if `tick` returns false.
+type Compared = Option<(Vec<(Summary, f64)>, Option<f64>)>;
+
+/// Measures all estimators against the exact gradient, or against local expectation if there is
+/// none.
+fn compare<T: Scalar>(
+    point: &Point<T>,
+    exact: Option<Vec<f64>>,
+    args: &Args,
+    settings: &Settings,
+    tick: &mut dyn FnMut(f64) -> bool,
+) -> Result<Compared, RunError> {
+    let reference = match (exact, args.local_samples()) {
+        (None, Some(samples)) => measure::reference(point, samples, settings, &mut |part| tick(part / 2.0)),
+        (exact, _) => exact.map(|gradient| Reference { gradient, standard_error: None }),
+    };
+    let Some(reference) = reference else { return Ok(None) };
+    let found = measure::measure(point, &reference, &args.estimators(), settings, tick)?;
+    Ok(found.map(|found| (found, reference.standard_error)))
+}
+
 /// Checks the cosines of estimators without bias: that of the exact gradient is 1, and before
 /// training, when gradients are large, those of the others are 1 within five standard errors.
 fn check(lines: &[Line]) -> Result<(), RunError> {
     for line in lines {
         let far = match line.what.estimator.as_str() {
+            "exact" if line.reference_se.is_some() => continue,
             "exact" => 1e-6, // f32 against f64
             "reinforce" | "rebar" if line.what.epoch == 0 => 5.0 * line.cosine_se.unwrap_or(0.0),
             _ => continue,

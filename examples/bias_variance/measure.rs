@@ -11,7 +11,7 @@ use hardgrad::estimators::{
     RunningMean, Samples, SamplesEstimator, Scratch, WeightConfig,
 };
 use hardgrad::rng::{Purpose, Streams};
-use hardgrad::stats::{Estimates, Summary};
+use hardgrad::stats::{Estimates, RunningMoments, Summary};
 use hardgrad::vae::{Vae, VaeConfig};
 use hardgrad::{Mat, MatRef, ParamGrads, ParamStore, Result, Scalar, Workspace, rng};
 use std::time::Instant;
@@ -70,6 +70,32 @@ impl<T: Scalar> Point<T> {
     }
 }
 
+/// The gradient that estimates are compared with, of the mean over the batch, `[batch, L·C]`.
+pub struct Reference {
+    /// The exact gradient, or a mean of samples.
+    pub gradient: Vec<f64>,
+    /// Standard error of the mean of the samples: the root of the sum of the squared standard errors
+    /// of its entries. `None` for the exact gradient.
+    pub standard_error: Option<f64>,
+}
+
+impl Reference {
+    /// Corrects the statistics of an estimator, `found`, which were computed as if this reference
+    /// were exact: removes its noise from the corrected statistics and from its norm.
+    pub fn correct(&self, found: Summary) -> Summary {
+        let Some(noise) = self.standard_error.map(|se| se * se) else { return found };
+        let norm = (found.exact_norm.powi(2) - noise).sqrt();
+        let bias = found.bias_norm.powi(2) - found.covariance_trace / found.draws as f64 - noise;
+        let finite = |x: f64| x.is_finite().then_some(x);
+        Summary {
+            cosine_corrected: found.cosine_corrected.and_then(|c| finite(c * found.exact_norm / norm)),
+            bias_norm_corrected: finite(bias.sqrt()),
+            exact_norm: norm,
+            ..found
+        }
+    }
+}
+
 /// Settings of the measurement.
 pub struct Settings {
     /// Number of samples per image, a multiple of 64.
@@ -100,11 +126,39 @@ struct Pass<T> {
     g: Mat<T>,
 }
 
+/// The mean of `samples` samples of local expectation, which is unbiased and has little variance.
+/// Its noise is independent of that of the estimators. `tick` is called after each pass with the
+/// part that is done. Returns `None` if it returns false.
+pub fn reference<T: Scalar>(
+    point: &Point<T>,
+    samples: usize,
+    settings: &Settings,
+    tick: &mut dyn FnMut(f64) -> bool,
+) -> Option<Reference> {
+    /// The first step of the noise. The estimators have fewer steps.
+    const FIRST_STEP: usize = 1 << 40;
+
+    let mut bench = Bench::new(point, settings);
+    let mut moments = RunningMoments::new(point.logits.as_slice().len());
+    let passes = samples.div_ceil(TOGETHER);
+    for step in 0..passes {
+        let pass = bench.pass(FIRST_STEP + step);
+        let grad = bench.local_expectation(&pass);
+        bench.of_pass(&grad, 1, &mut |estimate| moments.add(1.0, estimate));
+        if !tick((step + 1) as f64 / passes as f64) {
+            return None;
+        }
+    }
+    let (squares, n) = (moments.squares().iter().sum::<f64>(), moments.weight());
+    let standard_error = (squares / (n - 1.0) / n).sqrt();
+    Some(Reference { gradient: moments.mean().to_vec(), standard_error: Some(standard_error) })
+}
+
 /// Measures these estimators and their wall times. `tick` is called after each pass with the part
 /// that is done. Returns `None` if it returns false.
 pub fn measure<T: Scalar>(
     point: &Point<T>,
-    exact: &[f64],
+    reference: &Reference,
     configs: &[EstimatorConfig],
     settings: &Settings,
     tick: &mut dyn FnMut(f64) -> bool,
@@ -117,7 +171,7 @@ pub fn measure<T: Scalar>(
             let expected = "an estimator of the evidence lower bound of one sample";
             return Err(hardgrad::Error::argument("estimator", "vimco", expected));
         }
-        let estimates = Estimates::new(exact.len(), settings.samples / samples)?;
+        let estimates = Estimates::new(reference.gradient.len(), settings.samples / samples)?;
         all.push(Measured { estimator, estimates, seconds: 0.0 });
     }
     // Pass 0 only initialises the running mean of the losses, as the earlier steps do in training.
@@ -136,7 +190,8 @@ pub fn measure<T: Scalar>(
             return Ok(None);
         }
     }
-    Ok(Some(all.into_iter().map(|m| (m.estimates.summary(exact), m.seconds)).collect()))
+    let summary = |estimates: Estimates| reference.correct(estimates.summary(&reference.gradient));
+    Ok(Some(all.into_iter().map(|m| (summary(m.estimates), m.seconds)).collect()))
 }
 
 /// Memory for the passes, and the running mean of the losses.
@@ -240,6 +295,11 @@ impl<'a, T: Scalar> Bench<'a, T> {
                 return;
             }
         };
+        self.of_pass(&grad, samples, &mut |estimate| measured.estimates.add(estimate));
+    }
+
+    /// The estimates of one pass, from the gradient of each row.
+    fn of_pass(&self, grad: &Mat<T>, samples: usize, add: &mut dyn FnMut(&[f64])) {
         let batch = self.point.logits.rows();
         let scale = 1.0 / (batch * samples) as f64; // the mean over the batch, and over an estimate's samples
         for first in (0..TOGETHER).step_by(samples) {
@@ -250,7 +310,7 @@ impl<'a, T: Scalar> Bench<'a, T> {
                     estimate.iter_mut().zip(row).for_each(|(to, g)| *to += scale * g.to_f64());
                 }
             }
-            measured.estimates.add(&estimate);
+            add(&estimate);
         }
     }
 

@@ -105,6 +105,15 @@ impl Report<'_> {
             self.draws,
             seeds.join(", ")
         );
+        let relative = self.lines.iter().filter_map(|l| Some(l.reference_se? / l.exact_norm?));
+        if let Some(samples) = first.and_then(|what| what.reference_samples) {
+            let _ = writeln!(
+                text,
+                "\nThe codes are not enumerated. The reference is not the exact gradient but a mean of {samples} \
+                 samples of local expectation; its standard error is at most {:.4} of its norm.",
+                relative.fold(0.0, f64::max)
+            );
+        }
         self.table_1(&mut text);
         let figure = plan::figure(self.draws);
         let more: Vec<_> = plan::all(self.draws).into_iter().filter(|c| !figure.contains(c)).collect();

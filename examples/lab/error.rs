@@ -1,5 +1,6 @@
 //! The error that ends a program early, and its exit status.
 
+use hardgrad::train::TrainError;
 use std::error::Error;
 use std::fmt;
 
@@ -56,11 +57,19 @@ impl Error for RunError {}
 impl From<hardgrad::Error> for RunError {
     fn from(e: hardgrad::Error) -> Self {
         let fault = match e {
-            hardgrad::Error::NotFinite { .. } => Fault::Diverged,
             hardgrad::Error::Argument { .. } => Fault::Argument,
             _ => Fault::Machine,
         };
         Self { message: on_command_line(e).to_string(), fault }
+    }
+}
+
+impl From<TrainError> for RunError {
+    fn from(e: TrainError) -> Self {
+        match e {
+            TrainError::Library(e) => e.into(),
+            e => Self { message: e.to_string(), fault: Fault::Diverged },
+        }
     }
 }
 
@@ -93,6 +102,10 @@ impl From<Box<dyn Error>> for RunError {
     fn from(e: Box<dyn Error>) -> Self {
         let e = match e.downcast::<Self>() {
             Ok(e) => return *e,
+            Err(e) => e,
+        };
+        let e = match e.downcast::<TrainError>() {
+            Ok(e) => return (*e).into(),
             Err(e) => e,
         };
         match e.downcast::<hardgrad::Error>() {

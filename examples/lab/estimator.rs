@@ -26,7 +26,7 @@ struct Fixed {
     /// Gradient estimator
     #[arg(long, value_name = "NAME", default_value = "reinmax", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     estimator: String,
-    /// Optimiser, learning rate and hyper-parameters of a published run, by estimator and latent space; other options override it
+    /// Options of training and hyper-parameters of a published run, by estimator and latent space; other options override it
     #[arg(long, value_enum)]
     preset: Option<Preset>,
     /// Change the temperature, or the λ of mve, to T2 over N epochs: linear:T2:N or exponential:T2:N
@@ -34,18 +34,42 @@ struct Fixed {
     tau_schedule: Option<TemperatureSchedule>,
 }
 
-/// Each hyper-parameter of any estimator once, with the estimators that have it.
-fn parameters() -> Vec<(Parameter, Vec<EstimatorKind>)> {
-    let mut all: Vec<(Parameter, Vec<EstimatorKind>)> = Vec::new();
+/// Each hyper-parameter of any estimator once, with the estimators that have it and their own
+/// descriptions and defaults.
+fn parameters() -> Vec<(&'static str, Vec<(EstimatorKind, Parameter)>)> {
+    let mut all = Vec::new();
     for &kind in EstimatorKind::ALL {
         for parameter in kind.default_config().parameters() {
-            match all.iter_mut().find(|(known, _)| known.name == parameter.name) {
-                Some((_, kinds)) => kinds.push(kind),
-                None => all.push((parameter, vec![kind])),
-            }
+            insert(&mut all, parameter.name, (kind, parameter));
         }
     }
     all
+}
+
+/// Adds an item to the group with this key, or to a new last group.
+fn insert<K: PartialEq, V>(groups: &mut Vec<(K, Vec<V>)>, key: K, item: V) {
+    match groups.iter_mut().find(|(known, _)| *known == key) {
+        Some((_, items)) => items.push(item),
+        None => groups.push((key, vec![item])),
+    }
+}
+
+/// Help for an option: each description once, with the defaults of the estimators that have it.
+fn help(parameters: Vec<(EstimatorKind, Parameter)>) -> String {
+    let mut meanings = Vec::new();
+    for (kind, parameter) in parameters {
+        insert(&mut meanings, parameter.about, (kind, parameter.value));
+    }
+    let meaning = |(about, of): (&str, Vec<(EstimatorKind, String)>)| {
+        let mut defaults = Vec::new();
+        for (kind, value) in of {
+            insert(&mut defaults, value, kind.name());
+        }
+        let default = |(value, names): &(String, Vec<&str>)| format!("{value} of {}", names.join(", "));
+        let defaults: Vec<_> = defaults.iter().map(default).collect();
+        format!("{} [default: {}]", about.trim_end_matches('.'), defaults.join("; "))
+    };
+    meanings.into_iter().map(meaning).collect::<Vec<_>>().join(". ")
 }
 
 impl Args for EstimatorArgs {
@@ -53,13 +77,10 @@ impl Args for EstimatorArgs {
         let names: Vec<_> = EstimatorKind::ALL.iter().map(|kind| kind.name()).collect();
         let command = Fixed::augment_args(command)
             .mut_arg("estimator", |arg| arg.help(format!("Gradient estimator: {}", names.join(", "))));
-        parameters().into_iter().fold(command, |command, (parameter, kinds)| {
-            let kinds: Vec<_> = kinds.iter().map(|kind| kind.name()).collect();
-            let about = parameter.about.trim_end_matches('.');
-            let help = format!("{about} [default: {}; of {}]", parameter.value, kinds.join(", "));
-            let long = option(parameter.name).trim_start_matches('-').to_owned();
-            let arg = Arg::new(parameter.name).long(long).value_name("VALUE").allow_hyphen_values(true);
-            command.arg(arg.help(help))
+        parameters().into_iter().fold(command, |command, (name, parameters)| {
+            let long = option(name).trim_start_matches('-').to_owned();
+            let arg = Arg::new(name).long(long).value_name("VALUE").allow_hyphen_values(true);
+            command.arg(arg.help(help(parameters)))
         })
     }
 
@@ -73,9 +94,9 @@ impl FromArgMatches for EstimatorArgs {
         let Fixed { estimator, preset, tau_schedule } = Fixed::from_arg_matches(matches)?;
         let wrong = |e: Error| clap::Error::raw(clap::error::ErrorKind::ValueValidation, format!("{e}\n"));
         let estimator = estimator.parse().map_err(|e| wrong(on_command_line(e)))?;
-        let chosen = parameters().into_iter().filter_map(|(parameter, _)| {
-            Some((parameter.name, matches.get_one::<String>(parameter.name)?.clone()))
-        });
+        let chosen = parameters()
+            .into_iter()
+            .filter_map(|(name, _)| Some((name, matches.get_one::<String>(name)?.clone())));
         let args = Self { estimator, preset, tau_schedule, chosen: chosen.collect() };
         args.config(None).map_err(wrong)?; // a wrong option is an error before any file is read
         Ok(args)

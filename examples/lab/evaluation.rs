@@ -55,6 +55,11 @@ fn print(epoch: usize, evaluation: &Evaluation, seconds: f64) {
     for (name, l) in [("training", evaluation.train), ("test", evaluation.test)] {
         tell!("  {name} images: loss {:.2} = bce {:.2} + kl {:.2}, one sample each", l.loss, l.bce, l.kl);
     }
+    if let Some(a) = evaluation.argmax {
+        for (name, l, gap) in [("training", a.train, a.train_gap), ("test", a.test, a.test_gap)] {
+            tell!("  {name} images: loss {:.2} with argmax codes; sampled minus argmax {gap:.2}", l.loss);
+        }
+    }
     if let Some(i) = evaluation.importance {
         tell!(
             "  test images: importance-weighted bound {:.2} ± {:.2} with {} samples",

@@ -6,7 +6,7 @@ use super::progress::Report;
 use super::run_dir::RunDir;
 use super::stop::Stop;
 use hardgrad::data::Dataset;
-use hardgrad::train::{Advance, Checkpoint, TrainConfig, Trainer};
+use hardgrad::train::{Advance, Checkpoint, TrainConfig, TrainError, Trainer};
 use std::time::Instant;
 
 /// Number of epochs to train, and when to save and to stop.
@@ -120,7 +120,7 @@ pub fn place(trainer: &Trainer<'_>) -> String {
     }
 }
 
-fn diverged(e: hardgrad::Error, dir: &RunDir) -> RunError {
+fn diverged(e: TrainError, dir: &RunDir) -> RunError {
     let kept = dir.saved().unwrap_or_else(|| "no epoch was finished, so there is no checkpoint".into());
     let message = format!("{e}: try a smaller --lr, a larger --tau or --clip-norm; {kept}");
     RunError { message, ..RunError::from(e) }

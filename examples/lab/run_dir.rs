@@ -10,6 +10,7 @@ use hardgrad::files::write_atomically;
 use hardgrad::train::{Checkpoint, EpochRecord, TrainConfig, Trainer};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -33,8 +34,13 @@ const DERIVED: [&str; 6] =
 /// Number of bytes of `config.json` that are read. Every valid one is shorter.
 const LONGEST_CONFIG: u64 = 1 << 20;
 
-/// Number of bytes per line of `metrics.jsonl` that are read. Every valid line is shorter.
+/// Number of bytes per line of `metrics.jsonl` that are read, not counting the usage of the codes.
+/// Every valid line is shorter.
 const LONGEST_LINE: u64 = 1 << 10;
+
+/// Number of bytes that are read for the usage of one variable in a line of `metrics.jsonl`: two
+/// numbers and their commas. Every valid usage is shorter.
+const LONGEST_USAGE: u64 = 64;
 
 /// The directory of a run. Its files are replaced atomically, and a lock keeps other processes from
 /// writing into it.
@@ -104,7 +110,7 @@ impl RunDir {
         let (file, out, trained) = (self.file("config.json"), self.path.display(), self.holds_a_run()?);
         if file.exists() {
             let held = read_config(&file)?;
-            let differences = differences("", &held, wanted);
+            let differences = differences("", Some(&held), Some(wanted));
             if trained && !differences.is_empty() {
                 return wrong(format!(
                     "{out} holds a run with another config: {}; give another --out, or remove that directory",
@@ -213,7 +219,9 @@ impl RunDir {
 
     /// Makes `metrics.jsonl` agree with a resumed run, keeping the wall times that it holds.
     pub fn resume(&mut self, trainer: &Trainer<'_>) -> Result<(), RunError> {
-        let longest = LONGEST_LINE * trainer.history().len() as u64;
+        let variables = trainer.config().vae.latent.variables as u64;
+        let line = LONGEST_USAGE.saturating_mul(variables).saturating_add(LONGEST_LINE);
+        let longest = line.saturating_mul(trainer.history().len() as u64);
         let text = read_text(&self.file("metrics.jsonl"), longest).unwrap_or_default();
         let mut held = text.lines().map(|line| serde_json::from_str::<Line>(line).ok());
         let seconds = trainer.history().iter().map(|record| {
@@ -228,8 +236,9 @@ impl RunDir {
     /// Writes `metrics.jsonl`, with one line per epoch.
     fn save_metrics(&self, trainer: &Trainer<'_>) -> Result<(), RunError> {
         let mut lines = String::new();
-        for (&record, &seconds) in trainer.history().iter().zip(&self.seconds) {
-            lines += &serde_json::to_string(&Line { record, seconds }).map_err(json_error)?;
+        for (record, &seconds) in trainer.history().iter().zip(&self.seconds) {
+            let line = Line { record: record.clone(), seconds };
+            lines += &serde_json::to_string(&line).map_err(json_error)?;
             lines.push('\n');
         }
         Ok(write_atomically(&self.file("metrics.jsonl"), lines.as_bytes())?)
@@ -328,21 +337,27 @@ fn read_text(path: &Path, longest: u64) -> io::Result<String> {
     Ok(text)
 }
 
-/// Each leaf of `wanted` that `held` has with another value, or lacks: "lr is 0.001,
-/// expected 0.0005". Differences in what only `held` has (the number of epochs) do not
-/// count, nor what the data are called, nor a checksum that was not recorded then.
-fn differences(name: &str, held: &Value, wanted: &Value) -> Vec<String> {
-    match wanted {
-        Value::Object(fields) => fields
-            .iter()
-            .flat_map(|(key, value)| {
+/// Each leaf that differs: "lr is 0.001, expected 0.0005". An option that is not written has its
+/// default. The number of epochs and the name of the data may differ, and a checksum may be missing
+/// that was not recorded when the run was started.
+fn differences(name: &str, held: Option<&Value>, wanted: Option<&Value>) -> Vec<String> {
+    let object = |value: Option<&Value>| value.and_then(Value::as_object).cloned();
+    match (object(held), object(wanted)) {
+        _ if held == wanted || name == "dataset.name" || name == "epochs" => Vec::new(),
+        _ if name == "dataset.test_crc32" && held.is_none_or(Value::is_null) => Vec::new(),
+        // Two kinds of estimator have no key in common, and are printed completely.
+        (Some(held), Some(wanted)) if held.keys().any(|key| wanted.contains_key(key)) => {
+            let keys: BTreeSet<_> = held.keys().chain(wanted.keys()).collect();
+            let of_key = |key: &String| {
                 let name = if name.is_empty() { key.clone() } else { format!("{name}.{key}") };
-                differences(&name, held.get(key).unwrap_or(&Value::Null), value)
-            })
-            .collect(),
-        _ if held == wanted || name == "dataset.name" => Vec::new(),
-        _ if held.is_null() && name == "dataset.test_crc32" => Vec::new(),
-        _ => vec![format!("{name} is {held}, expected {wanted}")],
+                differences(&name, held.get(key), wanted.get(key))
+            };
+            keys.into_iter().flat_map(of_key).collect()
+        }
+        _ => {
+            let text = |value: Option<&Value>| value.map_or("the default".into(), Value::to_string);
+            vec![format!("{name} is {}, expected {}", text(held), text(wanted))]
+        }
     }
 }
 

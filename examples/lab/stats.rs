@@ -1,5 +1,7 @@
 //! Means over seeds, and their differences from published means.
 
+use statrs::distribution::{ContinuousCDF, StudentsT};
+
 /// A mean over runs that differ in their seed only.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Mean {
@@ -55,4 +57,48 @@ impl Comparison {
     pub fn errors(&self) -> Option<f64> {
         self.combined.filter(|&combined| combined > 0.0).map(|combined| self.difference / combined)
     }
+}
+
+/// A mean with a standard error and the degrees of freedom of that error.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Estimate {
+    /// Mean over seeds.
+    pub mean: f64,
+    /// Standard error of the mean.
+    pub error: f64,
+    /// Degrees of freedom of the variance behind `error`.
+    pub freedom: f64,
+}
+
+impl Estimate {
+    /// The mean with the standard error of its own runs. `None` for fewer than two runs.
+    pub fn of(mean: Mean) -> Option<Self> {
+        let error = mean.error.filter(|_| mean.n > 1)?;
+        Some(Self { mean: mean.mean, error, freedom: (mean.n - 1) as f64 })
+    }
+
+    /// The mean with the variance between seeds pooled over its runs and `other` runs of the same
+    /// experiment, because the variance of three runs is inaccurate, and one run has none. `None` if
+    /// neither has a variance.
+    pub fn pooled(mean: Mean, other: Option<Mean>) -> Option<Self> {
+        let (mut squares, mut freedom) = (0.0, 0.0);
+        for Mean { n, error, .. } in [Some(mean), other].into_iter().flatten() {
+            if let Some(error) = error.filter(|_| n > 1) {
+                squares += error * error * (n * (n - 1)) as f64;
+                freedom += (n - 1) as f64;
+            }
+        }
+        let error = (squares / freedom / mean.n as f64).sqrt();
+        (freedom > 0.0).then_some(Self { mean: mean.mean, error, freedom })
+    }
+}
+
+/// Two-sided p-value of Welch's t-test of equal means, with the degrees of freedom of Welch and
+/// Satterthwaite. `None` if the standard errors are 0, because all runs have equal losses.
+pub fn welch(a: Estimate, b: Estimate) -> Option<f64> {
+    let [va, vb] = [a, b].map(|estimate| estimate.error.powi(2));
+    let sum = va + vb;
+    let freedom = sum * sum / (va * va / a.freedom + vb * vb / b.freedom);
+    let t = (a.mean - b.mean).abs() / sum.sqrt();
+    StudentsT::new(0.0, 1.0, freedom).ok().map(|law| 2.0 * law.sf(t))
 }

@@ -25,6 +25,12 @@ pub enum State {
     Damaged(String),
 }
 
+impl State {
+    fn of(result: &RunResult) -> Self {
+        if result.diverged.is_some() { Self::Diverged(Box::new(result.clone())) } else { Self::Complete }
+    }
+}
+
 /// Reads a `result.json`, if there is one.
 pub fn read_result(file: &Path) -> Result<Option<RunResult>, String> {
     match fs::read_to_string(file) {
@@ -36,8 +42,9 @@ pub fn read_result(file: &Path) -> Result<Option<RunResult>, String> {
     }
 }
 
-/// State of this run in its directory.
-pub fn state(run: &Run, out: &Path) -> State {
+/// State of a run, from the files in its directory or, if these contain no result, from the results
+/// in `results.jsonl`.
+pub fn state(run: &Run, out: &Path, collected: &Merged) -> State {
     let directory = run.directory(out);
     match read_result(&directory.join("result.json")) {
         Ok(Some(result)) if !result.run.is(run) => {
@@ -48,9 +55,12 @@ pub fn state(run: &Run, out: &Path) -> State {
                 result.run.id
             ));
         }
-        Ok(Some(result)) if result.diverged.is_some() => return State::Diverged(Box::new(result)),
-        Ok(Some(_)) => return State::Complete,
-        Ok(None) => {}
+        Ok(Some(result)) => return State::of(&result),
+        Ok(None) => {
+            if let Some(result) = collected.get(run) {
+                return State::of(result);
+            }
+        }
         Err(e) => return State::Damaged(e),
     }
     match Checkpoint::load_newest(&directory.join("checkpoint.bin")) {
@@ -91,24 +101,30 @@ impl Merged {
                 }
             }
         }
-        for place in places() {
-            let file = place.join("results.jsonl");
-            let lines = match Lines::read_if_there(&file) {
-                Ok(Some(lines)) => lines,
-                Ok(None) => continue,
-                Err(e) => {
-                    merged.problems.push(e);
-                    continue;
-                }
-            };
-            for (number, line) in lines.iter() {
-                match RunResult::parse(line) {
-                    Ok(result) => merged.add(manifest, result, &file),
-                    Err(e) => merged.problems.push(at(&file, number, e)),
-                }
+        places().for_each(|place| merged.add_collected(manifest, place));
+        merged
+    }
+
+    /// The results in the `results.jsonl` of this directory, which an earlier merge wrote.
+    pub fn of_file(manifest: &Manifest, out: &Path) -> Self {
+        let mut merged = Self::default();
+        merged.add_collected(manifest, out);
+        merged
+    }
+
+    fn add_collected(&mut self, manifest: &Manifest, place: &Path) {
+        let file = place.join("results.jsonl");
+        let lines = match Lines::read_if_there(&file) {
+            Ok(Some(lines)) => lines,
+            Ok(None) => return,
+            Err(e) => return self.problems.push(e),
+        };
+        for (number, line) in lines.iter() {
+            match RunResult::parse(line) {
+                Ok(result) => self.add(manifest, result, &file),
+                Err(e) => self.problems.push(at(&file, number, e)),
             }
         }
-        merged
     }
 
     fn add(&mut self, manifest: &Manifest, result: RunResult, place: &Path) {

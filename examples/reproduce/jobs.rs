@@ -1,7 +1,7 @@
 //! Execution of the incomplete runs, several at once.
 
 use crate::board::Board;
-use crate::collect::read_result;
+use crate::collect::{Merged, read_result};
 use crate::lab::error::{Fault, RunError};
 use crate::lab::run::{self, End, Plan};
 use crate::lab::run_dir::{Intent, RunDir};
@@ -20,6 +20,8 @@ use std::time::Duration;
 pub struct Jobs<'a> {
     /// Directory of the experiment.
     pub out: &'a Path,
+    /// Results in the directory's `results.jsonl`.
+    pub collected: &'a Merged,
     /// Data to train on.
     pub data: &'a Dataset,
     /// Number of concurrent runs.
@@ -89,9 +91,13 @@ impl Jobs<'_> {
     fn one(&self, run: &Run, board: &Board) -> Result<Ended, RunError> {
         let directory = run.directory(self.out);
         // A damaged result is made again from the checkpoint.
-        if let Ok(Some(result)) = read_result(&directory.join("result.json"))
-            && result.run.is(run)
-        {
+        let own = read_result(&directory.join("result.json"));
+        let found = match &own {
+            Ok(Some(result)) => Some(result).filter(|result| result.run.is(run)),
+            Ok(None) => self.collected.get(run),
+            Err(_) => None,
+        };
+        if let Some(result) = found {
             board.found_complete(run);
             return Ok(Ended::Over { diverged: result.diverged.is_some() });
         }

@@ -8,8 +8,13 @@
 //! cargo run --release --example reproduce -- report --out runs/tables   # → runs/tables/report/report.html
 //! ```
 //!
+//! `plan field --methods mve:lambda=10,mve:lambda=1:tau_schedule=exponential:1000:160` plans runs of
+//! any estimator, with any option of the training as KEY=VALUE. `plan mve-table` plans the table of
+//! "Generalized and Optimal Straight-Through Estimators".
+//!
 //! `--out` holds `manifest.jsonl`, with one line per run; `runs/ID/`, with the files of `train_vae` and, for a complete run,
-//! `result.json`; and `results.jsonl`, with all results. The id of a run is a hash of its data, its number of
+//! `result.json`; and `results.jsonl`, with all results of the last merge. A run with a result in it
+//! is complete, even without its directory. The id of a run is a hash of its data, its number of
 //! epochs and all options that differ from their defaults.
 //!
 //! Exit status:
@@ -29,6 +34,7 @@ mod jobs;
 #[path = "../lab/mod.rs"]
 mod lab;
 mod manifest;
+mod method;
 mod plan;
 mod report;
 mod result;
@@ -217,6 +223,7 @@ fn run_all(args: &RunArgs) -> Result<ExitCode, RunError> {
     );
     let jobs = Jobs {
         out: &args.out.out,
+        collected: &collected(&manifest, &args.out.out),
         data: &load(&args.data)?,
         jobs,
         threads,
@@ -278,9 +285,10 @@ fn report(out: &Path, bias_variance: Option<&Path>) -> Result<ExitCode, RunError
 
 fn status(out: &Path) -> Result<ExitCode, RunError> {
     let manifest = Manifest::load(out)?;
+    let collected = collected(&manifest, out);
     let [mut complete, mut diverged, mut begun, mut missing, mut damaged] = [0; 5];
     for run in &manifest.runs {
-        let (count, text) = match state(run, out) {
+        let (count, text) = match state(run, out, &collected) {
             State::Complete => {
                 complete += 1;
                 continue;
@@ -297,6 +305,15 @@ fn status(out: &Path) -> Result<ExitCode, RunError> {
     }
     answer!("{complete} complete, {diverged} diverged, {begun} begun, {missing} missing, {damaged} damaged");
     Ok(ExitCode::from(u8::from(begun + missing + damaged > 0)))
+}
+
+/// Results of an earlier merge. A line that cannot be read is reported, and its run counts as not complete.
+fn collected(manifest: &Manifest, out: &Path) -> Merged {
+    let collected = Merged::of_file(manifest, out);
+    for problem in &collected.problems {
+        note!("warning: {problem}");
+    }
+    collected
 }
 
 /// Number of cores that this process may use.

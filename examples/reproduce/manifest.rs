@@ -52,8 +52,9 @@ impl Run {
 
 /// "8x4 reinmax-cv author-code tau 1 eta 1.5, adam 0.0005, seed 0".
 fn name(config: &TrainConfig) -> String {
-    let TrainConfig { vae, estimator, optimizer, lr, seed, .. } = config;
-    format!("{} {estimator}, {optimizer} {lr}, seed {seed}", vae.latent)
+    let TrainConfig { vae, estimator, tau_schedule, optimizer, lr, seed, .. } = config;
+    let schedule = tau_schedule.map_or(String::new(), |schedule| format!(" {schedule}"));
+    format!("{} {estimator}{schedule}, {optimizer} {lr}, seed {seed}", vae.latent)
 }
 
 /// All planned runs, sorted.

@@ -28,6 +28,8 @@ mod lab;
 
 use clap::Parser;
 use hardgrad::data::Dataset;
+use hardgrad::nn::Activation;
+use hardgrad::optim::LrSchedule;
 use hardgrad::train::{OptimizerKind, TrainConfig, Trainer};
 use hardgrad::vae::{LatentShape, VaeConfig};
 use lab::data::DatasetChoice;
@@ -35,6 +37,7 @@ use lab::error::RunError;
 use lab::estimator::EstimatorArgs;
 use lab::numbers::{number, positive, whole};
 use lab::output::{note, tell};
+use lab::preset::Preset;
 use lab::progress::clock;
 use lab::reporter::Reporter;
 use lab::run::{Begun, End, Plan};
@@ -47,6 +50,7 @@ use std::time::{Duration, Instant};
 
 /// Train the discrete VAE of "Beyond ReinMax" (Wang and Bui, 2026).
 #[derive(Debug, Parser)]
+#[command(name = "train_vae")] // printed with errors of the hyper-parameters
 struct Args {
     /// Data to train on
     #[arg(long, value_enum, default_value = "auto")]
@@ -64,21 +68,31 @@ struct Args {
     /// Latent space: categories x variables
     #[arg(long, value_name = "CxL", default_value = "8x4")]
     latent: LatentShape,
-    /// Optimiser: adam or radam [default: adam]
+    /// Activation between the layers: relu, or leaky-relu:SLOPE with a slope from 0 to 1 [default: relu]
+    #[arg(long, value_name = "NAME")]
+    activation: Option<Activation>,
+    /// Optimiser: adam, adamw or radam [default: adam]
     #[arg(long)]
     optimizer: Option<OptimizerKind>,
-    /// Learning rate, > 0 [default: 5e-4]
+    /// Weight decay of --optimizer adamw, >= 0 [default: 0.01]
+    #[arg(long, value_name = "F", allow_negative_numbers = true, value_parser = number)]
+    weight_decay: Option<f64>,
+    /// Learning rate, > 0; with --lr-schedule, the highest [default: 5e-4]
     #[arg(long, value_name = "F", allow_negative_numbers = true, value_parser = number)]
     lr: Option<f64>,
+    /// Change the learning rate from epoch to epoch: a linear rise over WARM_UP epochs from START times --lr to --lr, then a
+    /// cosine that reaches MIN after TOTAL epochs; by default, WARM_UP is 0, START 0.001 and MIN 0
+    #[arg(long, value_name = "cosine:TOTAL[:WARM_UP[:START[:MIN]]]")]
+    lr_schedule: Option<LrSchedule>,
     /// Largest L2 norm of the gradient of all parameters; a longer gradient is scaled down to it, > 0 [default: off]
     #[arg(long, value_name = "F", allow_negative_numbers = true, value_parser = number)]
     clip_norm: Option<f64>,
-    /// Total number of epochs, including those before a --resume
-    #[arg(long, value_name = "N", default_value_t = 20, allow_negative_numbers = true, value_parser = whole::<usize>)]
-    epochs: usize,
-    /// Images per step
-    #[arg(long, value_name = "N", default_value_t = 100, allow_negative_numbers = true, value_parser = whole::<usize>)]
-    batch_size: usize,
+    /// Total number of epochs, including those before a --resume [default: 20; 500 with --preset mve-table]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = whole::<usize>)]
+    epochs: Option<usize>,
+    /// Images per step [default: 100; 200 with --preset mve-table]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = whole::<usize>)]
+    batch_size: Option<usize>,
     /// Seed of the initial weights, the order of the images and every sample
     #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true, value_parser = whole::<u64>)]
     seed: u64,
@@ -91,8 +105,9 @@ struct Args {
     /// Save a checkpoint after every N steps, in addition to every epoch
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = positive::<u32>)]
     checkpoint_every: Option<u32>,
-    /// Evaluate the final parameters and write evaluation.json: the loss with the parameters fixed, the importance-weighted
-    /// bound and, where the codes can be enumerated, the exact likelihood; with --resume also for a finished run
+    /// Evaluate the final parameters and write evaluation.json: the loss with the parameters fixed, with sampled and with
+    /// argmax codes, the importance-weighted bound and, where the codes can be enumerated, the exact likelihood; with --resume also for a
+    /// finished run
     #[arg(long)]
     evaluate: bool,
     /// Samples per test image for the importance-weighted bound of --evaluate; 0 skips it. With MNIST, 64 take some seconds
@@ -110,6 +125,16 @@ struct Args {
     /// Print only the final summary
     #[arg(long)]
     quiet: bool,
+}
+
+impl Args {
+    /// Total number of epochs. The schedules of the preset mve-table extend over its published number.
+    fn epochs(&self) -> usize {
+        self.epochs.unwrap_or(match self.estimator.preset {
+            Some(preset @ Preset::MveTable) => preset.epochs(),
+            _ => 20,
+        })
+    }
 }
 
 fn main() -> ExitCode {
@@ -130,7 +155,7 @@ fn run(args: &Args) -> Result<End, RunError> {
     let data = lab::data::load(args.dataset, args.data.as_deref())?;
     let config = config(args, &data)?;
     let intent = if args.resume { Intent::Resume } else { Intent::New };
-    let mut dir = RunDir::open(&args.out, &config, &data, args.epochs, intent)?;
+    let mut dir = RunDir::open(&args.out, &config, &data, args.epochs(), intent)?;
     dir.slow_writes(Duration::from_millis(args.slow_writes));
     let (mut trainer, begun) = lab::run::begin(&mut dir, &config, &data)?;
     let before = trainer.history().len();
@@ -153,8 +178,8 @@ fn run(args: &Args) -> Result<End, RunError> {
         );
     }
     let checkpoint_every = args.checkpoint_every.map(|n| n as usize);
-    let report = Reporter::new(args.quiet, args.epochs, &trainer);
-    let plan = Plan { epochs: args.epochs, checkpoint_every, stop: &stop, report: &report };
+    let report = Reporter::new(args.quiet, args.epochs(), &trainer);
+    let plan = Plan { epochs: args.epochs(), checkpoint_every, stop: &stop, report: &report };
     let start = Instant::now();
     let mut end = lab::run::train(&mut dir, &mut trainer, &data, &plan)?;
     if let End::Stopped(_) = end {
@@ -196,24 +221,30 @@ fn can_export(file: &Path) -> Result<(), RunError> {
     Ok(())
 }
 
+/// The config: the options, over the preset, over the defaults.
 fn config(args: &Args, data: &Dataset) -> hardgrad::Result<TrainConfig> {
-    if args.epochs == 0 {
+    if args.epochs() == 0 {
         return Err(hardgrad::Error::argument("epochs", 0, "at least 1"));
     }
     let pixels = data.train.images().pixels_per_image();
     let preset = match args.estimator.preset {
-        Some(preset) => Some(preset.run(args.estimator.estimator, args.latent)?),
+        Some(preset) => Some(preset.run_of(args.estimator.estimator, args.latent, args.epochs())?),
         None => None,
     };
+    let estimator = args.estimator.config(preset.as_ref().map(|run| run.estimator))?;
+    let base = preset.unwrap_or_default();
+    let activation = args.activation.unwrap_or(base.vae.activation);
     TrainConfig {
-        vae: VaeConfig { pixels, ..VaeConfig::paper(args.latent) },
-        estimator: args.estimator.config(preset.map(|run| run.estimator))?,
-        tau_schedule: args.estimator.tau_schedule,
+        vae: VaeConfig { pixels, activation, ..VaeConfig::paper(args.latent) },
+        estimator,
+        tau_schedule: args.estimator.tau_schedule.or(base.tau_schedule),
         draw_tau: args.draw_tau,
-        optimizer: args.optimizer.or(preset.map(|run| run.optimizer)).unwrap_or(OptimizerKind::Adam),
-        lr: args.lr.or(preset.map(|run| run.lr)).unwrap_or(5e-4),
+        optimizer: args.optimizer.unwrap_or(base.optimizer),
+        weight_decay: args.weight_decay.unwrap_or(base.weight_decay),
+        lr: args.lr.unwrap_or(base.lr),
+        lr_schedule: args.lr_schedule.or(base.lr_schedule),
         clip_norm: args.clip_norm,
-        batch_size: args.batch_size,
+        batch_size: args.batch_size.unwrap_or(base.batch_size),
         seed: args.seed,
     }
     .validated()
@@ -232,6 +263,17 @@ fn summary(args: &Args, trainer: &Trainer<'_>, data: &Dataset, before: usize, se
     );
     for (name, l) in [("train", last.train), ("test ", last.test)] {
         tell!("{name} loss {:.2} nats = bce {:.2} + kl {:.2}", l.loss, l.bce, l.kl);
+    }
+    if let Some(usage) = &last.usage {
+        let categories = args.latent.categories;
+        let perplexities: Vec<_> = usage.perplexity.iter().map(|p| format!("{p:.1}")).collect();
+        let used: Vec<_> = usage.used.iter().map(u32::to_string).collect();
+        let (mean, least) = (usage.mean(), usage.least());
+        tell!(
+            "test codes: perplexity {} of {categories} (mean {mean:.1}, least {least:.1})",
+            perplexities.join(" ")
+        );
+        tell!("test codes: categories used {} of {categories}", used.join(" "));
     }
     if let Some(best) = trainer.best().filter(|best| best.epoch != last.epoch) {
         tell!("lowest test loss {:.2} nats, after epoch {}", best.test.loss, best.epoch);

@@ -1,12 +1,13 @@
-//! The order of the examples in an epoch, cut into mini-batches.
+//! The order of the examples in an epoch, divided into mini-batches.
 
 use crate::rng::shuffle;
 use crate::{Error, Result};
 
-/// Mini-batches of example indices: every index of `0..count` once, in slices of `batch_size`.
+/// Mini-batches of example indices: each index of `0..count` occurs once, in slices of
+/// `batch_size`.
 ///
-/// The last batch is smaller if `batch_size` does not divide `count`; it is kept, so no example is left out of an
-/// epoch. (MNIST in batches of 100: 600 equal ones.)
+/// The last batch is smaller if `batch_size` does not divide `count`. It is kept, so that an epoch
+/// contains every example. (MNIST in batches of 100 gives 600 equal batches.)
 ///
 /// ```
 /// use hardgrad::data::Batches;
@@ -23,7 +24,7 @@ pub struct Batches {
 }
 
 impl Batches {
-    /// The indices in ascending order, for evaluation.
+    /// Creates batches of the indices in ascending order, for evaluation.
     ///
     /// # Errors
     /// If `batch_size` is 0 or `count` exceeds `u32::MAX`.
@@ -37,18 +38,18 @@ impl Batches {
         Ok(Self { order: (0..count).collect(), batch_size })
     }
 
-    /// The indices in random order, each order equally likely.
+    /// Creates batches of the indices in random order, where every order is equally likely.
     ///
     /// # Errors
-    /// As [`Batches::in_order`].
+    /// As for [`Batches::in_order`].
     pub fn shuffled(count: usize, batch_size: usize, rng: &mut impl rand::Rng) -> Result<Self> {
         let mut batches = Self::in_order(count, batch_size)?;
         shuffle(rng, &mut batches.order);
         Ok(batches)
     }
 
-    /// A new random order in the same memory. It depends on `rng` only, not on the order before: it is the one
-    /// [`Batches::shuffled`] would give.
+    /// Shuffles anew without allocating. The order depends only on `rng`, not on the previous
+    /// order: it equals that of [`Batches::shuffled`].
     pub fn reshuffle(&mut self, rng: &mut impl rand::Rng) {
         for (i, index) in (0..).zip(&mut self.order) {
             *index = i;
@@ -56,29 +57,30 @@ impl Batches {
         shuffle(rng, &mut self.order);
     }
 
-    /// The batches of one pass, first to last.
+    /// Iterates over the batches of one epoch.
     pub fn iter(&self) -> std::slice::Chunks<'_, u32> {
         self.order.chunks(self.batch_size)
     }
 
-    /// Batch number `step`, from 0, or `None` after the last: where a resumed run goes on.
+    /// The batch of step `step`, counted from 0; `None` after the last. A resumed run continues at
+    /// its stored step.
     pub fn get(&self, step: usize) -> Option<&[u32]> {
         let start = step.checked_mul(self.batch_size).filter(|&start| start < self.order.len())?;
         let end = self.order.len().min(start.saturating_add(self.batch_size));
         self.order.get(start..end)
     }
 
-    /// Number of batches in a pass.
+    /// Number of batches per epoch.
     pub fn len(&self) -> usize {
         self.order.len().div_ceil(self.batch_size)
     }
 
-    /// Whether there is no batch, because there are no examples.
+    /// Whether there are no batches, because there are no examples.
     pub fn is_empty(&self) -> bool {
         self.order.is_empty()
     }
 
-    /// Number of examples in a pass.
+    /// Number of examples per epoch.
     pub fn examples(&self) -> usize {
         self.order.len()
     }
@@ -99,7 +101,7 @@ mod tests {
     use crate::rng::{Purpose, Streams};
 
     #[test]
-    fn every_index_comes_once_and_mnist_is_600_by_100() {
+    fn every_index_occurs_once_and_mnist_has_600_batches_of_100() {
         let batches =
             Batches::shuffled(60_000, 100, &mut Streams::new(0).rng(Purpose::Shuffle, 1, 0)).unwrap();
         assert_eq!((batches.len(), batches.examples()), (600, 60_000));
@@ -111,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn reshuffling_forgets_the_order_before() {
+    fn reshuffling_does_not_depend_on_the_previous_order() {
         let rng = |epoch| Streams::new(3).rng(Purpose::Shuffle, epoch, 0);
         let fresh = Batches::shuffled(101, 10, &mut rng(2)).unwrap();
         let mut used = Batches::shuffled(101, 10, &mut rng(1)).unwrap();
@@ -119,7 +121,7 @@ mod tests {
         let buffer = used.order.as_ptr();
         used.reshuffle(&mut rng(2));
         assert_eq!(used, fresh);
-        assert_eq!(used.order.as_ptr(), buffer, "no new memory");
+        assert_eq!(used.order.as_ptr(), buffer, "the allocation is reused");
     }
 
     #[test]
@@ -134,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_of_nothing_is_refused() {
+    fn a_batch_size_of_zero_is_an_error() {
         let e = Batches::in_order(5, 0).unwrap_err().to_string();
         assert_eq!(e, "batch_size: got 0, expected at least 1");
     }

@@ -1,12 +1,12 @@
-//! Digits drawn by the crate itself, for when there is no MNIST and for tests.
+//! Synthetic digits, for tests and for use without MNIST.
 
 use super::glyphs::{GLYPHS, Stroke};
 use super::{Dataset, Images, Source, Split};
 use crate::rng::{Pcg64, Purpose, Streams, below, uniform};
 
-/// Usual number of training images.
+/// Default number of training images.
 pub const DIGITS_TRAIN: usize = 10_000;
-/// Usual number of test images.
+/// Default number of test images.
 pub const DIGITS_TEST: usize = 2_000;
 
 /// Height and width of an image in pixels.
@@ -14,21 +14,24 @@ const SIDE: usize = 28;
 const PIXELS: usize = SIDE * SIDE;
 /// The larger side of the ink's bounding box in pixels, as in MNIST.
 const BOX: f64 = 20.0;
-/// Straight pieces per curve section.
+/// Number of straight segments between two control points.
 const PIECES: u32 = 6;
-/// Width in pixels over which the edge of a stroke falls from full ink to none.
+/// Width in pixels of the transition from full ink to none at the edge of a stroke.
 const EDGE: f64 = 1.2;
 
-/// Synthetic handwritten digits in the manner of MNIST: 28 × 28 grey images with labels 0 to 9, `train` and `test` of
-/// them ([`DIGITS_TRAIN`] and [`DIGITS_TEST`] are the usual numbers).
+/// Generates synthetic handwritten digits in the style of MNIST: 28 × 28 grey-scale images with
+/// labels 0 to 9, `train` images for training and `test` for testing ([`DIGITS_TRAIN`] and
+/// [`DIGITS_TEST`] are the default numbers).
 ///
-/// Each image is a few pen strokes with a random hand: one of several ways to write the digit, bent, slanted, turned,
-/// with its own thickness, drawn with soft edges, scaled to a box of 20 pixels and centred by mass. The label of image
-/// `i` is `i % 10`, so classes are as even as they can be.
+/// Each image consists of a few pen strokes with random properties: one of several variants of the
+/// digit is bent, slanted and rotated, drawn with a random thickness and soft edges, scaled to a
+/// box of 20 pixels and centred by its centre of mass. The label of image `i` is `i % 10`, so the
+/// classes are balanced as evenly as possible.
 ///
-/// Image `i` of a split depends on `seed`, the split and `i` only, not on how many are asked for nor on the number of
-/// threads. Only +, −, ×, ÷ and square roots of `f64` are used, which IEEE 754 rounds the same everywhere, and no
-/// function of the platform's mathematical library, so the bytes are the same on every platform.
+/// Image `i` of a split depends only on `seed`, the split and `i`, not on the number of images or
+/// of threads. Only +, −, ×, ÷ and square roots of `f64` are used, which IEEE 754 rounds
+/// identically everywhere, and no function of the platform's mathematical library. The bytes are
+/// therefore identical on every platform.
 ///
 /// # Panics
 /// If `train` or `test` exceeds `u32::MAX`.
@@ -68,7 +71,7 @@ fn split(seed: u64, number: u64, count: usize) -> Split {
     Split { images, labels: Some(labels) }
 }
 
-/// A point of a stroke: its place and half of the pen's width there.
+/// A point of a stroke: its position and half of the pen's width at this point.
 #[derive(Clone, Copy, PartialEq)]
 struct Dot {
     x: f64,
@@ -76,57 +79,57 @@ struct Dot {
     radius: f64,
 }
 
-/// A straight piece of a stroke.
+/// A straight segment of a stroke.
 type Piece = [Dot; 2];
 
 fn draw(digit: usize, rng: &mut Pcg64, image: &mut [u8]) {
     let strokes = pick(digit, rng);
-    let hand = Hand::draw(rng);
+    let style = Style::draw(rng);
     let mut pieces = Vec::with_capacity(128);
     for stroke in strokes {
-        trace(&hand.dots(stroke, rng), &mut pieces);
+        trace(&style.dots(stroke, rng), &mut pieces);
     }
     place(&mut pieces, rng);
     ink(&pieces, image);
 }
 
-/// One of the ways to write `digit`, by weight.
+/// Draws one variant of `digit`, with probabilities proportional to the weights.
 fn pick(digit: usize, rng: &mut Pcg64) -> &'static [Stroke] {
     let glyphs = GLYPHS[digit];
-    let mut ticket = below(rng, glyphs.iter().map(|g| u64::from(g.weight)).sum());
+    let mut choice = below(rng, glyphs.iter().map(|g| u64::from(g.weight)).sum());
     for glyph in glyphs {
         let weight = u64::from(glyph.weight);
-        if ticket < weight {
+        if choice < weight {
             return glyph.strokes;
         }
-        ticket -= weight;
+        choice -= weight;
     }
     &[]
 }
 
-/// A bell-shaped number with mean 0 and standard deviation `sd`, never beyond 3.5 `sd`: a sum of four uniform ones, to
-/// do without logarithms.
+/// A random number with a bell-shaped density, mean 0 and standard deviation `sd`. It is the scaled
+/// sum of four uniform numbers, which needs no logarithm and never exceeds 3.5 `sd` in magnitude.
 fn bell(rng: &mut Pcg64, sd: f64) -> f64 {
     let sum: f64 = (0..4).map(|_| uniform::<f64>(rng)).sum();
     (sum - 2.0) * (sd * 1.732_050_807_568_877_2)
 }
 
-/// What is the same for all strokes of an image.
-struct Hand {
-    /// Bends: coefficients of y², xy in x, and of xy, x² in y.
+/// Properties that all strokes of an image share.
+struct Style {
+    /// Bending: the coefficients of y² and xy in x, and of xy and x² in y.
     bend: [f64; 4],
-    /// The linear map after bending: slant, aspect and rotation.
+    /// The linear map that is applied after bending: slant, aspect ratio and rotation.
     map: [[f64; 2]; 2],
     /// Half of the pen's width in pixels.
     radius: f64,
 }
 
-impl Hand {
+impl Style {
     fn draw(rng: &mut Pcg64) -> Self {
         let bend = [0.3, 0.3, 0.2, 0.2].map(|sd| bell(rng, sd));
         let slant = 0.2 + bell(rng, 0.24);
         let aspect = 0.97 + bell(rng, 0.17);
-        // t is the tangent of half of the angle, so that no sine is needed.
+        // t is the tangent of half the angle of rotation, so that no sine is needed.
         let t = bell(rng, 0.06);
         let (sin, cos) = (2.0 * t / (1.0 + t * t), (1.0 - t * t) / (1.0 + t * t));
         let map = [[cos * aspect, -cos * slant - sin], [sin * aspect, cos - sin * slant]];
@@ -134,12 +137,13 @@ impl Hand {
         Self { bend, map, radius }
     }
 
-    /// A stroke's control points in this hand, each a little off, before scaling to pixels.
+    /// The control points of a stroke with these properties, each with a small random offset,
+    /// before scaling to pixels.
     fn dots(&self, stroke: Stroke, rng: &mut Pcg64) -> Vec<Dot> {
         let mut dots: Vec<Dot> = Vec::with_capacity(stroke.len());
         for (i, &(x, y)) in stroke.iter().enumerate() {
             if i > 0 && stroke[i - 1] == (x, y) {
-                // A corner stays one.
+                // A repeated point, which is a corner, stays repeated.
                 dots.push(dots[i - 1]);
                 continue;
             }
@@ -155,7 +159,7 @@ impl Hand {
     }
 }
 
-/// Lays a Catmull–Rom curve through the dots and cuts it into straight pieces.
+/// Appends the straight segments of a Catmull–Rom curve through the dots.
 fn trace(dots: &[Dot], pieces: &mut Vec<Piece>) {
     for (i, pair) in dots.windows(2).enumerate() {
         let (p, q) = (pair[0], pair[1]);
@@ -181,7 +185,8 @@ fn trace(dots: &[Dot], pieces: &mut Vec<Piece>) {
     }
 }
 
-/// Scales the drawing to the box, in pixels, and moves its centre of mass to about the middle of the image.
+/// Scales the drawing to the box, in pixels, and moves its centre of mass approximately to the
+/// middle of the image.
 fn place(pieces: &mut [Piece], rng: &mut Pcg64) {
     let (mut low, mut high) = ([f64::INFINITY; 2], [f64::NEG_INFINITY; 2]);
     let (mut mass, mut moment) = (0.0, [0.0; 2]);
@@ -197,7 +202,7 @@ fn place(pieces: &mut [Piece], rng: &mut Pcg64) {
     }
     let radius = pieces.first().map_or(0.0, |[p, _]| p.radius);
     let scale = (BOX - EDGE - 2.0 * radius) / (high[0] - low[0]).max(high[1] - low[1]);
-    // MNIST moves by whole pixels; so does this, on average.
+    // MNIST images are centred to whole pixels. The random offset has the effect of this rounding.
     let middle = [0; 2].map(|_| SIDE as f64 / 2.0 + uniform::<f64>(rng) - 0.5);
     for dot in pieces.iter_mut().flatten() {
         dot.x = middle[0] + scale * (dot.x - moment[0] / mass);
@@ -205,9 +210,9 @@ fn place(pieces: &mut [Piece], rng: &mut Pcg64) {
     }
 }
 
-/// Inks the pixels by their distance from the nearest edge of a stroke.
+/// Sets the grey level of each pixel by its distance from the nearest edge of a stroke.
 fn ink(pieces: &[Piece], image: &mut [u8]) {
-    // Distance of each pixel's centre from the ink, negative inside.
+    // Distance of each pixel's centre from the nearest stroke; negative inside a stroke.
     let mut distance = [EDGE; PIXELS];
     for [p, q] in pieces {
         let reach = p.radius.max(q.radius) + EDGE;
@@ -230,9 +235,9 @@ fn ink(pieces: &[Piece], image: &mut [u8]) {
     }
 }
 
-/// The pixel rows or columns whose centres may lie between two coordinates.
+/// The range of pixel rows or columns whose centres may lie between two coordinates.
 fn range(from: f64, to: f64) -> std::ops::Range<usize> {
-    // A cast from a float saturates.
+    // A cast from a floating-point number saturates.
     (from as usize).min(SIDE)..(to as usize + 1).min(SIDE)
 }
 
@@ -240,17 +245,17 @@ fn range(from: f64, to: f64) -> std::ops::Range<usize> {
 mod tests {
     use super::*;
 
-    /// The digits are part of the library's promise of stable values. A change here is a change of the data set: say so
-    /// in the CHANGELOG.
+    /// The digits are part of the library's guarantee of stable values. A change of these checksums
+    /// is a change of the data set, which must be recorded in the CHANGELOG.
     #[test]
-    fn digits_are_pinned() {
+    fn digits_have_stored_checksums() {
         let data = digits(0, 500, 200);
         assert_eq!((data.train.images().crc32(), data.test.images().crc32()), (2_080_731_419, 3_576_988_361));
         assert_ne!(digits(1, 500, 0).train, data.train);
     }
 
     #[test]
-    fn an_image_does_not_depend_on_how_many_there_are() {
+    fn an_image_does_not_depend_on_the_number_of_images() {
         let (few, many) = (digits(5, 13, 7), digits(5, 40, 20));
         assert_eq!(few.train.images().pixels(), &many.train.images().pixels()[..13 * PIXELS]);
         assert_eq!(few.test.images().pixels(), &many.test.images().pixels()[..7 * PIXELS]);
@@ -259,7 +264,7 @@ mod tests {
 
     /// MNIST: 80.9 % of the pixels are 0, the mean is 0.1307, 7.4 % are 250 or more.
     #[test]
-    fn ink_is_like_mnist() {
+    fn grey_levels_are_distributed_as_in_mnist() {
         let data = digits(0, 2000, 0);
         let pixels = data.train.images().pixels();
         let part = |f: fn(u8) -> bool| pixels.iter().filter(|&&v| f(v)).count() as f64 / pixels.len() as f64;
@@ -270,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn every_digit_is_centred_by_mass_in_a_box_of_20() {
+    fn every_digit_is_centred_by_mass_in_a_box_of_20_pixels() {
         for image in digits(2, 300, 0).train.images().pixels().chunks(PIXELS) {
             let inked = |i: &usize| image[*i] > 0;
             let side = |at: fn(usize) -> usize| {
@@ -282,14 +287,15 @@ mod tests {
             let mass: f64 = image.iter().map(|&v| f64::from(v)).sum();
             for at in [|i: usize| i / SIDE, |i: usize| i % SIDE] {
                 let moment: f64 = (0..PIXELS).map(|i| at(i) as f64 * f64::from(image[i])).sum();
-                // Half a pixel on purpose, and where strokes cross the estimate counts ink twice.
+                // The random offset is up to half a pixel, and the estimated mass counts ink twice
+                // where strokes cross.
                 assert!((moment / mass - 13.5).abs() < 1.8, "{}", moment / mass);
             }
         }
     }
 
     #[test]
-    fn the_nearest_class_mean_is_the_right_one() {
+    fn a_nearest_mean_classifier_is_right_in_80_percent() {
         let data = digits(0, 2000, 500);
         let mut means = vec![[0.0; PIXELS]; 10];
         for i in 0..2000 {
@@ -303,12 +309,12 @@ mod tests {
         };
         let nearest = |&i: &usize| (0..10).min_by(|&a, &b| away(i, a).total_cmp(&away(i, b))) == Some(i % 10);
         let right = (0..500).filter(nearest).count();
-        // 82 % on MNIST itself.
+        // On MNIST itself the classifier reaches 82 %.
         assert!(right > 400, "{right} of 500");
     }
 
     #[test]
-    fn classes_are_even() {
+    fn classes_are_balanced() {
         let data = digits(0, 100, 0);
         let labels = data.train.labels().unwrap();
         assert!((0..10).all(|class| labels.iter().filter(|&&l| l == class).count() == 10));

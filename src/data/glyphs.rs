@@ -1,16 +1,18 @@
-//! The strokes of the built-in digits: control points of smooth curves, in hundredths of the glyph's height.
+//! Strokes of the built-in digits: control points of smooth curves, in hundredths of the glyph's
+//! height.
 //!
-//! `x` runs to the right, `y` down, both from 0 to about 100. A curve passes through its points; a point that comes
-//! twice in a row is a corner. Each digit has the few ways in which people write it.
+//! `x` increases to the right and `y` downwards, both from 0 to about 100. A curve passes through
+//! its points. A point that is listed twice in a row is a corner. Each digit has several variants,
+//! which are common ways of writing it.
 
-/// A curve's control points.
+/// Control points of one curve.
 pub(super) type Stroke = &'static [(i8, i8)];
 
-/// One way to write a digit.
+/// One variant of a digit.
 pub(super) struct Glyph {
-    /// How often it is used, relative to the digit's other ways.
+    /// Relative frequency among the variants of the digit.
     pub(super) weight: u8,
-    /// The curves.
+    /// Curves of the variant.
     pub(super) strokes: &'static [Stroke],
 }
 
@@ -18,16 +20,16 @@ const fn glyph(weight: u8, strokes: &'static [Stroke]) -> Glyph {
     Glyph { weight, strokes }
 }
 
-/// The ways to write each of the ten digits.
+/// The variants of each of the ten digits.
 pub(super) static GLYPHS: [&[Glyph]; 10] = [ZERO, ONE, TWO, THREE, FOUR, FIVE, SIX, SEVEN, EIGHT, NINE];
 
 #[rustfmt::skip]
 const ZERO: &[Glyph] = &[
-    // An oval that closes.
+    // A closed oval.
     glyph(5, &[&[(56, 1), (32, 8), (15, 32), (12, 62), (26, 92), (50, 99), (76, 86), (88, 54), (82, 20), (62, 2), (50, 2)]]),
     // Nearly a circle.
     glyph(3, &[&[(48, 2), (22, 12), (6, 38), (8, 70), (30, 94), (60, 97), (86, 80), (95, 50), (84, 18), (58, 2), (44, 4)]]),
-    // Begun at the right, the end crosses into the inside.
+    // Starts at the right; the end crosses into the inside.
     glyph(2, &[&[(70, 12), (50, 2), (26, 18), (14, 52), (22, 86), (46, 99), (72, 84), (84, 50), (76, 16), (56, 6), (40, 22)]]),
     // Narrow.
     glyph(2, &[&[(54, 0), (36, 16), (27, 48), (32, 84), (48, 100), (66, 84), (73, 50), (67, 14), (52, 0)]]),
@@ -74,7 +76,7 @@ const FOUR: &[Glyph] = &[
 
 #[rustfmt::skip]
 const FIVE: &[Glyph] = &[
-    // The top is a stroke of its own.
+    // The top is a separate stroke.
     glyph(4, &[&[(30, 6), (27, 24), (24, 46), (24, 46), (48, 38), (74, 48), (78, 74), (56, 96), (28, 99), (8, 88)], &[(30, 6), (56, 4), (86, 1)]]),
     // One stroke with a corner.
     glyph(2, &[&[(86, 2), (60, 4), (34, 6), (34, 6), (28, 24), (24, 42), (24, 42), (46, 40), (66, 50), (70, 74), (50, 96), (24, 99), (6, 90)]]),
@@ -87,7 +89,7 @@ const SIX: &[Glyph] = &[
     glyph(4, &[&[(68, 1), (44, 16), (22, 46), (16, 76), (32, 98), (60, 94), (74, 74), (60, 56), (36, 64), (20, 82)]]),
     // A straight back and a low loop.
     glyph(3, &[&[(60, 0), (42, 28), (26, 58), (22, 84), (38, 99), (62, 92), (70, 74), (56, 64), (38, 74), (28, 90)]]),
-    // A wide bow.
+    // A wide arc.
     glyph(2, &[&[(78, 6), (50, 6), (22, 30), (10, 64), (24, 92), (52, 99), (78, 84), (76, 60), (50, 52), (24, 64), (14, 76)]]),
 ];
 
@@ -114,9 +116,9 @@ const EIGHT: &[Glyph] = &[
 const NINE: &[Glyph] = &[
     // A straight stem.
     glyph(5, &[&[(70, 16), (50, 3), (26, 12), (17, 36), (32, 52), (56, 44), (70, 18), (70, 18), (68, 46), (64, 74), (60, 100)]]),
-    // The stem goes on from the loop in a bow.
+    // The stem continues from the loop in an arc.
     glyph(3, &[&[(72, 10), (46, 2), (22, 18), (20, 42), (44, 50), (66, 34), (74, 10), (76, 40), (66, 74), (48, 98), (22, 96)]]),
-    // A leaning stem.
+    // A slanted stem.
     glyph(3, &[&[(66, 24), (54, 4), (30, 6), (18, 30), (34, 48), (56, 38), (66, 12), (66, 12), (60, 44), (50, 74), (42, 100)]]),
 ];
 
@@ -125,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_curve_can_be_drawn() {
+    fn every_curve_has_valid_points() {
         for glyphs in GLYPHS {
             assert!(glyphs.iter().all(|g| g.weight > 0));
             for stroke in glyphs.iter().flat_map(|g| g.strokes) {

@@ -1,11 +1,12 @@
-//! Which data a run was trained on.
+//! Identity of a data set, for the record of a run.
 
 use super::Dataset;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// What tells one data set from another, so that a run is not taken for a run on other data: the number and the checksum of
-/// the training images and of the test images. The name is for people: it follows the directory, which may be moved.
+/// Identity of a data set: the numbers and the checksums of its training and test images. A run
+/// compares it so that it is not continued on other data. The name is informative only: it is the
+/// name of the directory, which may be moved.
 ///
 /// ```
 /// use hardgrad::data::{DatasetId, digits};
@@ -25,15 +26,15 @@ pub struct DatasetId {
     pub train: usize,
     /// Number of test images.
     pub test: usize,
-    /// CRC-32 of the training images' pixels: eight hexadecimal digits.
+    /// CRC-32 of the training images' pixels, as eight hexadecimal digits.
     pub crc32: String,
-    /// CRC-32 of the test images' pixels. `None` in files of before it was recorded.
+    /// CRC-32 of the test images' pixels. `None` in files written before this field existed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test_crc32: Option<String>,
 }
 
 impl DatasetId {
-    /// Computes the identity of a data set: one pass over its pixels.
+    /// Computes the identity of a data set, in one pass over its pixels.
     pub fn of(data: &Dataset) -> Self {
         let crc32 = |split: &super::Split| format!("{:08x}", split.images().crc32());
         Self {
@@ -45,7 +46,8 @@ impl DatasetId {
         }
     }
 
-    /// Whether both are of the same images, whatever their names. A checksum that one of them lacks is not compared.
+    /// Whether both data sets have the same images. The names are not compared, and a checksum that
+    /// one of them lacks is not compared either.
     pub fn is_of_same_images(&self, other: &Self) -> bool {
         let test = |id: &Self| id.test_crc32.clone();
         (self.train, self.test, &self.crc32) == (other.train, other.test, &other.crc32)

@@ -1,8 +1,9 @@
-//! Files in the IDX format, the one MNIST comes in.
+//! Files in the IDX format, the format of MNIST.
 //!
-//! An IDX file is two zero bytes, a byte for the element type, a byte for the rank, the dimensions as big-endian
-//! `u32`, and the elements, big-endian, the last dimension running fastest. The reader trusts none of it: a damaged,
-//! truncated, oversized or hostile file gives an [`Error`] with the place and what was expected there.
+//! An IDX file consists of two zero bytes, a byte for the element type, a byte for the rank, the
+//! dimensions as big-endian `u32`, and the big-endian elements, with the last dimension varying
+//! fastest. The reader validates all of these: a damaged, truncated, oversized or malicious file
+//! gives an [`Error`] with the position of the problem and what was expected there.
 
 use crate::{Error, Result};
 use std::fmt::Display;
@@ -10,25 +11,26 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::Path;
 
-/// Data are read, and memory for them grows, in pieces of this many bytes.
+/// Data are read in pieces of this many bytes, and the buffer grows by as much.
 const CHUNK: usize = 1 << 20;
 
-/// The largest dimension list: 255 of 4 bytes.
+/// Length in bytes of the longest dimension list: 255 dimensions of 4 bytes.
 const MAX_DIMS: usize = 255 * 4;
 
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
-/// Deflate cannot expand further than this: a length/distance pair takes at least two bits and stands for at most 258
-/// bytes (<https://zlib.net/zlib_tech.html>, "Maximum Compression Factor").
+/// The maximum compression ratio of deflate: a length/distance pair takes at least two bits and
+/// represents at most 258 bytes (<https://zlib.net/zlib_tech.html>, "Maximum Compression Factor").
 const MAX_RATIO: u64 = 1032;
 
-/// What is believed of a gzip file's promise: so many times its length, and [`TRUSTED`] more. Images compress 3 to 50 times.
-const TRUSTED_RATIO: u64 = 100;
+/// The reader accepts a gzip file whose header announces up to this many times its own length, plus
+/// [`ACCEPTED`]. Images are compressed by a factor of 3 to 50.
+const ACCEPTED_RATIO: u64 = 100;
 
-/// See [`TRUSTED_RATIO`]: so that a small file may be all zeros.
-const TRUSTED: u64 = 16 << 20;
+/// See [`ACCEPTED_RATIO`]. The constant allows small files that consist of zeros only.
+const ACCEPTED: u64 = 16 << 20;
 
-/// The elements of an [`Idx`], in row-major order.
+/// Elements of an [`Idx`], in row-major order.
 #[derive(Clone, Debug, PartialEq)]
 pub enum IdxData {
     /// Type byte 0x08.
@@ -95,7 +97,7 @@ fn decode<const N: usize, V>(bytes: &[u8], from: fn([u8; N]) -> V) -> Vec<V> {
     bytes.as_chunks::<N>().0.iter().map(|&b| from(b)).collect()
 }
 
-/// An element type; the discriminant is its type byte.
+/// An element type. The discriminant is the type byte of the format.
 #[derive(Clone, Copy)]
 #[repr(u8)]
 enum Element {
@@ -135,9 +137,9 @@ impl Element {
     }
 }
 
-/// A tensor read from an IDX file: dimensions and elements, which always agree.
+/// A tensor from an IDX file: dimensions and a matching number of elements.
 ///
-/// Rank 0 is one single element. A dimension may be 0; then there are no elements.
+/// A tensor of rank 0 has one element. A dimension may be 0; then there are no elements.
 ///
 /// ```
 /// use hardgrad::data::{Idx, IdxData};
@@ -156,13 +158,18 @@ pub struct Idx {
 }
 
 impl Idx {
-    /// Puts dimensions and elements together.
+    /// Creates a tensor from dimensions and elements.
     ///
     /// # Errors
-    /// More than 255 dimensions, one above `u32::MAX`, or a product that is not the number of elements.
+    /// If there are more than 255 dimensions, a dimension exceeds `u32::MAX`, or the product of the
+    /// dimensions is not the number of elements.
     pub fn new(dims: Vec<usize>, data: IdxData) -> Result<Self> {
         if dims.len() > 255 || dims.iter().any(|&d| u32::try_from(d).is_err()) {
-            return Err(Error::argument("dims", list(&dims), "at most 255 of at most 4294967295 each"));
+            return Err(Error::argument(
+                "dims",
+                list(&dims),
+                "at most 255 dimensions of at most 4294967295 each",
+            ));
         }
         if product(&dims) != Some(data.len()) {
             return Err(Error::argument(
@@ -174,7 +181,7 @@ impl Idx {
         Ok(Self { dims, data })
     }
 
-    /// The dimensions, slowest first.
+    /// The dimensions; the first varies slowest.
     pub fn dims(&self) -> &[usize] {
         &self.dims
     }
@@ -184,23 +191,26 @@ impl Idx {
         &self.data
     }
 
-    /// Takes it apart without copying.
+    /// Returns dimensions and elements without copying.
     pub fn into_parts(self) -> (Vec<usize>, IdxData) {
         (self.dims, self.data)
     }
 
-    /// Reads a file, plain or gzip-compressed (told by its first two bytes, not by its name).
+    /// Reads a file that is plain or gzip-compressed. The first two bytes determine which, not the
+    /// name.
     ///
-    /// A plain file's length must be exactly what the header promises, which is checked before memory for it is taken.
-    /// A gzip file may promise 100 times its own length and 16 MiB: one that promises more is a bomb sooner than images, and is
-    /// refused at its header. From a gzip file no more than twice what has really been inflated, plus 1 MiB, is ever reserved (three times
-    /// while the buffer moves); several members one after another are one content, as RFC 1952 says, and anything else
-    /// behind the last member is an error. Elements wider than a byte take their size once more for the conversion.
+    /// The length of a plain file must be exactly the length in its header. This is checked before
+    /// memory is allocated. The header of a gzip file may announce up to 100 times the file's own
+    /// length plus 16 MiB; more indicates a decompression bomb and is an error, which is detected
+    /// at the header. For a gzip file at most twice the number of bytes inflated so far plus 1 MiB
+    /// is reserved (three times while the buffer is moved). Several consecutive gzip members are
+    /// one content, according to RFC 1952; any other data after the last member are an error.
+    /// Elements wider than a byte need their size a second time for the conversion.
     ///
     /// # Errors
-    /// [`Error::Io`] if the file cannot be read; [`Error::Format`] if it is not an IDX file, is shorter or longer than
-    /// its header says, is a damaged gzip file, or does not fit in memory, and for every gzip file if the crate was
-    /// built without the feature `gzip`.
+    /// [`Error::Io`] if the file cannot be read; [`Error::Format`] if it is not an IDX file, is
+    /// shorter or longer than its header says, is a damaged gzip file, or does not fit into memory,
+    /// and for every gzip file if the crate was built without the feature `gzip`.
     pub fn read(path: &Path) -> Result<Self> {
         if path.is_dir() {
             let reason = "it is a directory; expected an IDX file";
@@ -208,16 +218,17 @@ impl Idx {
         }
         let file = File::open(path).map_err(|e| Error::io("open", path, e))?;
         let metadata = file.metadata().map_err(|e| Error::io("read", path, e))?;
-        // The length of a pipe or device says nothing about its content.
+        // The length of a pipe or device is not that of its content.
         Self::read_from(file, path, metadata.is_file().then_some(metadata.len()))
     }
 
-    /// Reads from anything that gives bytes. `path` is used in messages only. `len`, if known, is the number of bytes
-    /// `reader` is expected to give (compressed, if it is gzip); a wrong one is an error, not a danger. Without it,
-    /// memory for plain content grows in the same bounded way as for gzip.
+    /// Reads from any source of bytes. `path` is used in messages only. `len`, if known, is the
+    /// number of bytes that `reader` is expected to return (compressed, if it is gzip); a wrong
+    /// value causes an error and nothing else. Without it, memory for plain content grows in steps
+    /// as for gzip.
     ///
     /// # Errors
-    /// As [`Idx::read`].
+    /// As for [`Idx::read`].
     pub fn read_from(reader: impl Read, path: &Path, len: Option<u64>) -> Result<Self> {
         let mut source = Source { reader, path, offset: 0, compressed: false };
         let mut start = [0; 2];
@@ -229,18 +240,19 @@ impl Idx {
         Source { reader, path, offset: 0, compressed: false }.idx(len, None)
     }
 
-    /// Reads from bytes in memory; otherwise as [`Idx::read`].
+    /// Reads from bytes in memory; otherwise like [`Idx::read`].
     ///
     /// # Errors
-    /// As [`Idx::read`].
+    /// As for [`Idx::read`].
     pub fn parse(bytes: &[u8], path: &Path) -> Result<Self> {
         Self::read_from(bytes, path, Some(bytes.len() as u64))
     }
 
-    /// Writes it as an uncompressed IDX file. Unbuffered: give it a [`std::io::BufWriter`] around a file.
+    /// Writes an uncompressed IDX file. The output is not buffered: pass a [`std::io::BufWriter`]
+    /// around a file.
     ///
     /// # Errors
-    /// The writer's.
+    /// The errors of `writer`.
     pub fn write(&self, mut writer: impl Write) -> io::Result<()> {
         writer.write_all(&[0, 0, self.data.element() as u8, self.dims.len() as u8])?;
         for &d in &self.dims {
@@ -270,11 +282,11 @@ fn read_gzip(_: impl Read, path: &Path, _: Option<u64>) -> Result<Idx> {
     Err(Error::format(path, 0, problem))
 }
 
-/// The header: what the file says about itself.
+/// The header of a file.
 struct Header {
     element: Element,
     dims: Vec<usize>,
-    /// Size of the data in bytes; fits in an `isize`.
+    /// Size of the data in bytes, at most `isize::MAX`.
     bytes: usize,
 }
 
@@ -284,18 +296,18 @@ impl Display for Header {
     }
 }
 
-/// Uncompressed content being read, and how far.
+/// Uncompressed content that is being read, and the current position.
 struct Source<'a, R> {
     reader: R,
     path: &'a Path,
     offset: u64,
-    /// Whether a reader's complaint may be about the gzip stream.
+    /// Whether an error of the reader may come from the gzip stream.
     compressed: bool,
 }
 
 impl<R: Read> Source<'_, R> {
-    /// Reads everything. `plain` and `gzip` are the lengths of the uncompressed and of the compressed content, where
-    /// known.
+    /// Reads the whole content. `plain` and `gzip` are the lengths of the uncompressed and of the
+    /// compressed content, if known.
     fn idx(mut self, plain: Option<u64>, gzip: Option<u64>) -> Result<Idx> {
         let header = self.header()?;
         let mut data = Vec::new();
@@ -308,7 +320,7 @@ impl<R: Read> Source<'_, R> {
         }
         self.body(&mut data, &header)?;
         let end = self.offset;
-        // For gzip this read is also the one that verifies the checksum.
+        // For gzip, this read also verifies the checksum.
         if self.read(&mut [0])? != 0 {
             return Err(
                 self.problem(end, format!("more data follow, expected the end: the header says {header}"))
@@ -322,7 +334,7 @@ impl<R: Read> Source<'_, R> {
         self.fill(&mut magic, "the magic number (00 00, element type, rank)")?;
         let [z0, z1, kind, rank] = magic;
         if [z0, z1] != [0, 0] {
-            let found = format!("found {z0:02x} {z1:02x}, expected the 00 00 an IDX file starts with");
+            let found = format!("found {z0:02x} {z1:02x}, expected the 00 00 with which an IDX file starts");
             return Err(self.problem(0, found));
         }
         let Some(element) = Element::from_byte(kind) else {
@@ -357,16 +369,17 @@ impl<R: Read> Source<'_, R> {
             let holds = format!("{len} bytes of gzip hold at most {most}");
             return Err(self.problem(4, format!("the header says {header}, but {holds}")));
         }
-        let most = len.saturating_mul(TRUSTED_RATIO).saturating_add(TRUSTED);
+        let most = len.saturating_mul(ACCEPTED_RATIO).saturating_add(ACCEPTED);
         if end > most {
-            let holds = format!("{len} bytes of gzip are taken to hold at most {most}");
-            let mend = "if the file is what it should be, decompress it (gunzip)";
-            return Err(self.problem(4, format!("the header says {header}, but {holds}: {mend}")));
+            let holds = format!("for {len} bytes of gzip at most {most} are accepted");
+            let remedy = "if the file is intact, decompress it (gunzip)";
+            return Err(self.problem(4, format!("the header says {header}, but {holds}: {remedy}")));
         }
         Ok(())
     }
 
-    /// Reads the data piece by piece, so that memory follows what is really there.
+    /// Reads the data in pieces, so that the allocated memory follows the length of the actual
+    /// data.
     fn body(&mut self, data: &mut Vec<u8>, header: &Header) -> Result<()> {
         while data.len() < header.bytes {
             let have = data.len();
@@ -378,22 +391,23 @@ impl<R: Read> Source<'_, R> {
                     .problem(self.offset, format!("the data end, expected more: the header says {header}")));
             }
         }
-        // Doubling leaves up to half of the buffer unused.
+        // The buffer grows by doubling, which leaves up to half of it unused.
         data.shrink_to_fit();
         Ok(())
     }
 
-    /// Room for `more` bytes, or an error instead of the abort that a plain allocation ends in.
+    /// Reserves room for `more` bytes. Returns an error instead of the abort of an ordinary
+    /// allocation.
     fn reserve(&self, data: &mut Vec<u8>, more: usize) -> Result<()> {
         data.try_reserve(more).map_err(|_| {
             self.problem(
                 self.offset,
-                format!("no memory for {more} bytes more than the {} so far", data.len()),
+                format!("cannot allocate {more} bytes in addition to the {} read so far", data.len()),
             )
         })
     }
 
-    /// Fills `buffer`, or fails if the content ends first.
+    /// Fills `buffer`; an error if the content ends first.
     fn fill(&mut self, buffer: &mut [u8], what: &str) -> Result<()> {
         let n = self.read(buffer)?;
         if n == buffer.len() {
@@ -405,7 +419,7 @@ impl<R: Read> Source<'_, R> {
         ))
     }
 
-    /// Reads until `buffer` is full or the content ends; returns how many bytes it got.
+    /// Reads until `buffer` is full or the content ends, and returns the number of bytes read.
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
         let mut filled = 0;
         while filled < buffer.len() {
@@ -441,7 +455,8 @@ impl<R: Read> Source<'_, R> {
     }
 }
 
-/// The product; 0 if any factor is, even if the others overflow.
+/// The product of the dimensions; 0 if any dimension is 0, even if the product of the others
+/// overflows.
 fn product(dims: &[usize]) -> Option<usize> {
     if dims.contains(&0) {
         return Some(0);
@@ -449,7 +464,8 @@ fn product(dims: &[usize]) -> Option<usize> {
     dims.iter().try_fold(1, |n: usize, &d| n.checked_mul(d))
 }
 
-/// `60000×28×28`, cut after eight numbers; `scalar` for rank 0.
+/// The dimensions as text, such as `60000×28×28`. At most eight numbers are listed; rank 0 is
+/// `scalar`.
 fn list(dims: &[usize]) -> String {
     if dims.is_empty() {
         return "scalar".into();

@@ -1,11 +1,11 @@
-//! MNIST, and every data set in the same four files.
+//! MNIST, and other data sets in the format of MNIST's four files.
 
 use super::{Dataset, Idx, IdxData, Images, Source, Split};
 use crate::{Error, Result};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// The four files of MNIST.
+/// Paths of the four files of MNIST.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MnistFiles {
     /// Training images, rank 3.
@@ -18,16 +18,18 @@ pub struct MnistFiles {
     pub test_labels: PathBuf,
 }
 
-/// Looks for `train-images-idx3-ubyte`, `train-labels-idx1-ubyte`, `t10k-images-idx3-ubyte` and
-/// `t10k-labels-idx1-ubyte` in the directory `place`; each may have `test` for `t10k`, a dot for the dash before `idx`, and
-/// `.gz` at its end. Of several, the uncompressed one is taken, then the one with the dash.
+/// Finds the files `train-images-idx3-ubyte`, `train-labels-idx1-ubyte`, `t10k-images-idx3-ubyte`
+/// and `t10k-labels-idx1-ubyte` in the directory `place`. In each name, `test` may replace `t10k`,
+/// a dot may replace the dash before `idx`, and `.gz` may be appended. If several variants exist,
+/// an uncompressed file has priority, then a name with the dash.
 ///
-/// If `place` is no directory, its last part is a prefix of the names: `emnist/emnist-letters` finds
-/// `emnist/emnist-letters-train-images-idx3-ubyte` and so on, as EMNIST is published.
+/// If `place` is not a directory, its last component is a prefix of the file names:
+/// `emnist/emnist-letters` finds `emnist/emnist-letters-train-images-idx3-ubyte` and so on, the
+/// names under which EMNIST is published.
 ///
 /// # Errors
-/// [`Error::Io`] naming the first file that is not there and the names that were tried, or a file that is there but cannot be
-/// looked at.
+/// [`Error::Io`] if a file is missing, with the first missing file and the names that were tried,
+/// or if a file exists but its metadata cannot be read.
 pub fn find_mnist(place: &Path) -> Result<MnistFiles> {
     Ok(MnistFiles {
         train_images: find(place, &["train-images"], "idx3-ubyte")?,
@@ -53,7 +55,7 @@ fn find(place: &Path, stems: &[&str], ending: &str) -> Result<PathBuf> {
     for name in &names {
         let file = dir.join(name);
         match file.metadata() {
-            // Archives often unpack to a directory of the same name beside the file.
+            // Some archives unpack to a directory that has the name of the file.
             Ok(metadata) if metadata.is_file() => return Ok(file),
             Ok(_) => {}
             Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {}
@@ -67,15 +69,18 @@ fn find(place: &Path, stems: &[&str], ending: &str) -> Result<PathBuf> {
     Err(Error::io("find", &dir.join(&names[0]), io::Error::new(io::ErrorKind::NotFound, reason)))
 }
 
-/// Loads MNIST, or a data set in the same format such as Fashion-MNIST, KMNIST or EMNIST, from the files [`find_mnist`] finds
-/// at `place`. Images are bytes of any one size, labels are bytes. Whether the content is the official one is not
-/// checked; [`Images::crc32`] tells data sets apart.
+/// Loads MNIST, or a data set in the format of MNIST such as Fashion-MNIST, KMNIST or EMNIST, from
+/// the files that [`find_mnist`] finds at `place`. Images may have any size, the same for all;
+/// pixels and labels are bytes. Whether the content is that of the published files is not checked;
+/// [`Images::crc32`] distinguishes data sets.
 ///
-/// EMNIST's files hold each image transposed. Files found by a prefix that begins with `emnist` are therefore turned upright.
+/// EMNIST's files store each image transposed. Images of files whose prefix begins with `emnist`
+/// are therefore transposed after reading.
 ///
 /// # Errors
-/// If a file is missing or not a valid IDX file (see [`Idx::read`]), has another type or rank, if a label file does not
-/// have one label per image, or if training and test images differ in size.
+/// If a file is missing, is not a valid IDX file (see [`Idx::read`]), or has another element type
+/// or rank, if a label file does not have one label per image, or if training and test images
+/// differ in size.
 ///
 /// ```
 /// let e = hardgrad::data::load_mnist("no/such/place".as_ref()).unwrap_err().to_string();
@@ -93,13 +98,13 @@ pub fn load_mnist(place: &Path) -> Result<Dataset> {
     let (a, b) = (train.images(), test.images());
     if (a.rows(), a.cols()) != (b.rows(), b.cols()) {
         let found = format!("found images of {}×{} pixels", b.rows(), b.cols());
-        let like = format!("{}×{} as in {}", a.rows(), a.cols(), files.train_images.display());
-        return Err(Error::format(&files.test_images, 8, format!("{found}, expected {like}")));
+        let expected = format!("{}×{} as in {}", a.rows(), a.cols(), files.train_images.display());
+        return Err(Error::format(&files.test_images, 8, format!("{found}, expected {expected}")));
     }
     Ok(Dataset { name: name(place), train, test, source: Source::Directory(place.to_path_buf()) })
 }
 
-/// The last part of the path, which `.` and `..` do not have themselves.
+/// The last component of the path. `.` and `..` have none, so they are resolved first.
 fn name(place: &Path) -> String {
     let whole = if place.file_name().is_none() { place.canonicalize().ok() } else { None };
     let name = whole.as_deref().unwrap_or(place).file_name();
@@ -114,7 +119,7 @@ fn load_split(images_path: &Path, labels_path: &Path) -> Result<Split> {
     let (_, labels) = read_u8(labels_path, 1, "labels")?;
     if labels.len() != count {
         let found = format!("found {} labels", labels.len());
-        let expected = format!("{count}, one for each image in {}", images_path.display());
+        let expected = format!("{count}, one per image in {}", images_path.display());
         return Err(Error::format(labels_path, 4, format!("{found}, expected {expected}")));
     }
     Split::new(images, Some(labels))
@@ -164,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn loads_any_size_and_either_spelling() {
+    fn any_image_size_and_either_file_name_is_loaded() {
         let dir = tempfile::tempdir().unwrap();
         small(dir.path());
         create_dir(dir.path().join("t10k-images-idx3-ubyte")).unwrap();
@@ -177,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn emnist_is_found_by_its_prefix_and_turned_upright() {
+    fn emnist_is_found_by_its_prefix_and_transposed() {
         let dir = tempfile::tempdir().unwrap();
         for (kind, first) in [("digits", 0), ("letters", 100)] {
             for (split, count) in [("train", 3), ("test", 2)] {
@@ -198,12 +203,12 @@ mod tests {
         assert_eq!(data.train.images().image(1), [108, 112, 109, 113, 110, 114, 111, 115]);
         let e = message(&dir.path().join("emnist-balanced"));
         assert!(e.contains("emnist-balanced-train-images-idx3-ubyte,"), "{e}");
-        // The directory alone does not say which of them.
+        // The directory alone does not determine which data set is meant.
         assert!(message(dir.path()).contains(" train-images-idx3-ubyte,"));
     }
 
     #[test]
-    fn a_missing_file_is_named_with_what_was_tried() {
+    fn the_error_of_a_missing_file_lists_the_names_tried() {
         let dir = tempfile::tempdir().unwrap();
         small(dir.path());
         remove_file(dir.path().join("t10k-labels.idx1-ubyte")).unwrap();
@@ -215,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn files_that_do_not_fit_together_are_both_named() {
+    fn the_error_of_a_mismatch_names_both_files() {
         let dir = tempfile::tempdir().unwrap();
         small(dir.path());
         write(dir.path(), "t10k-labels.idx1-ubyte", &[5], bytes(5));
@@ -231,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_type_rank_or_size_is_refused() {
+    fn a_wrong_type_rank_or_size_is_an_error() {
         let dir = tempfile::tempdir().unwrap();
         let name = "train-images-idx3-ubyte";
         for (dims, data, part) in [

@@ -1,6 +1,8 @@
-//! Grey images to train on: MNIST and its cousins from IDX files, and digits the crate draws itself.
+//! Grey-scale images for training: MNIST and other data sets in IDX files, and synthetic digits
+//! that the crate generates.
 //!
-//! Pixels stay in memory as the bytes of the file; a batch of them becomes numbers between 0 and 1 when it is used.
+//! Pixels are stored in memory as the bytes of the file. A batch of them is converted to numbers
+//! between 0 and 1 when it is used.
 
 mod batches;
 mod digits;
@@ -20,7 +22,8 @@ use crate::simd::vectorized;
 use crate::{Error, Result, Scalar};
 use std::path::PathBuf;
 
-/// Grey images of one size: bytes, 0 (paper) to 255 (ink), shape `[count, rows · cols]` in row-major order.
+/// Grey-scale images of one size. Pixels are bytes, from 0 (paper) to 255 (ink), with shape
+/// `[count, rows · cols]`, row-major.
 ///
 /// ```
 /// use hardgrad::data::Images;
@@ -39,11 +42,11 @@ pub struct Images {
 }
 
 impl Images {
-    /// `count` images of `rows` × `cols` pixels, one after another.
+    /// Creates `count` images of `rows` × `cols` pixels from their concatenated bytes.
     ///
     /// # Errors
-    /// If `rows` or `cols` is 0, if there are more than `u32::MAX` images, or if `pixels` has another length than
-    /// `count · rows · cols`.
+    /// If `rows` or `cols` is 0, if there are more than `u32::MAX` images, or if the length of
+    /// `pixels` is not `count · rows · cols`.
     pub fn new(pixels: Vec<u8>, count: usize, rows: usize, cols: usize) -> Result<Self> {
         if rows == 0 || cols == 0 {
             return Err(Error::argument("image size", format!("{rows}×{cols}"), "at least 1×1 pixel"));
@@ -64,7 +67,7 @@ impl Images {
         self.count
     }
 
-    /// Whether there is no image.
+    /// Whether there are no images.
     pub fn is_empty(&self) -> bool {
         self.count == 0
     }
@@ -79,7 +82,7 @@ impl Images {
         self.cols
     }
 
-    /// `rows · cols`
+    /// Number of pixels per image, `rows · cols`.
     pub fn pixels_per_image(&self) -> usize {
         self.rows * self.cols
     }
@@ -99,11 +102,12 @@ impl Images {
         &self.pixels[i * n..(i + 1) * n]
     }
 
-    /// Writes the grey levels divided by 255, between 0 and 1, of the images at `indices` to `out`, shape
-    /// `[indices.len(), rows · cols]`. Each value is the correctly rounded quotient: `v as f32 / 255.0` bit for bit.
+    /// Converts the images at `indices` to numbers: writes the grey levels divided by 255, between
+    /// 0 and 1, to `out`, with shape `[indices.len(), rows · cols]`. Each value is the correctly
+    /// rounded quotient, bit-identical to `v as f32 / 255.0`.
     ///
     /// # Panics
-    /// If `out` has another length, or an index is not below [`Images::len`].
+    /// If the length of `out` does not match its shape, or an index is not below [`Images::len`].
     pub fn fill<T: Scalar>(&self, indices: &[u32], out: &mut [T]) {
         let n = self.pixels_per_image();
         assert!(
@@ -120,7 +124,7 @@ impl Images {
         });
     }
 
-    /// The same images with rows and columns exchanged.
+    /// The transposed images: rows and columns are exchanged.
     ///
     /// ```
     /// use hardgrad::data::Images;
@@ -139,13 +143,14 @@ impl Images {
         Self { pixels, count: self.count, rows: self.cols, cols: self.rows }
     }
 
-    /// CRC-32 of the pixels: tells two data sets apart, for the record of a run. Not a proof against forgery.
+    /// CRC-32 checksum of the pixels. It identifies a data set in the record of a run. It does not
+    /// protect against deliberate changes.
     pub fn crc32(&self) -> u32 {
         crc32fast::hash(&self.pixels)
     }
 }
 
-/// Images to a block of parallel work.
+/// Images per block of parallel work.
 const FILL_BLOCK: usize = 25;
 
 vectorized! {
@@ -156,7 +161,8 @@ vectorized! {
     }
 }
 
-/// One part of a data set: images and, if there are any, one class label for each.
+/// One part of a data set, for training or for testing: images and, optionally, one class label per
+/// image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Split {
     images: Images,
@@ -164,13 +170,15 @@ pub struct Split {
 }
 
 impl Split {
+    /// Creates a split from images and their labels.
+    ///
     /// # Errors
-    /// If the numbers of images and of labels differ.
+    /// If the number of labels differs from the number of images.
     pub fn new(images: Images, labels: Option<Vec<u8>>) -> Result<Self> {
         if let Some(labels) = &labels
             && labels.len() != images.len()
         {
-            let expected = format!("one for each of the {} images", images.len());
+            let expected = format!("{} labels, one per image", images.len());
             return Err(Error::argument("labels", format!("{} labels", labels.len()), expected));
         }
         Ok(Self { images, labels })
@@ -181,7 +189,7 @@ impl Split {
         &self.images
     }
 
-    /// The class of each image, if known.
+    /// The class label of each image, if there are labels.
     pub fn labels(&self) -> Option<&[u8]> {
         self.labels.as_deref()
     }
@@ -191,34 +199,35 @@ impl Split {
         self.images.len()
     }
 
-    /// Whether there is no image.
+    /// Whether there are no images.
     pub fn is_empty(&self) -> bool {
         self.images.is_empty()
     }
 }
 
-/// Where a data set came from.
+/// Origin of a data set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// The four IDX files in this directory, or those whose names begin with this path's last part.
+    /// The four IDX files in this directory, or the four files whose names begin with the last
+    /// component of this path.
     Directory(PathBuf),
-    /// [`digits()`] with this seed.
+    /// The synthetic digits of [`digits()`] with this seed.
     Digits {
         /// The seed.
         seed: u64,
     },
 }
 
-/// A training and a test set of images of the same size.
+/// A training set and a test set of images of equal size.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dataset {
-    /// A short name for reports: the directory's, or `digits`.
+    /// Short name for reports: the name of the directory, or `digits`.
     pub name: String,
-    /// The images to train on.
+    /// Training images.
     pub train: Split,
-    /// The images to test on.
+    /// Test images.
     pub test: Split,
-    /// Where it came from.
+    /// Origin of the data set.
     pub source: Source,
 }
 
@@ -227,7 +236,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn grey_levels_are_the_quotients_bit_for_bit() {
+    fn grey_levels_have_the_bits_of_the_quotients() {
         let images = Images::new((0..=255).collect(), 1, 16, 16).unwrap();
         let (mut single, mut double) = (vec![0.0_f32; 256], vec![0.0_f64; 256]);
         images.fill(&[0], &mut single);
@@ -239,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_follows_its_indices() {
+    fn a_batch_has_the_order_of_its_indices() {
         let images = Images::new(vec![0, 0, 255, 255, 51, 51], 3, 2, 1).unwrap();
         let mut batch = [9.0_f64; 8];
         images.fill(&[2, 1, 2, 0], &mut batch);
@@ -249,18 +258,18 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "fill: out has 3 elements, expected 2 images × 2 pixels")]
-    fn a_wrong_batch_shape_is_a_bug() {
+    fn a_wrong_batch_shape_panics() {
         Images::new(vec![0; 4], 2, 1, 2).unwrap().fill(&[0, 1], &mut [0.0_f32; 3]);
     }
 
     #[test]
     #[should_panic(expected = "image: index 2, expected below 2")]
-    fn a_wrong_index_is_a_bug() {
+    fn a_wrong_index_panics() {
         Images::new(vec![0; 4], 2, 1, 2).unwrap().fill(&[2], &mut [0.0_f32; 2]);
     }
 
     #[test]
-    fn sizes_must_agree() {
+    fn mismatched_sizes_are_errors() {
         let e = Images::new(vec![0; 5], 2, 1, 2).unwrap_err().to_string();
         assert_eq!(e, "pixels: got 5 bytes, expected 2 images of 1×2 pixels");
         let e = Images::new(vec![], 0, 0, 2).unwrap_err().to_string();
@@ -268,6 +277,6 @@ mod tests {
         assert!(Images::new(vec![], 2, usize::MAX, 2).is_err());
         let images = Images::new(vec![0; 4], 2, 1, 2).unwrap();
         let e = Split::new(images, Some(vec![1])).unwrap_err().to_string();
-        assert_eq!(e, "labels: got 1 labels, expected one for each of the 2 images");
+        assert_eq!(e, "labels: got 1 labels, expected 2 labels, one per image");
     }
 }

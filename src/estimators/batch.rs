@@ -1,4 +1,5 @@
-//! Whole batches: the one place that knows that a formula is computed for sixteen variables at once, and on several threads.
+//! Estimators on whole batches. This module is the only one that evaluates a formula for sixteen
+//! variables at once and on several threads.
 
 use super::latent::Conditional;
 use super::{Formula, Latent, Noise, Work};
@@ -8,31 +9,36 @@ use crate::simd::lanes::{self, LANES, Lanes};
 use crate::simd::{self, aligned::Aligned};
 use std::fmt::Debug;
 
-/// Variables in a block of parallel work: some ten microseconds for Gumbel-Rao's hundred draws, less than one for the others.
+/// Variables per block of parallel work. A block takes about ten microseconds for Gumbel-Rao with a
+/// hundred draws, and less than one for the other estimators.
 const BLOCK: usize = 4 * LANES;
 
-/// Rows that sixteen variables take besides the formula's own: θ, D, G, g, and the gradient of θ.
+/// Rows of memory per variable in addition to those of the formula: θ, D, G, g, and the gradient of
+/// θ.
 const ROWS: usize = 5;
 
-/// The point at which an estimator is computed, for a batch of N rows of L variables with C categories each.
+/// The point at which an estimator is evaluated, for a batch of N rows of L variables with C
+/// categories each.
 ///
-/// With one noise and one sample, every estimator can be computed at the same point.
+/// All estimators can be evaluated at the same point, with the same noise and sample.
 #[derive(Clone, Copy, Debug)]
 pub struct At<'a, T> {
     /// The logits θ, `[N, L·C]`, row-major.
     pub logits: &'a [T],
     /// The sample D, `[N, L·C]`.
     pub one_hot: &'a [T],
-    /// The noise that drew it.
+    /// The noise from which the sample was drawn.
     pub noise: &'a Noise<T>,
-    /// C
+    /// The number of categories C.
     pub categories: usize,
 }
 
-/// A gradient estimator for batches on slices: the interface of every estimator of this module, and of every [`Formula`] of yours.
+/// A gradient estimator for batches in slices. All estimators of this module implement it, and so
+/// does every user-defined [`Formula`].
 ///
-/// The estimate is linear in the cotangent g = ∂f/∂D, and needs one evaluation of f. Threads (of the current rayon pool) and SIMD
-/// vectors are used inside; the numbers do not depend on how many. In a model on the tape, [`Choice`](super::Choice) calls it.
+/// The estimate is linear in the cotangent g = ∂f/∂D, and needs one evaluation of f. Threads (of
+/// the current rayon pool) and SIMD vectors are used internally; the numbers do not depend on their
+/// number or width. For a model on the tape, use a [`Choice`](super::Choice).
 ///
 /// ```
 /// use hardgrad::estimators::{At, Estimator, Noise, ReinMax, Scratch};
@@ -49,35 +55,40 @@ pub struct At<'a, T> {
 /// # Ok::<(), hardgrad::Error>(())
 /// ```
 ///
-/// # Masks, and what is not a number
-/// A logit of −∞ is a category that cannot be drawn: its gradient is exactly 0. A variable of which a logit is NaN or +∞, or all are
-/// −∞, has NaN for its sample and its gradient; other variables are not affected.
+/// # Masks and NaN
+/// A logit of −∞ masks its category: the category is never drawn, and its gradient is exactly 0. If
+/// a logit of a variable is NaN or +∞, or all are −∞, the sample and the gradient of this variable
+/// are NaN; other variables are not affected.
 pub trait Estimator<T: Scalar>: Debug + Send + Sync + sealed::Sealed {
-    /// Draws the sample: `one_hot` ← D. For all estimators but the plain relaxation that is onehot(argmax(θ + G)), so that one noise
-    /// gives all of them one sample. Shapes: logits, noise and one_hot `[N, L·C]`.
+    /// Draws the sample: `one_hot` ← D. For all estimators except the plain relaxation, D =
+    /// onehot(argmax(θ + G)), so that all of them draw the same sample from the same noise. Shapes:
+    /// logits, noise and one_hot `[N, L·C]`.
     ///
     /// # Panics
     /// If a length does not fit, naming the argument and both lengths.
     #[track_caller]
     fn sample(&self, logits: &[T], noise: &Noise<T>, categories: usize, one_hot: &mut [T]);
 
-    /// Adds the estimate of ∂f/∂θ to `dlogits`, given g = ∂f/∂D at the sample. Shapes: g and dlogits `[N, L·C]`.
+    /// Adds the estimate of ∂f/∂θ to `dlogits`, computed from g = ∂f/∂D at the sample. Shapes: g
+    /// and dlogits `[N, L·C]`.
     ///
     /// # Panics
     /// If a length does not fit, naming the argument and both lengths.
     #[track_caller]
     fn add_vjp(&self, at: At<'_, T>, g: &[T], dlogits: &mut [T], scratch: &mut Scratch<T>) {
-        let numbers = scratch.room(self.scratch_len(at.logits.len(), at.categories));
+        let numbers = scratch.reserve(self.scratch_len(at.logits.len(), at.categories));
         self.add_vjp_with(at, g, dlogits, numbers);
     }
 
-    /// The matrix M of each variable with `dlogits = M g`: `jacobian` ← `[N·L, C, C]`, row-major, a row for each logit and a column for
-    /// each entry of the sample. For frameworks without custom backward passes: the value D + M (θ − detach θ) has this gradient.
-    /// Costs C times [`add_vjp`](Self::add_vjp).
+    /// Computes the matrix M of each variable for which `dlogits = M g`: `jacobian` ←
+    /// `[N·L, C, C]`, row-major, with a row for each logit and a column for each entry of the
+    /// sample. This is useful in frameworks without custom backward passes: the value D + M (θ −
+    /// detach θ) has this gradient. The cost is C times that of [`add_vjp`](Self::add_vjp).
     ///
     /// ```
     /// use hardgrad::estimators::{At, Estimator, Noise, Scratch, StraightThrough};
-    /// let (logits, noise) = ([0.0, 3.0_f64.ln()], Noise::from_gumbel(vec![0.0; 2])); // π = (¼, ¾)
+    /// let logits = [0.0, 3.0_f64.ln()]; // π = (¼, ¾)
+    /// let noise = Noise::from_gumbel(vec![0.0; 2]);
     /// let at = At { logits: &logits, one_hot: &[0.0, 1.0], noise: &noise, categories: 2 };
     /// let mut jacobian = [0.0; 4];
     /// StraightThrough::new(1.0)?.jacobian(at, &mut jacobian, &mut Scratch::new());
@@ -91,7 +102,7 @@ pub trait Estimator<T: Scalar>: Debug + Send + Sync + sealed::Sealed {
     fn jacobian(&self, at: At<'_, T>, jacobian: &mut [T], scratch: &mut Scratch<T>) {
         let (len, c) = (at.logits.len(), at.categories);
         check("jacobian", jacobian.len(), len * c, "C for each logit");
-        let numbers = scratch.room(2 * len + self.scratch_len(len, c));
+        let numbers = scratch.reserve(2 * len + self.scratch_len(len, c));
         let (g, numbers) = numbers.split_at_mut(len);
         let (column, numbers) = numbers.split_at_mut(len);
         for j in 0..c {
@@ -102,11 +113,11 @@ pub trait Estimator<T: Scalar>: Debug + Send + Sync + sealed::Sealed {
         }
     }
 
-    /// Length of the memory of [`add_vjp_with`](Self::add_vjp_with).
+    /// Number of elements of memory that [`add_vjp_with`](Self::add_vjp_with) needs.
     #[doc(hidden)]
     fn scratch_len(&self, logits: usize, categories: usize) -> usize;
 
-    /// [`add_vjp`](Self::add_vjp) with memory of the caller's, of unspecified value.
+    /// [`add_vjp`](Self::add_vjp) with memory supplied by the caller. Its contents are unspecified.
     #[doc(hidden)]
     #[track_caller]
     fn add_vjp_with(&self, at: At<'_, T>, g: &[T], dlogits: &mut [T], numbers: &mut [T]);
@@ -117,19 +128,20 @@ mod sealed {
     impl<F: super::Formula> Sealed for F {}
 }
 
-/// Memory that [`Estimator`] works in, kept from call to call so that nothing is allocated.
+/// Memory for the methods of [`Estimator`]. It is reused between calls, which then allocate
+/// nothing.
 #[derive(Clone, Debug, Default)]
 pub struct Scratch<T> {
     numbers: Aligned<T>,
 }
 
 impl<T: Scalar> Scratch<T> {
-    /// No memory yet.
+    /// Creates scratch memory without an allocation.
     pub fn new() -> Self {
         Self { numbers: Aligned::new() }
     }
 
-    fn room(&mut self, len: usize) -> &mut [T] {
+    fn reserve(&mut self, len: usize) -> &mut [T] {
         if self.numbers.len() < len {
             self.numbers.resize(len, T::ZERO);
         }
@@ -142,27 +154,30 @@ fn check(argument: &str, got: usize, expected: usize, why: &str) {
     assert!(got == expected, "{argument}: {got} numbers, expected {expected}, {why}");
 }
 
-/// Panics unless the logits are whole variables, and everything else is as long as they are.
+/// Panics if the number of logits is not a multiple of the number of categories, or another length
+/// differs from it.
 #[track_caller]
 fn check_all(logits: usize, categories: usize, others: &[(&str, usize)]) {
     let whole = categories > 0 && logits.is_multiple_of(categories);
-    assert!(whole, "logits: {logits} numbers, expected whole variables of {categories} categories");
+    assert!(whole, "logits: {logits} numbers, expected a multiple of {categories} categories");
     others.iter().for_each(|&(argument, len)| check(argument, len, logits, "as many as logits"));
 }
 
-/// 0, or NaN for a variable without a distribution: a logit is NaN or +∞, or all of them are −∞.
+/// Returns 0, or NaN for a variable without a distribution: a logit is NaN or +∞, or all logits are
+/// −∞.
 #[inline(always)]
 fn undefined<T: Real>(logits: &[T]) -> T {
     let nan = T::of(f64::NAN);
     let (mut wrong, mut possible) = (T::ZERO, T::ZERO);
     for &theta in logits {
-        wrong = T::of(f64::INFINITY).if_above(theta, wrong, nan); // no comparison with NaN holds
+        wrong = T::of(f64::INFINITY).if_above(theta, wrong, nan); // comparisons with NaN are false
         possible = theta.if_above(T::NEG_INFINITY, T::ONE, possible);
     }
     possible.select(wrong, nan)
 }
 
-/// Draws the sample of each variable, by `draw(logits, gumbel, sample)`, unless the noise holds one.
+/// Draws the sample of each variable with `draw(logits, gumbel, sample)`, or copies the sample
+/// stored in the noise.
 #[track_caller]
 pub(super) fn sample_batch<T: Scalar>(
     logits: &[T],
@@ -192,8 +207,8 @@ pub(super) fn sample_batch<T: Scalar>(
     });
 }
 
-/// Numbers that one variable takes: the rows that every formula has, and its own.
-fn numbers_of_one(formula: &impl Formula, categories: usize) -> usize {
+/// Number of elements of memory per variable: the common rows and those of the formula.
+fn numbers_per_variable(formula: &impl Formula, categories: usize) -> usize {
     (ROWS + formula.work_rows() + formula.work_matrices() * categories) * categories
 }
 
@@ -205,7 +220,7 @@ impl<F: Formula, T: Scalar> Estimator<T> for F {
     }
 
     fn scratch_len(&self, logits: usize, categories: usize) -> usize {
-        logits.div_ceil(BLOCK * categories.max(1)) * lanes::memory(numbers_of_one(self, categories))
+        logits.div_ceil(BLOCK * categories.max(1)) * lanes::memory(numbers_per_variable(self, categories))
     }
 
     fn add_vjp_with(&self, at: At<'_, T>, g: &[T], dlogits: &mut [T], numbers: &mut [T]) {
@@ -216,7 +231,7 @@ impl<F: Formula, T: Scalar> Estimator<T> for F {
             ("dlogits", dlogits.len()),
         ];
         check_all(at.logits.len(), at.categories, &lengths);
-        let times = lanes::memory(numbers_of_one(self, at.categories));
+        let times = lanes::memory(numbers_per_variable(self, at.categories));
         let slice = &mut numbers[..Estimator::<T>::scratch_len(self, at.logits.len(), at.categories)];
         let work = (Blocks { slice: dlogits, size: BLOCK * at.categories }, Wide { slice, times });
         par::for_each_block(work, 1, |block, (dlogits, work): (Blocks<'_, T>, Wide<'_, T>)| {
@@ -225,7 +240,8 @@ impl<F: Formula, T: Scalar> Estimator<T> for F {
     }
 }
 
-/// Adds the gradient of consecutive variables, the first of which is number `first`, sixteen at once.
+/// Adds the gradient of consecutive variables, sixteen at once. The first is variable number
+/// `first`.
 fn add_vjp_of_block<F: Formula, T: Scalar>(
     formula: &F,
     first: usize,

@@ -1,4 +1,4 @@
-//! A sample in a model: estimator and noise in one owner, and the tape's node.
+//! Sampling in a model: a type that owns an estimator and its noise, and the node on the tape.
 
 use super::batch::sample_batch;
 use super::{At, Estimator, Noise, temperature};
@@ -10,7 +10,8 @@ use crate::scalar::Scalar;
 use crate::tape::{CustomOp, InputGrads, Inputs, Recorded, Tape, Var};
 use std::sync::Arc;
 
-/// A discrete choice in a model: the estimator of its gradient, the number of categories, and the noise of the present step.
+/// A discrete choice in a model: the estimator of its gradient, the number of categories, and the
+/// noise of the current step.
 ///
 /// Draw the noise before each step, then record the sample with [`Tape::sample`]:
 ///
@@ -32,7 +33,8 @@ use std::sync::Arc;
 /// let cost = tape.mul(d, prices);
 /// let cost = tape.sum(cost);
 /// tape.backward(cost, &mut grads);
-/// assert!((grads.get(theta).data[1] - 0.5).abs() < 1e-15); // 2 · ⅛ · ⅞ · 4 − ½ · ¼ · ¾ · 4
+/// // 2 · ⅛ · ⅞ · 4 − ½ · ¼ · ¾ · 4
+/// assert!((grads.get(theta).data[1] - 0.5).abs() < 1e-15);
 /// # Ok::<(), hardgrad::Error>(())
 /// ```
 #[derive(Debug)]
@@ -41,18 +43,20 @@ pub struct Choice<T> {
 }
 
 impl<T: Scalar> Choice<T> {
-    /// A choice among `categories` categories, whose gradient is this estimator's.
+    /// Creates a choice among `categories` categories with the gradient of `estimator`.
     pub fn new(estimator: impl Estimator<T> + 'static, categories: usize) -> Self {
         Self::shared(Arc::new(estimator), categories)
     }
 
-    /// [`new`](Self::new) with an estimator that others use too, or whose type is not known.
+    /// Like [`new`](Self::new), for an estimator that is shared or whose type is erased.
     pub fn shared(estimator: Arc<dyn Estimator<T>>, categories: usize) -> Self {
         Self::with(Some(estimator), categories)
     }
 
-    /// A choice without a gradient: onehot(argmax(θ + G)), through which nothing flows back. For evaluation, and for estimators at the loss
-    /// ([`Reinforce::loss`](super::Reinforce::loss), [`Rebar::loss`](super::Rebar::loss)), which give the logits their gradient themselves.
+    /// Creates a choice without a gradient: the sample is onehot(argmax(θ + G)), and no gradient
+    /// flows back through it. It is for evaluation, and for estimators at the loss
+    /// ([`Reinforce::loss`](super::Reinforce::loss), [`Rebar::loss`](super::Rebar::loss)), which
+    /// compute the gradient of the logits themselves.
     pub fn without_gradient(categories: usize) -> Self {
         Self::with(None, categories)
     }
@@ -65,22 +69,26 @@ impl<T: Scalar> Choice<T> {
         Self { node: Arc::new(node) }
     }
 
-    /// With a temperature τ_f of the draw, apart from those of the estimator: decoupled temperatures (Shah et al., "Improving Discrete
-    /// Optimisation Via Decoupled Straight-Through Gumbel-Softmax", 2024), for every estimator.
+    /// Sets a temperature τ_f for drawing, in addition to the temperatures of the estimator:
+    /// decoupled temperatures (Shah et al., "Improving Discrete Optimisation Via Decoupled
+    /// Straight-Through Gumbel-Softmax", 2024), for every estimator.
     ///
     /// ```text
-    /// D = onehot(argmax(θ/τ_f + G)) ~ softmax(θ/τ_f);     ∂f/∂θ ≈ the estimator's formula at θ, with this D and this G
+    /// D = onehot(argmax(θ/τ_f + G)) ~ softmax(θ/τ_f)
+    /// ∂f/∂θ ≈ the estimator's formula at θ, with this D and this G
     /// ```
     ///
-    /// τ_f > 0; θ the logits given to [`Tape::sample`]; G the noise. A divergence or a log-probability in the loss has to be that of the law
-    /// which is sampled: give it [`draw_logits`](Self::draw_logits), whose gradient is the true one. With τ_f = 1 nothing changes.
+    /// τ_f > 0; θ the logits passed to [`Tape::sample`]; G the noise. A divergence or
+    /// log-probability in the loss must be that of the distribution that is sampled: compute it
+    /// from [`draw_logits`](Self::draw_logits), whose gradient is exact. The default is τ_f = 1.
     ///
     /// ```
     /// use hardgrad::estimators::{Choice, Noise, StraightThrough};
     /// use hardgrad::{Mat, ParamGrads, ParamStore, Workspace};
     /// let (params, mut workspace) = (ParamStore::<f64>::new(), Workspace::new());
     /// let noise = Noise::from_gumbel(vec![1.0, 0.0]);
-    /// let choice = Choice::new(StraightThrough::new(1.0)?, 2).with_draw_temperature(2.0)?.with_noise(noise);
+    /// let choice = Choice::new(StraightThrough::new(1.0)?, 2);
+    /// let choice = choice.with_draw_temperature(2.0)?.with_noise(noise);
     /// let mut tape = workspace.tape(&params);
     /// let logits = tape.leaf(&Mat::from_rows(&[[0.0, 3.0_f64.ln()]])); // π = (¼, ¾)
     /// let d = tape.sample(&choice, logits);
@@ -88,7 +96,7 @@ impl<T: Scalar> Choice<T> {
     /// let prices = tape.constant(&Mat::from_rows(&[[0.0], [4.0]]));
     /// let cost = tape.matmul(d, prices);
     /// tape.backward(cost, &mut ParamGrads::zeros(&params));
-    /// assert!((tape.grad(logits).unwrap().data[1] - 0.75).abs() < 1e-15); // 4 · ¼ · ¾: at θ
+    /// assert!((tape.grad(logits).unwrap().data[1] - 0.75).abs() < 1e-15); // 4 · ¼ · ¾, at θ
     /// # Ok::<(), hardgrad::Error>(())
     /// ```
     ///
@@ -101,19 +109,22 @@ impl<T: Scalar> Choice<T> {
         Ok(self)
     }
 
-    /// Panics if the draw has a temperature of its own, which estimators at the loss cannot see.
+    /// Panics if the choice has a draw temperature, because estimators at the loss do not support
+    /// it.
     #[track_caller]
     pub(crate) fn assert_draws_at_logits(&self) {
         let tau = self.node.draw_tau;
         assert!(
             tau == 1.0,
-            "an estimator at the loss takes the logits that are drawn from, not a draw temperature ({tau})"
+            "an estimator at the loss needs a choice without a draw temperature, got {tau}: pass draw_logits instead"
         );
     }
 
-    /// θ/τ_f, the logits of the law that is sampled, with its true gradient; θ itself at τ_f = 1. Shape: `[N, L·C]`, kept.
+    /// Records θ/τ_f, the logits of the distribution that is sampled, with their exact gradient; θ
+    /// itself if τ_f = 1. The shape, `[N, L·C]`, does not change.
     ///
-    /// Estimators at the loss take these as their logits, with a choice that has no draw temperature.
+    /// Pass these logits to estimators at the loss, together with a choice that has no draw
+    /// temperature.
     pub fn draw_logits(&self, tape: &mut Tape<'_, T>, logits: Var) -> Var {
         match self.node.draw_tau {
             1.0 => logits,
@@ -121,26 +132,27 @@ impl<T: Scalar> Choice<T> {
         }
     }
 
-    /// Draws new noise for `variables` latent variables: rows times variables in a row. Allocates nothing once it has drawn as many,
-    /// unless a tape still holds the noise of before.
+    /// Draws new noise for `variables` latent variables: the number of rows times the number of
+    /// variables per row. Once it has drawn noise for as many variables, it does not allocate,
+    /// unless a tape still uses the previous noise.
     pub fn draw(&mut self, rng: &mut Pcg64, variables: usize) {
         let count = variables * self.node.categories;
         self.noise_mut().draw(rng, count);
     }
 
-    /// With noise of the caller's.
+    /// Replaces the noise.
     #[must_use]
     pub fn with_noise(mut self, noise: Noise<T>) -> Self {
         *self.noise_mut() = noise;
         self
     }
 
-    /// The noise of the present step.
+    /// The noise of the current step.
     pub fn noise(&self) -> &Noise<T> {
         &self.node.noise
     }
 
-    /// C, the number of categories.
+    /// Number of categories, C.
     pub fn categories(&self) -> usize {
         self.node.categories
     }
@@ -151,7 +163,7 @@ impl<T: Scalar> Choice<T> {
 
     fn noise_mut(&mut self) -> &mut Noise<T> {
         if Arc::get_mut(&mut self.node).is_none() {
-            // A tape holds the node, and keeps the noise that it was recorded with.
+            // A tape still uses the node and keeps the noise with which it was recorded.
             let (estimator, node) = (self.node.estimator.clone(), &self.node);
             let (categories, draw_tau) = (node.categories, node.draw_tau);
             *self = Self::of(SampleNode { estimator, noise: Noise::new(), categories, draw_tau });
@@ -161,24 +173,27 @@ impl<T: Scalar> Choice<T> {
 }
 
 impl<T: Scalar> Tape<'_, T> {
-    /// A sample D of each latent variable, with the gradient of the choice's estimator. Shapes: logits `[N, L·C]` → one-hot `[N, L·C]`.
+    /// Records a sample D of each latent variable, with the gradient of the choice's estimator.
+    /// Shapes: logits `[N, L·C]` → one-hot `[N, L·C]`.
     ///
-    /// See [`Choice`] for an example, and [`Estimator`] for masks and what is not a number.
+    /// [`Choice`] has an example; [`Estimator`] documents masks and NaN.
     ///
     /// # Panics
-    /// If the logits are not whole variables, or not as many as the choice has drawn noise for.
+    /// If the number of columns is not a multiple of the number of categories, or the number of
+    /// logits differs from that for which the choice has drawn noise.
     #[track_caller]
     pub fn sample(&mut self, choice: &Choice<T>, logits: Var) -> Var {
         if choice.node.draw_tau == 1.0 {
             return self.custom_shared(choice.node.clone(), &[logits]);
         }
         let held = self.detach(logits);
-        let law = choice.draw_logits(self, held);
-        self.custom_shared(choice.node.clone(), &[logits, law])
+        let drawn = choice.draw_logits(self, held);
+        self.custom_shared(choice.node.clone(), &[logits, drawn])
     }
 }
 
-/// The straight-through node at a sample. Input: logits `[N, L·C]`, and those of the law that is sampled if they are others; value: the sample D; backward: the estimator's vjp.
+/// The straight-through node at a sample. Inputs: logits `[N, L·C]`, and, if they differ, the
+/// logits of the distribution that is sampled. Value: the sample D. Backward: the estimator's vjp.
 #[derive(Debug)]
 pub(super) struct SampleNode<T> {
     estimator: Option<Arc<dyn Estimator<T>>>,
@@ -198,7 +213,7 @@ impl<T: Scalar> CustomOp<T> for SampleNode<T> {
         let noise = self.noise.gumbel().len();
         assert!(
             c > 0 && logits.cols % c == 0,
-            "sample: logits [{}, {}] do not divide into variables of {c} categories",
+            "sample: logits [{}, {}], expected a multiple of {c} columns, the number of categories",
             logits.rows,
             logits.cols
         );

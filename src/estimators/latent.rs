@@ -1,37 +1,39 @@
-//! What a formula is given: one latent variable, its noise, and temporary memory.
+//! Arguments of a formula: one latent variable with its noise, and temporary memory.
 
 use crate::rng::LaneRng;
 use crate::scalar::Real;
 
-/// One latent variable as a [`Formula`](super::Formula) sees it. All slices have C numbers.
+/// One latent variable, as passed to a [`Formula`](super::Formula). All slices have C numbers.
 #[derive(Clone, Copy, Debug)]
 pub struct Latent<'a, T: Real> {
-    /// The logits θ. A logit of −∞ is a category that cannot be drawn.
+    /// The logits θ. A logit of −∞ masks a category, which is then never drawn.
     pub logits: &'a [T],
     /// The sample D.
     pub one_hot: &'a [T],
-    /// The Gumbel noise G that drew D.
+    /// The Gumbel noise G from which D was drawn.
     pub gumbel: &'a [T],
     pub(super) conditional: Conditional<'a, T>,
 }
 
-/// Where the exponential numbers E of eq. 7 come from.
+/// Source of the exponential numbers E of eq. 7.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Conditional<'a, T> {
-    /// A generator with this key, so that draws are streamed and never stored.
+    /// A generator with this key. The draws are streamed and never stored.
     Key(u64),
-    /// The caller's numbers, `[K, C]`.
+    /// Numbers supplied by the caller, `[K, C]`.
     Stored(&'a [T]),
 }
 
 impl<'a, T: Real> Latent<'a, T> {
-    /// The entry of `values` at the category drawn. It is selected, not multiplied by D: an infinity elsewhere does no harm.
+    /// The entry of `values` at the category drawn. It is selected, not computed as a product with
+    /// D, so infinities in other entries have no effect.
     #[inline(always)]
     pub fn at_sample(&self, values: &[T]) -> T {
         at_sample(self.one_hot, values)
     }
 
-    /// The stream of standard exponential numbers for draws conditional on D, eq. 7, at its start.
+    /// A new stream of standard exponential numbers for draws conditional on D, eq. 7. Every call
+    /// returns the same stream.
     pub fn exponentials(&self) -> Exponentials<'a, T> {
         Exponentials(match self.conditional {
             Conditional::Key(key) => Source::Generator(LaneRng::from_key(key)),
@@ -46,25 +48,26 @@ pub(super) fn at_sample<T: Real>(one_hot: &[T], values: &[T]) -> T {
     one_hot.iter().zip(values).fold(T::ZERO, |at, (d, &value)| d.select(value, at))
 }
 
-/// Standard exponential numbers, −ln u with u uniform in (0, 1): finite and > 0. From [`Latent::exponentials`].
+/// A stream of standard exponential numbers, −ln u with u uniform in (0, 1), all finite and > 0.
+/// Created by [`Latent::exponentials`].
 #[derive(Debug)]
 pub struct Exponentials<'a, T: Real>(Source<'a, T>);
 
 #[derive(Debug)]
-#[allow(clippy::large_enum_variant)] // one at a time, on the stack: a box would allocate for every variable
+#[allow(clippy::large_enum_variant)] // lives briefly on the stack; a box would allocate for every variable
 enum Source<'a, T> {
-    /// Drawn on demand.
+    /// Numbers are drawn on demand.
     Generator(LaneRng),
-    /// What is left of the caller's numbers.
+    /// The remaining numbers supplied by the caller.
     Stored(&'a [T]),
 }
 
 impl<T: Real> Exponentials<'_, T> {
-    /// Writes the next numbers: those of one draw, `[C]`, or of several, `[draws, C]`.
+    /// Writes the next numbers: those of one draw, `[C]`, or of several draws, `[draws, C]`.
     ///
     /// # Panics
-    /// If the noise holds numbers of the caller's (see [`Noise::with_exponentials`](super::Noise::with_exponentials)), and they are fewer
-    /// than the formula takes.
+    /// If numbers were supplied (see [`Noise::with_exponentials`](super::Noise::with_exponentials))
+    /// and there are fewer than the formula takes.
     pub fn next(&mut self, rows: &mut [T]) {
         match &mut self.0 {
             Source::Generator(rng) => rng.fill_exponential(T::numbers(rows)),
@@ -79,7 +82,7 @@ impl<T: Real> Exponentials<'_, T> {
     }
 }
 
-/// Temporary memory: rows of C numbers, of unspecified value, taken from the front.
+/// Temporary memory: rows of C numbers with unspecified contents.
 #[derive(Debug)]
 pub struct Work<'a, T> {
     memory: &'a mut [T],
@@ -91,10 +94,11 @@ impl<'a, T: Real> Work<'a, T> {
         Self { memory, categories }
     }
 
-    /// Takes N rows; the rest is for a formula inside this one.
+    /// Takes N rows. The remaining rows are returned and can be passed to a nested formula.
     ///
     /// # Panics
-    /// If fewer are left: [`work_rows`](super::Formula::work_rows) returns too small a number.
+    /// If fewer rows remain, because [`work_rows`](super::Formula::work_rows) returns too small a
+    /// number.
     pub fn take<const N: usize>(self) -> ([&'a mut [T]; N], Self) {
         let (taken, rest) = self.take_together(N);
         let c = rest.categories;
@@ -107,10 +111,10 @@ impl<'a, T: Real> Work<'a, T> {
         (rows, rest)
     }
 
-    /// Takes `rows` rows as one slice; the rest as above.
+    /// Takes `rows` rows as one slice, and returns the remaining rows.
     ///
     /// # Panics
-    /// As [`take`](Self::take).
+    /// As for [`take`](Self::take).
     pub fn take_together(self, rows: usize) -> (&'a mut [T], Self) {
         let Some((taken, memory)) = self.memory.split_at_mut_checked(rows * self.categories) else {
             panic!("work: the formula takes more rows than its work_rows() returns");
@@ -118,7 +122,7 @@ impl<'a, T: Real> Work<'a, T> {
         (taken, Self { memory, ..self })
     }
 
-    /// The same rows, for a part of the computation that ends before the next part begins.
+    /// Borrows all rows for a part of the computation that ends before the next part begins.
     pub fn reborrow(&mut self) -> Work<'_, T> {
         Work { memory: &mut *self.memory, categories: self.categories }
     }

@@ -1,55 +1,60 @@
-//! The random numbers of one step.
+//! Random numbers of one step.
 
 use crate::categorical;
 use crate::rng::{LaneRng, Pcg64};
 use crate::scalar::Scalar;
 
-/// The noise of one step, drawn before it: a standard Gumbel number for each logit, and a key from which the draws conditional on the
-/// sample (eq. 7) are generated.
+/// The noise of one step, drawn before the step: a standard Gumbel number for each logit, and a key
+/// from which the draws conditional on the sample (eq. 7) are generated.
 ///
-/// The sample is a function of logits and noise, and the gradient one of logits, sample, noise and cotangent: at one seed all
-/// estimators see the same sample, and every number can come from the caller instead. Kept from step to step, so that drawing
-/// allocates nothing.
+/// The sample is a function of logits and noise, and the gradient is a function of logits, sample,
+/// noise and cotangent. With one seed all estimators therefore have the same sample, and all random
+/// numbers can be supplied by the caller instead. The memory is reused, so drawing in later steps
+/// does not allocate.
 ///
 /// ```
 /// use hardgrad::{estimators::Noise, rng};
 /// let (mut a, mut b) = (Noise::<f32>::new(), Noise::new());
 /// a.draw(&mut rng::from_key(7), 4);
 /// b.draw(&mut rng::from_key(7), 4);
-/// assert_eq!((a.gumbel().len(), &a), (4, &b)); // a function of the generator
+/// assert_eq!((a.gumbel().len(), &a), (4, &b)); // a function of the generator's state
 /// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Noise<T> {
     gumbel: Vec<T>,
-    /// For draws conditional on the sample; each variable's generator is derived from it.
+    /// Key of the draws conditional on the sample. The generator of each variable is derived from
+    /// it.
     key: u64,
     pub(super) sample: Option<Vec<T>>,
     exponential: Option<Vec<T>>,
 }
 
 impl<T: Scalar> Noise<T> {
-    /// No noise yet.
+    /// Creates empty noise.
     pub fn new() -> Self {
         Self::from_gumbel(Vec::new())
     }
 
-    /// Gumbel numbers of the caller's: `[N, L·C]`, row-major, like the logits.
+    /// Creates noise from Gumbel numbers, `[N, L·C]`, row-major, in the layout of the logits.
     pub fn from_gumbel(gumbel: Vec<T>) -> Self {
         Self { gumbel, key: 0, sample: None, exponential: None }
     }
 
-    /// With a sample of the caller's too, one-hot rows in the layout of the logits. What the sample does not determine (an
-    /// estimator's relaxed sample) still comes from the Gumbel noise, which should then be conditional on this sample.
+    /// Sets the sample, one-hot rows in the layout of the logits. Quantities that the sample does
+    /// not determine, such as an estimator's relaxed sample, are still computed from the Gumbel
+    /// noise, which should then be conditional on this sample.
     #[must_use]
     pub fn with_sample(mut self, one_hot: Vec<T>) -> Self {
         self.sample = Some(one_hot);
         self
     }
 
-    /// With exponential numbers of the caller's too, the E of eq. 7: `[K, N, L·C]`, one `[N, L·C]` for each conditional draw, all > 0.
+    /// Sets the exponential numbers E of eq. 7: `[K, N, L·C]`, one `[N, L·C]` for each conditional
+    /// draw, all > 0.
     ///
     /// # Panics
-    /// If their number is not a multiple of that of the Gumbel numbers, or one of them is not > 0.
+    /// If their number is not a multiple of the number of Gumbel numbers, or one of them is
+    /// not > 0.
     #[must_use]
     #[track_caller]
     pub fn with_exponentials(mut self, exponential: Vec<T>) -> Self {
@@ -64,14 +69,14 @@ impl<T: Scalar> Noise<T> {
         self
     }
 
-    /// With this key for draws conditional on the sample.
+    /// Sets the key of the draws conditional on the sample.
     #[must_use]
     pub fn with_key(mut self, key: u64) -> Self {
         self.key = key;
         self
     }
 
-    /// Draws new noise for `count` logits: variables times categories.
+    /// Draws new noise for `count` logits, the number of variables times the number of categories.
     pub fn draw(&mut self, rng: &mut Pcg64, count: usize) {
         self.sample = None;
         self.exponential = None;
@@ -85,12 +90,12 @@ impl<T: Scalar> Noise<T> {
         &self.gumbel
     }
 
-    /// The key of the conditional draws of the variables from number `i` on.
+    /// The key of the conditional draws of a group of variables that starts with number `i`.
     pub(super) fn key_of(&self, i: usize) -> u64 {
         self.key.wrapping_add(i as u64)
     }
 
-    /// The caller's exponential numbers, a slice for each draw, if there are any.
+    /// The supplied exponential numbers, one slice per draw, if there are any.
     pub(super) fn stored(&self) -> Option<std::slice::ChunksExact<'_, T>> {
         self.exponential.as_ref().map(|values| values.chunks_exact(self.gumbel.len().max(1)))
     }

@@ -1,5 +1,5 @@
-//! Draws of θ + G conditional on the sample D, eq. 7, and the average of the relaxed Jacobian over them: what Gumbel-Rao, ReinMax-Rao and
-//! ReinMax-CV share.
+//! Draws of θ + G conditional on the sample D, eq. 7, and the average over them of the relaxed
+//! Jacobian. Gumbel-Rao, ReinMax-Rao and ReinMax-CV use this module.
 
 use super::latent::at_sample;
 use super::{Exponentials, Work};
@@ -7,7 +7,7 @@ use crate::scalar::Real;
 use crate::simd::emulated::{Emulated, IntoEmulated};
 use crate::simd::vectorized;
 
-/// weight · GR(τ, K), at any normalised logits: what Gumbel-Rao, ReinMax-Rao and ReinMax-CV share.
+/// The term weight · GR(τ, K) at normalised logits.
 pub(super) struct Rao {
     pub(super) tau: f64,
     pub(super) draws: usize,
@@ -15,7 +15,7 @@ pub(super) struct Rao {
 }
 
 impl Rao {
-    /// Rows of work that [`add`](Self::add) takes.
+    /// Number of work rows that [`add`](Self::add) takes.
     pub(super) const ROWS: usize = 3 + DRAWS_AT_ONCE;
 
     /// Adds the estimate to `dlogits`. `log_pi` are logits with Z = 1.
@@ -43,52 +43,56 @@ impl Rao {
         }
         let weight = T::of(self.weight / (self.draws as f64 * self.tau)); // (1/(Kτ)) Σ_k
         for ((to, &sum), &d) in dlogits.iter_mut().zip(&*sums).zip(one_hot) {
-            *to += weight * (sum - d * left); // what rounding left goes to the sample's entry, which is the largest
+            // The rounding error is moved to the sample's entry, the largest one.
+            *to += weight * (sum - d * left);
         }
     }
 }
 
-/// Draws between two calls of a kernel: enough that the calls do not count, few enough that their numbers stay in the first cache.
+/// Draws per call of a kernel: enough to make the overhead of the call negligible, and few enough
+/// for their numbers to stay in the first-level cache.
 const DRAWS_AT_ONCE: usize = 4;
 
-/// The law of Y given the sample, eq. 7 with Z = 1. Relative to the sample's category, whose Y is −log E_D,
+/// The distribution of Y given the sample, eq. 7 with Z = 1. Relative to the sample's category,
+/// where Y_D = −log E_D,
 ///
 /// ```text
-/// exp((Y_j − Y_D)/τ) = (E_D / (E_j/π_j + E_D))^(1/τ) ≤ 1:
+/// exp((Y_j − Y_D)/τ) = (E_D / (E_j/π_j + E_D))^(1/τ) ≤ 1
 /// ```
 ///
-/// one reciprocal an element at τ = 1 and ½, one logarithm and one exponential at any other τ.
+/// This takes one reciprocal per element at τ = 1 and ½, and one logarithm and one exponential at
+/// any other τ.
 #[derive(Clone, Copy)]
 pub(super) struct Conditional<'a, T> {
     log_pi: &'a [T],
     one_hot: &'a [T],
-    /// 1/π, and 0 at D, where E_j/π_j is not added: so that the formula gives 1 there.
+    /// 1/π, and 0 at D, where E_j/π_j is not added: the formula then gives 1 at D.
     inv_pi: &'a [T],
     inv_tau: f64,
     power: Power,
 }
 
-/// How to take the power 1/τ.
+/// Method for computing the power 1/τ.
 #[derive(Clone, Copy, PartialEq)]
 enum Power {
     One,
     Square,
     General,
-    /// Any, where E_j/π_j might overflow.
-    Far,
+    /// Any power, where E_j/π_j might overflow.
+    SmallPi,
 }
 
-/// Below this log π, E_j/π_j might overflow; above E_D it stands by a factor of 1e17 or more, so that log(E_j/π_j + E_D) is
-/// log E_j − log π_j to the last digit.
-const FAR: f64 = -80.0;
+/// If log π_j is below this value, E_j/π_j might overflow. E_j/π_j is then larger than E_D by a
+/// factor of at least 1e17, so log(E_j/π_j + E_D) equals log E_j − log π_j up to rounding.
+const SMALL_LOG_PI: f64 = -80.0;
 
 impl<'a, T: Real> Conditional<'a, T> {
-    /// With a row of work for 1/π.
+    /// Creates the distribution. `inv_pi` is a work row for 1/π.
     pub(super) fn new(log_pi: &'a [T], one_hot: &'a [T], tau: f64, inv_pi: &'a mut [T]) -> Self {
         reciprocals(log_pi, one_hot, inv_pi);
         let inv_tau = 1.0 / tau;
         let power = match inv_tau {
-            _ if log_pi.iter().any(|log_pi| log_pi.any_below(T::of(FAR))) => Power::Far,
+            _ if log_pi.iter().any(|log_pi| log_pi.any_below(T::of(SMALL_LOG_PI))) => Power::SmallPi,
             1.0 => Power::One,
             2.0 => Power::Square,
             _ => Power::General,
@@ -96,10 +100,10 @@ impl<'a, T: Real> Conditional<'a, T> {
         Self { log_pi, one_hot, inv_pi, inv_tau, power }
     }
 
-    /// Turns the E of one draw into q Σq, where q = softmax(Y/τ). Gives Σq and Σ q_j Σq h_j.
+    /// Replaces the E of one draw by q Σq, where q = softmax(Y/τ). Returns Σq and Σ q_j Σq h_j.
     #[inline(always)]
     fn relax(&self, h: &[T], e: &mut [T]) -> (T, T) {
-        // An E is finite, so it may be chosen by a multiplication.
+        // E is finite, so it can be selected by a multiplication.
         let e_hot = e.iter().zip(self.one_hot).fold(T::ZERO, |sum, (&e, &d)| e.mul_add(d, sum));
         let log_hot = e_hot.log2_normal();
         let minus_inv_tau = T::of(-self.inv_tau);
@@ -113,10 +117,10 @@ impl<'a, T: Real> Conditional<'a, T> {
                     root * root
                 }
                 Power::General => (minus_inv_tau * (sum.log2_normal() - log_hot)).exp2_nonpositive(),
-                Power::Far => {
+                Power::SmallPi => {
                     let (log_pi, near) = (self.log_pi[j], sum.log2_normal() - log_hot);
                     let far = q.log2_normal() - log_hot - log_pi * T::of(std::f64::consts::LOG2_E);
-                    let down = log_pi.if_above(T::of(FAR), near, far);
+                    let down = log_pi.if_above(T::of(SMALL_LOG_PI), near, far);
                     self.one_hot[j].select(T::ONE, (minus_inv_tau * down).exp2_nonpositive())
                 }
             };
@@ -137,7 +141,7 @@ impl<'a, T: Real> IntoEmulated for Conditional<'a, T> {
 }
 
 vectorized! {
-    /// 1/π, and 0 at D.
+    /// Computes 1/π, and 0 at D.
     fn reciprocals<T: Real>(log_pi: &[T], one_hot: &[T], inv_pi: &mut [T]) {
         for ((inv_pi, &log_pi), &d) in inv_pi.iter_mut().zip(log_pi).zip(one_hot) {
             *inv_pi = d.select(T::ZERO, (-log_pi).exp());
@@ -147,7 +151,7 @@ vectorized! {
 
 vectorized! {
     fused
-    /// q = softmax(Y/τ) in place of E, of one draw.
+    /// Replaces the E of one draw by q = softmax(Y/τ).
     pub(super) fn relaxed_row_conditional<T: Real>(given: Conditional<'_, T>, q: &mut [T]) {
         let (norm, _) = given.relax(given.log_pi, q);
         let inv_norm = T::ONE / norm;
@@ -157,9 +161,10 @@ vectorized! {
 
 vectorized! {
     fused
-    /// sums += Σ_k J(softmax(Y_k/τ)) g. Shapes: h = g − g_D and sums `[C]`, E `[draws, C]`, which is overwritten.
+    /// sums += Σ_k J(softmax(Y_k/τ)) g. Shapes: h = g − g_D and sums `[C]`, E `[draws, C]`, which
+    /// is overwritten.
     ///
-    /// Gives the sum of what it added, which but for rounding is 0.
+    /// Returns the sum of the added numbers, which is 0 up to rounding.
     fn add_jacobians<T: Real>(given: Conditional<'_, T>, h: &[T], e: &mut [T], sums: &mut [T]) -> T {
         let mut left = T::ZERO;
         for e in e.chunks_exact_mut(h.len()) {
@@ -184,7 +189,8 @@ mod tests {
     use crate::rng::{LaneRng, from_key, uniform};
     use crate::scalar::Scalar;
 
-    /// q = softmax(Y/τ) by logarithms alone: (1 + (E_j/E_D)/π_j)^(−1/τ) = exp(−softplus(log E_j − log E_D − log π_j)/τ).
+    /// Computes q = softmax(Y/τ) with logarithms only: (1 + (E_j/E_D)/π_j)^(−1/τ) =
+    /// exp(−softplus(log E_j − log E_D − log π_j)/τ).
     fn by_logarithms<T: Scalar>(log_pi: &[T], hot: usize, e: &[T], inv_tau: T) -> Vec<T> {
         let of = |(&e_j, &log_pi): (&T, &T)| (-softplus_of(e_j.ln() - e[hot].ln() - log_pi) * inv_tau).exp();
         let mut q: Vec<T> = e.iter().zip(log_pi).map(of).collect();
@@ -225,10 +231,10 @@ mod tests {
         }
     }
 
-    /// Entries of up to 13 draws, each below 1/4, with some roundings of 2⁻²⁴ and 2⁻⁵³; at τ = 1e-3 an error in the logarithm counts a
-    /// thousandfold.
+    /// The entries are sums over up to 13 draws of numbers below 1/4, with a few roundings of 2⁻²⁴
+    /// and 2⁻⁵³. At τ = 1e-3 an error of the logarithm is multiplied by a thousand.
     #[test]
-    fn draws_agree_with_those_by_logarithms() {
+    fn draws_agree_with_a_computation_by_logarithms() {
         compare::<f32>(1e-3);
         compare::<f64>(1e-12);
     }

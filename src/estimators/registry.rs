@@ -1,4 +1,5 @@
-//! The list of the estimators: one row each, from which everything that lists or names estimators derives.
+//! The registry of estimators: one row per estimator. Everything that lists or names estimators is
+//! derived from it.
 
 use super::formulas::*;
 use super::value::Value;
@@ -10,23 +11,24 @@ use serde::de::MapAccess;
 use std::fmt;
 use std::sync::Arc;
 
-/// An estimator ready for use.
+/// An estimator that was built from its configuration.
 #[derive(Debug)]
 pub enum BuiltEstimator<T> {
-    /// The gradient of the sample: for [`Choice::shared`](super::Choice::shared).
+    /// An estimator of the gradient of the sample, for [`Choice::shared`](super::Choice::shared).
     Sample(Arc<dyn Estimator<T>>),
-    /// [`Reinforce`](super::Reinforce), whose baseline may change from step to step.
+    /// [`Reinforce`](super::Reinforce), whose baseline may change in every step.
     Reinforce(BaselineConfig),
-    /// [`Rebar`], with three decoder passes.
+    /// [`Rebar`], which needs three decoder passes.
     Rebar(Rebar),
-    /// [`DoubleControlVariate`], which sees losses and gradients of several samples, and where its weight comes from. If it is
-    /// adapted, the estimator has α = 0 and gets the [`AdaptiveWeight`](super::AdaptiveWeight)'s in each step.
+    /// [`DoubleControlVariate`], which uses losses and gradients of several samples, and the source
+    /// of its weight. If the weight is adapted, this estimator has α = 0 and gets the weight of the
+    /// [`AdaptiveWeight`](super::AdaptiveWeight) in each step.
     DoubleControlVariate(DoubleControlVariate, WeightConfig),
     /// [`Vimco`], whose loss is the importance-weighted bound.
     Vimco(Vimco),
-    /// [`LocalExpectation`](super::LocalExpectation), with L (C − 1) + 1 decoder passes.
+    /// [`LocalExpectation`](super::LocalExpectation), which needs L (C − 1) + 1 decoder passes.
     LocalExpectation,
-    /// No sample at all: the expectation itself, by enumeration.
+    /// The exact expectation by enumeration, without a sample.
     Exact,
 }
 
@@ -34,41 +36,42 @@ fn sample<T: Scalar>(estimator: impl Estimator<T> + 'static) -> BuiltEstimator<T
     BuiltEstimator::Sample(Arc::new(estimator))
 }
 
-/// What the list says of one estimator.
+/// The registry's description of one estimator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// The name in files and on command lines, such as `gumbel-rao`.
+    /// Name in files and on command lines, such as `gumbel-rao`.
     pub name: &'static str,
-    /// The name in tables and figures, such as `Gumbel-Rao`.
+    /// Name in tables and figures, such as `Gumbel-Rao`.
     pub label: &'static str,
-    /// Its type in [`estimators`](crate::estimators), or what computes it.
+    /// Type in [`estimators`](crate::estimators), or the function that computes the gradient.
     pub type_name: &'static str,
-    /// ∂f/∂θ of one latent variable.
+    /// Formula of ∂f/∂θ for one latent variable.
     pub formula: &'static str,
-    /// Where the formula stands.
+    /// Number of the equation, or source of the formula.
     pub equation: &'static str,
-    /// How its mean differs from the exact gradient.
+    /// Difference between the mean and the exact gradient.
     pub bias: &'static str,
-    /// Evaluations of f for one gradient.
+    /// Number of evaluations of f per gradient.
     pub passes: &'static str,
 }
 
 /// A hyper-parameter of an estimator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Parameter {
-    /// The name of the field in [`EstimatorConfig`].
+    /// Name of the field in [`EstimatorConfig`].
     pub name: &'static str,
-    /// The symbol in formulas and labels; empty where the value speaks for itself.
+    /// Symbol in formulas and labels; empty if labels show only the value.
     pub symbol: &'static str,
-    /// What it is.
+    /// Description.
     pub about: &'static str,
-    /// What its text may be.
+    /// Description of the valid texts.
     pub accepts: &'static str,
-    /// Its value, as text.
+    /// Value as text.
     pub value: String,
 }
 
-/// Declares [`EstimatorKind`], [`EstimatorConfig`] and what is known of each.
+/// Declares [`EstimatorKind`] and [`EstimatorConfig`] with the methods that are derived from the
+/// rows.
 macro_rules! registry {
     ($(
         #[doc = $about:literal]
@@ -77,13 +80,14 @@ macro_rules! registry {
         $({ $( #[doc = $parameter_about:literal] $(#[serde($($serde:tt)*)])? $parameter:ident $symbol:literal: $type:ty = $default:expr, )* })?
         => $build:expr;
     )*) => {
-        /// Which estimator.
+        /// The kind of an estimator, without hyper-parameters.
         ///
         /// ```
         /// use hardgrad::estimators::EstimatorKind;
-        /// assert_eq!("stgs".parse::<EstimatorKind>().unwrap(), EstimatorKind::StraightThroughGumbelSoftmax);
+        /// let kind = "stgs".parse::<EstimatorKind>().unwrap();
+        /// assert_eq!(kind, EstimatorKind::StraightThroughGumbelSoftmax);
         /// let e = "gumbel".parse::<EstimatorKind>().unwrap_err().to_string();
-        /// assert!(e.starts_with("estimator: got gumbel, expected one of st, stgs, gumbel-rao, gst, reinmax"));
+        /// assert!(e.starts_with("estimator: got gumbel, expected one of st, stgs, gumbel-rao"));
         /// ```
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
         pub enum EstimatorKind {
@@ -91,10 +95,10 @@ macro_rules! registry {
         }
 
         impl EstimatorKind {
-            /// All of them.
+            /// All estimators.
             pub const ALL: &'static [Self] = &[$(Self::$kind),*];
 
-            /// What the list says of it.
+            /// The registry's description of the estimator.
             pub fn entry(self) -> &'static Entry {
                 match self {
                     $(Self::$kind => &Entry {
@@ -118,7 +122,7 @@ macro_rules! registry {
             }
         }
 
-        /// An estimator with its hyper-parameters, as data: what a command line parses and a checkpoint holds.
+        /// An estimator with its hyper-parameters as data, for command lines and checkpoints.
         ///
         /// ```
         /// use hardgrad::estimators::EstimatorConfig;
@@ -136,14 +140,14 @@ macro_rules! registry {
         }
 
         impl EstimatorConfig {
-            /// Which one it is.
+            /// The kind of the estimator.
             pub fn kind(&self) -> EstimatorKind {
                 match self {
                     $(Self::$kind { .. } => EstimatorKind::$kind,)*
                 }
             }
 
-            /// The estimator.
+            /// Builds the estimator.
             ///
             /// # Errors
             /// If a hyper-parameter is outside its range.
@@ -153,7 +157,7 @@ macro_rules! registry {
                 })
             }
 
-            /// Its hyper-parameters, in the order of the fields.
+            /// The hyper-parameters, in the order of the fields.
             pub fn parameters(&self) -> Vec<Parameter> {
                 match self {
                     $(Self::$kind $({ $($parameter),* })? => vec![$($(Parameter {
@@ -166,7 +170,7 @@ macro_rules! registry {
                 }
             }
 
-            /// Sets a hyper-parameter by its name, from text.
+            /// Sets the hyper-parameter `name` from text.
             ///
             /// ```
             /// use hardgrad::estimators::EstimatorKind;
@@ -174,12 +178,14 @@ macro_rules! registry {
             /// config.set("form", "coupled")?;
             /// assert_eq!(config.to_string(), "reinmax-cv form coupled tau 1.3 draws 100 eta 1.5");
             /// let e = config.set("beta", "1").unwrap_err().to_string();
-            /// assert_eq!(e, "beta: got 1, expected one of form, tau, draws, eta: reinmax-cv has no beta");
+            /// let expected = "expected one of form, tau, draws, eta: reinmax-cv has no beta";
+            /// assert_eq!(e, format!("beta: got 1, {expected}"));
             /// # Ok::<(), hardgrad::Error>(())
             /// ```
             ///
             /// # Errors
-            /// If the estimator has no such hyper-parameter, naming those that it has, or the text is no value of its type.
+            /// If the estimator has no such hyper-parameter (the error lists those that it has), or
+            /// the text is not a value of the parameter's type.
             pub fn set(&mut self, name: &'static str, text: &str) -> Result<()> {
                 match self {
                     $(Self::$kind $({ $($parameter),* })? => {
@@ -192,7 +198,7 @@ macro_rules! registry {
                 Err(self.has_no(name, text))
             }
 
-            /// Reads the value of the hyper-parameter with this name. Returns whether there is such a one.
+            /// Reads the value of the hyper-parameter `name`. Returns whether it exists.
             fn read<'de, A: MapAccess<'de>>(
                 &mut self,
                 name: &str,
@@ -209,7 +215,7 @@ macro_rules! registry {
                 Ok(false)
             }
 
-            /// A hyper-parameter that is a real number, for schedules.
+            /// The hyper-parameter `name`, if it is a real number, for schedules.
             pub fn number_mut(&mut self, name: &str) -> Option<&mut f64> {
                 match self {
                     $(Self::$kind $({ $($parameter),* })? => {
@@ -250,8 +256,8 @@ registry!(
 
     /// [`GappedStraightThrough`]
     GappedStraightThrough, "gst", "GST", "GappedStraightThrough",
-    "(1/τ) J(softmax(θ'/τ)) g, θ' = θ with D's logit moved to the top", "–", "first order", "1", {
-        /// Distance of the other logits below the sample's: a number ≥ 0, or `probability`.
+    "(1/τ) J(softmax(θ'/τ)) g, θ' = θ with D's logit raised to the largest", "–", "first order", "1", {
+        /// Minimum distance of the sample's logit from the others: a number ≥ 0, or `probability`.
         gap "gap": Gap = Gap::Fixed(1.0),
         /// Temperature τ, at least 1e-30.
         tau "τ": f64 = TAU,
@@ -266,7 +272,7 @@ registry!(
 
     /// [`ReinMaxArgmax`]
     ReinMaxArgmax, "reinmax-argmax", "ReinMax-Argmax", "ReinMaxArgmax",
-    "the same with onehot(argmax θ) for D", "table 1", "large: a probe, not for training", "1", {
+    "2 J((π_τ+D*)/2) g − ½ J(π) g, D* = onehot(argmax θ)", "table 1", "large; for analysis, not for training", "1", {
         /// Temperature τ, at least 1e-30.
         tau "τ": f64 = TAU,
     } => sample(ReinMaxArgmax::new(tau)?);
@@ -274,9 +280,9 @@ registry!(
     /// [`ReinMaxRk2`]
     ReinMaxRk2, "reinmax-rk2", "ReinMax-RK2", "ReinMaxRk2",
     "2 (p ⊙ g − ⟨βπ+(1−β)D, g⟩ p) − β J(π) g, in three forms", "27", "second order at β = ½", "1", {
-        /// Reading of eq. 27.
+        /// Variant of eq. 27.
         form "": Rk2Form = Rk2Form::Eq27,
-        /// Weight β of the far end of the step, from −1e30 to 1e30; ½ is ReinMax.
+        /// Weight β of the end point, from −1e30 to 1e30; ½ gives ReinMax.
         beta "β": f64 = 0.5,
     } => sample(ReinMaxRk2::new(form, beta)?);
 
@@ -291,8 +297,8 @@ registry!(
 
     /// [`ReinMaxCv`]
     ReinMaxCv, "reinmax-cv", "ReinMax-CV", "ReinMaxCv",
-    "2 (J(p) g − η S + η GR(θ_D; D)) − ½ J(π) g, in four forms", "18", "by form", "1", {
-        /// Reading of eq. 18.
+    "2 (J(p) g − η S + η GR(θ_D; D)) − ½ J(π) g, in four forms", "18", "depends on the form", "1", {
+        /// Variant of eq. 18.
         form "": CvForm = CvForm::AuthorCode,
         /// Temperature τ of the control variate, at least 1e-30.
         tau "τ": f64 = TAU,
@@ -305,7 +311,7 @@ registry!(
     /// [`Blend`] of [`ReinMax`] and [`ReinMaxRao`]
     ReinMaxBlend, "reinmax-blend", "ReinMax blend", "Blend",
     "λ ReinMax + (1 − λ) ReinMax-Rao", "–", "between the two", "1", {
-        /// Weight λ of ReinMax, from −1e30 to 1e30; the rest is ReinMax-Rao's.
+        /// Weight λ of ReinMax, from −1e30 to 1e30; ReinMax-Rao has the weight 1 − λ.
         lambda "λ": f64 = 0.5,
         /// Temperature τ of ReinMax, at least 1e-30.
         tau "τ": f64 = TAU,
@@ -335,15 +341,15 @@ registry!(
 
     /// [`GumbelSoftmax`], whose sample is relaxed
     GumbelSoftmax, "gumbel-softmax", "Gumbel-softmax", "GumbelSoftmax",
-    "(1/τ) J(s) g at the sample s = softmax((θ+G)/τ)", "Jang et al. (2017)", "none of the relaxed problem", "1", {
+    "(1/τ) J(s) g at the sample s = softmax((θ+G)/τ)", "Jang et al. (2017)", "none for the relaxed problem", "1", {
         /// Temperature τ, at least 1e-30.
         tau "τ": f64 = TAU,
     } => sample(GumbelSoftmax::new(tau)?);
 
     /// [`Reinforce`](super::Reinforce)
     Reinforce, "reinforce", "REINFORCE", "Reinforce",
-    "(f(D) − b)(D − π)", "section 2.5", "none", "1, or one a sample", {
-        /// Baseline b: `none`, `running-mean`, or `leave-one-out:N` over N samples of each example.
+    "(f(D) − b)(D − π)", "section 2.5", "none", "1, or 1 per sample", {
+        /// Baseline b: `none`, `running-mean`, or `leave-one-out:N` with N samples per example.
         baseline "": BaselineConfig = BaselineConfig::RunningMean,
     } => {
         if let BaselineConfig::LeaveOneOut { samples } = baseline {
@@ -364,10 +370,10 @@ registry!(
 
     /// [`DoubleControlVariate`]
     DoubleControlVariate, "double-control-variate", "Double CV", "DoubleControlVariate",
-    "mean_k (t_k − mean_{j≠k} t_j)(D_k − π) − α J(π) mean_k g_k", "Titsias and Shi (2022)", "none", "1 a sample", {
-        /// Number n of samples of each example, from 2 to 10,000.
+    "mean_k (t_k − mean_{j≠k} t_j)(D_k − π) − α J(π) mean_k g_k", "Titsias and Shi (2022)", "none", "1 per sample", {
+        /// Number n of samples per example, from 2 to 10,000.
         samples "n": usize = 2,
-        /// Weight α of the control variate, from −1e30 to 1e30, where 0 is leave-one-out; or `adapted`.
+        /// Weight α of the control variate, from −1e30 to 1e30 (0 is leave-one-out), or `adapted`.
         alpha "α": WeightConfig = WeightConfig::Adapted,
     } => {
         let fixed = if let WeightConfig::Fixed(alpha) = alpha { alpha } else { 0.0 };
@@ -376,8 +382,8 @@ registry!(
 
     /// [`Vimco`]
     Vimco, "vimco", "VIMCO", "Vimco",
-    "Σ_k (L̂ − L̂ without k)(D_k − π) + Σ_k softmax(ℓ)_k ∂ℓ_k/∂θ", "Mnih and Rezende (2016)", "none, of the importance-weighted bound", "1 a sample", {
-        /// Number K of samples of each example, from 1 to 10,000.
+    "Σ_k (L̂ − L̂ without k)(D_k − π) + Σ_k softmax(ℓ)_k ∂ℓ_k/∂θ", "Mnih and Rezende (2016)", "none for the importance-weighted bound", "1 per sample", {
+        /// Number K of samples per example, from 1 to 10,000.
         samples "K": usize = 2,
     } => BuiltEstimator::Vimco(Vimco::new(samples)?);
 
@@ -394,16 +400,16 @@ registry!(
 
 /// Default temperature.
 const TAU: f64 = 1.3;
-/// Default number of conditional draws, the paper's.
+/// Default number of conditional draws, as in the paper.
 const DRAWS: usize = 100;
 
 impl EstimatorKind {
-    /// The name in files and on command lines.
+    /// Name in files and on command lines.
     pub fn name(self) -> &'static str {
         self.entry().name
     }
 
-    /// The name in tables and figures.
+    /// Name in tables and figures.
     pub fn label(self) -> &'static str {
         self.entry().label
     }
@@ -427,12 +433,13 @@ impl std::str::FromStr for EstimatorKind {
 }
 
 impl EstimatorConfig {
-    /// The temperature, of those that have one.
+    /// The temperature τ; `None` if the estimator has none.
     pub fn tau_mut(&mut self) -> Option<&mut f64> {
         self.number_mut("tau")
     }
 
-    /// What a schedule changes: the temperature τ, or the weight λ of an estimator without one.
+    /// The hyper-parameter that a schedule changes: the temperature τ, or the weight λ of an
+    /// estimator without a temperature.
     ///
     /// ```
     /// use hardgrad::estimators::EstimatorConfig;
@@ -445,7 +452,7 @@ impl EstimatorConfig {
         self.number_mut(name)
     }
 
-    /// Number of samples of each example that one step draws.
+    /// Number of samples per example that one step draws.
     ///
     /// ```
     /// use hardgrad::estimators::EstimatorConfig;
@@ -461,7 +468,8 @@ impl EstimatorConfig {
         }
     }
 
-    /// The estimator with its hyper-parameters as in tables and figures: "Gumbel-Rao, τ 0.5, K 100".
+    /// The estimator with its hyper-parameters, as shown in tables and figures: "Gumbel-Rao, τ 0.5,
+    /// K 100".
     pub fn label(&self) -> String {
         let mut text = self.kind().label().to_owned();
         for Parameter { symbol, value, .. } in self.parameters() {
@@ -481,7 +489,7 @@ impl EstimatorConfig {
     }
 }
 
-/// The estimator with its hyper-parameters by name: "gumbel-rao tau 0.5 draws 100".
+/// Formats the estimator with its hyper-parameters by name: "gumbel-rao tau 0.5 draws 100".
 impl fmt::Display for EstimatorConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.kind())?;

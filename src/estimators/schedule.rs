@@ -1,17 +1,17 @@
-//! Temperatures that change while training.
+//! Schedules of temperatures during training.
 
 use super::temperature;
 use super::value::names;
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-/// How a temperature goes from where it starts to where it ends.
+/// Shape of a schedule between the initial and the final temperature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ScheduleShape {
-    /// By equal differences.
+    /// Equal differences between steps.
     Linear,
-    /// By equal ratios.
+    /// Equal ratios between steps.
     Exponential,
 }
 
@@ -20,27 +20,29 @@ names!(
     Linear "linear", Exponential "exponential",
 );
 
-/// From an estimator's own temperature to `to` within `over` epochs (or steps: whatever the caller counts), then constant.
+/// A schedule that changes a temperature from its initial value to `to` within `over` epochs (or
+/// steps, according to the caller's count), and then keeps it constant.
 ///
 /// ```
 /// use hardgrad::estimators::{ScheduleShape, TemperatureSchedule};
-/// let schedule = TemperatureSchedule { shape: ScheduleShape::Exponential, to: 0.25, over: 10 };
+/// let shape = ScheduleShape::Exponential;
+/// let schedule = TemperatureSchedule { shape, to: 0.25, over: 10 };
 /// assert_eq!(schedule.at(1.0, 0), 1.0);
 /// assert_eq!(schedule.at(1.0, 5), 0.5);
 /// assert_eq!(schedule.at(1.0, 99), 0.25);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TemperatureSchedule {
-    /// The way.
+    /// Shape of the schedule.
     pub shape: ScheduleShape,
-    /// The last temperature, > 0.
+    /// Final temperature, > 0.
     pub to: f64,
-    /// After how many, at least 1.
+    /// Number of epochs until the final temperature, at least 1.
     pub over: usize,
 }
 
 impl TemperatureSchedule {
-    /// Itself, if everything is in its range.
+    /// Returns the schedule if all fields are in their ranges.
     ///
     /// # Errors
     /// If `to` is not a finite number ≥ 1e-30 or `over` is 0.
@@ -49,7 +51,7 @@ impl TemperatureSchedule {
         if self.over == 0 { Err(Error::argument("over", 0, "at least 1")) } else { Ok(self) }
     }
 
-    /// The temperature after `done` epochs, having started at `from`.
+    /// The temperature after `done` epochs, for the initial temperature `from`.
     pub fn at(&self, from: f64, done: usize) -> f64 {
         let part = (done as f64 / self.over as f64).min(1.0);
         match self.shape {
@@ -59,7 +61,7 @@ impl TemperatureSchedule {
     }
 }
 
-/// As it is written on a command line: "exponential:0.3:20".
+/// Formats the schedule in the syntax that `FromStr` parses: "exponential:0.3:20".
 impl std::fmt::Display for TemperatureSchedule {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}:{}:{}", self.shape, self.to, self.over)

@@ -1,4 +1,4 @@
-//! Values of hyper-parameters as text: what a command line parses and a report prints.
+//! Conversion of hyper-parameters from and to text, for command lines, files and reports.
 
 use crate::error::{Error, Result};
 use serde::de::{Error as _, MapAccess, Unexpected};
@@ -6,21 +6,21 @@ use serde::{Deserialize, Deserializer, Serializer};
 use std::fmt::Display;
 use std::str::FromStr;
 
-/// A type of hyper-parameter.
+/// A type that a hyper-parameter can have.
 pub(super) trait Value: Copy + Display + FromStr + serde::de::DeserializeOwned {
-    /// What its text may be.
+    /// Description of the valid texts.
     const ACCEPTS: &'static str;
 
     fn parse(name: &'static str, text: &str) -> Result<Self> {
         text.parse().map_err(|_| Error::argument(name, text, Self::ACCEPTS))
     }
 
-    /// From a file's map of hyper-parameters.
+    /// Reads the next value of a map of hyper-parameters in a file.
     fn next_of<'de, A: MapAccess<'de>>(map: &mut A) -> std::result::Result<Self, A::Error> {
         map.next_value()
     }
 
-    /// The number itself, if the value is one that may change while training.
+    /// The number, if a schedule may change the value.
     fn number_mut(&mut self) -> Option<&mut f64> {
         None
     }
@@ -40,14 +40,15 @@ impl Value for usize {
     const ACCEPTS: &'static str = "a whole number";
 }
 
-/// Names the values of an enum: `ALL`, `name`, `Display` and `FromStr`, with an error that lists the names.
+/// Implements `ALL`, `name`, `Display` and `FromStr` for an enum. The error of `FromStr` lists the
+/// names.
 macro_rules! names {
     ($type:ident, $argument:literal, $accepts:literal: $($value:ident $name:literal),* $(,)?) => {
         impl $type {
-            /// All of them.
+            /// All values.
             pub const ALL: &'static [Self] = &[$(Self::$value),*];
 
-            /// The name, as in files and on command lines.
+            /// The name in files and on command lines.
             pub fn name(self) -> &'static str {
                 match self { $(Self::$value => $name),* }
             }
@@ -74,7 +75,7 @@ macro_rules! names {
 }
 pub(super) use names;
 
-/// A number that may be infinite, in files: JSON has no infinity, so there it is the word `inf`.
+/// A number that may be infinite, in files. JSON has no infinity; it is written as the word `inf`.
 struct OrInfinite(f64);
 
 pub(super) fn serialize_or_infinite<S: Serializer>(

@@ -1,22 +1,26 @@
-//! Files that are replaced whole or not at all.
+//! Atomic replacement of files.
 
 use crate::error::{Error, Result};
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-/// Writes `bytes` to `path` through a temporary file in the same directory: written, synced, renamed, directory synced.
+/// Writes `bytes` to `path` atomically: a temporary file in the same directory is written, synced
+/// and renamed, and the directory is synced.
 ///
 /// # Errors
-/// [`Error::Io`] naming the file and the step that failed; `path` then holds what it held before.
+/// [`Error::Io`], with the file and the operation that failed. `path` then has its previous
+/// content.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     replace(path, bytes, None, &mut || {})
 }
 
-/// [`write_atomically`]; what `path` held before is then in `keep`, if given. `between` is called between the pieces that are
-/// written and between the steps: a test stops there.
+/// Like [`write_atomically`], and moves the previous file at `path` to `keep`, if supplied.
+/// `between` is called after each written piece and after each step; tests interrupt the function
+/// there.
 ///
-/// At every moment one of the two files is whole, and which they are at `path` and `keep` is either the old or the new pair.
+/// At every moment at least one of the two files is complete, and together they are either the old
+/// or the new pair.
 pub(crate) fn replace(
     path: &Path,
     bytes: &[u8],
@@ -25,7 +29,8 @@ pub(crate) fn replace(
 ) -> Result<()> {
     let temporary = beside(path, ".tmp");
     write(&temporary, bytes, between).map_err(|e| {
-        // Half a file on a full disk helps nobody. If it cannot be removed either, the next write overwrites it.
+        // The incomplete file is removed, for example to free a full disk. If the removal fails
+        // too, the next write overwrites the file.
         let _ = fs::remove_file(&temporary);
         Error::io("write", &temporary, e)
     })?;
@@ -36,8 +41,9 @@ pub(crate) fn replace(
     }
     fs::rename(&temporary, path).map_err(|e| Error::io("rename to", path, e))?;
     between();
-    // On Unix a directory opens like a file, and syncing it makes the rename itself durable. Windows cannot sync a directory:
-    // there a power failure may undo the rename, and the file before it stands at `path`.
+    // On Unix a directory can be opened like a file, and syncing it makes the rename durable.
+    // Windows cannot sync a directory: there a power failure may undo the rename, and `path` then
+    // has its previous content.
     #[cfg(unix)]
     {
         let directory = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -46,7 +52,7 @@ pub(crate) fn replace(
     Ok(())
 }
 
-/// `path` with `ending` behind its name.
+/// `path` with `ending` appended to its name.
 fn beside(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(ending);
@@ -63,8 +69,8 @@ fn write(path: &Path, bytes: &[u8], between: &mut dyn FnMut()) -> io::Result<()>
     file.sync_all()
 }
 
-/// Lets `keep` name what `path` names, if there is such a file: a second name where the file system has that, so that
-/// `path` is never missing, and else a new one.
+/// Gives the file at `path`, if it exists, the name `keep`. If the file system supports hard links,
+/// `keep` becomes a second name, so that `path` is never missing; otherwise the file is renamed.
 fn set_aside(path: &Path, keep: &Path) -> io::Result<()> {
     if path.is_dir() {
         return Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a directory; expected a file"));

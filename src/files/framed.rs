@@ -1,4 +1,4 @@
-//! The header that the crate's own files share. Behind it stands the payload.
+//! The header that precedes the payload in the crate's own file formats.
 //!
 //! | bytes | content |
 //! |---|---|
@@ -8,7 +8,8 @@
 //! | 20–23 | CRC-32 of bytes 8–19 and the payload, little-endian `u32` |
 //! | 24– | payload |
 //!
-//! Every version of every format has this header, so that a whole file of another version is told from a damaged one.
+//! Every version of every format has this header, so that an intact file of another version can be
+//! distinguished from a damaged one.
 
 use crate::error::{Error, Result};
 use bincode::Options;
@@ -17,29 +18,30 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-/// Length of the header.
+/// Length of the header in bytes.
 pub(crate) const HEADER: usize = 24;
 
-/// A file is read, and memory for it grows, in pieces of this many bytes where its length is not known.
+/// A file of unknown length is read in pieces of this many bytes, and the buffer grows by as much.
 const CHUNK: u64 = 1 << 20;
 
-/// The one encoding of numbers: fixed-size little-endian integers. It reads no more than `limit` bytes, and nothing may follow.
+/// The encoding of all payloads: fixed-size little-endian integers. It reads at most `limit` bytes
+/// and rejects trailing bytes.
 pub(crate) fn encoding(limit: u64) -> impl Options {
     bincode::DefaultOptions::new().with_fixint_encoding().with_limit(limit)
 }
 
-/// A format of file.
+/// A file format.
 pub(crate) struct Format {
     /// The first eight bytes.
     pub magic: [u8; 8],
-    /// The one version that is written and read.
+    /// The only version that is written and read.
     pub version: u32,
-    /// What such a file is, with its article, for messages.
+    /// Description of such a file, with an article, for messages.
     pub what: &'static str,
 }
 
 impl Format {
-    /// Header and payload.
+    /// Encodes a file: header and payload.
     pub fn to_bytes(&self, payload: &impl Serialize) -> Vec<u8> {
         let mut bytes = vec![0; HEADER];
         encoding(u64::MAX).serialize_into(&mut bytes, payload).expect("writing to memory cannot fail");
@@ -52,11 +54,11 @@ impl Format {
         bytes
     }
 
-    /// The payload of a whole file. `path` is for messages.
+    /// Checks a complete file and returns its payload. `path` is used in messages only.
     ///
     /// # Errors
-    /// [`Error::Format`] if the magic, the length or the checksum is wrong; [`Error::Version`] if they are right and the version is
-    /// another one.
+    /// [`Error::Format`] if the magic, the length or the checksum is wrong; [`Error::Version`] if
+    /// they are correct but the version differs.
     pub fn payload<'b>(&self, bytes: &'b [u8], path: &Path) -> Result<&'b [u8]> {
         let length = self.payload_length(bytes, path)?;
         check_length(length, (bytes.len() - HEADER) as u64, path)?;
@@ -67,7 +69,7 @@ impl Format {
         let hint = match found.cmp(&reads) {
             std::cmp::Ordering::Equal => return Ok(&bytes[HEADER..]),
             std::cmp::Ordering::Greater => "use a newer one",
-            std::cmp::Ordering::Less => "the file is of before the first release",
+            std::cmp::Ordering::Less => "the file was written before the first release",
         };
         Err(Error::version(
             path,
@@ -75,10 +77,12 @@ impl Format {
         ))
     }
 
-    /// All bytes of a file, if its header agrees with its length. No more is read than the header says, plus one byte.
+    /// Reads all bytes of a file whose header agrees with its length. At most one byte more than
+    /// the header announces is read.
     ///
     /// # Errors
-    /// [`Error::Io`] if it cannot be read; [`Error::Format`] if the magic or the length is wrong.
+    /// [`Error::Io`] if the file cannot be read; [`Error::Format`] if the magic or the length is
+    /// wrong.
     pub fn read(&self, path: &Path) -> Result<Vec<u8>> {
         let failed = |e| Error::io("read", path, e);
         let file = File::open(path).map_err(|e| Error::io("open", path, e))?;
@@ -87,11 +91,11 @@ impl Format {
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).map_err(failed)?;
         let length = self.payload_length(&bytes, path)?;
-        // The length of a pipe or device says nothing about its content.
+        // The length of a pipe or device is not that of its content.
         if metadata.is_file() {
             check_length(length, metadata.len().saturating_sub(HEADER as u64), path)?;
         }
-        // One byte more, so that a longer file is noticed.
+        // One more byte is read, so that a longer file is detected.
         let mut left = length.saturating_add(1);
         while left > 0 {
             let piece = if metadata.is_file() { left } else { left.min(CHUNK) };
@@ -109,7 +113,7 @@ impl Format {
         Ok(bytes)
     }
 
-    /// What the header says, if it is one.
+    /// The length of the payload according to the header.
     fn payload_length(&self, bytes: &[u8], path: &Path) -> Result<u64> {
         if bytes.len() < HEADER {
             let problem = format!("the file ends within the {HEADER}-byte header");
@@ -128,11 +132,11 @@ fn check_length(length: u64, present: u64, path: &Path) -> Result<()> {
     if length == present {
         return Ok(());
     }
-    let problem = format!("the header promises a payload of {length} bytes, the file has {present}");
+    let problem = format!("the header announces a payload of {length} bytes, the file has {present}");
     Err(Error::format(path, 12, problem))
 }
 
-/// Everything but the magic and the checksum itself.
+/// The checksum of all bytes except the magic and the checksum itself.
 fn checksum(bytes: &[u8]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(&bytes[8..20]);

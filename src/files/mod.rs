@@ -1,8 +1,9 @@
-//! Files: replaced whole or not at all, and read without trust in what they say of themselves.
+//! Files: atomic writing, and readers that validate their input.
 //!
-//! [`write_atomically`] writes any bytes. [`ParamStore::save`](crate::ParamStore::save) and
-//! [`ParamStore::load`](crate::ParamStore::load) keep a model's parameters bit for bit. With the feature `safetensors`, the module
-//! `weights` exchanges them with PyTorch. The crate's own formats (parameters, and the checkpoints of
+//! [`write_atomically`] replaces a file with any bytes.
+//! [`ParamStore::save`](crate::ParamStore::save) and [`ParamStore::load`](crate::ParamStore::load)
+//! store a model's parameters bit for bit. With the feature `safetensors`, the module `weights`
+//! exchanges them with PyTorch. The crate's own formats (parameters, and the checkpoints of
 //! [`train`](crate::train::Checkpoint)) share one header, with a version, a length and a checksum.
 
 mod atomic;

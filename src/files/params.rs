@@ -1,7 +1,8 @@
-//! Parameters by themselves in a file: [`ParamStore::save`] and [`ParamStore::load`], for models that are not a
-//! [`Trainer`](crate::train::Trainer)'s.
+//! Files that contain only parameters: [`ParamStore::save`] and [`ParamStore::load`], for models
+//! that are not trained by a [`Trainer`](crate::train::Trainer).
 //!
-//! Behind the [header](super::framed) stand, in bincode, the number type, names and shapes, and then the numbers.
+//! After the [header](super::framed) follow, encoded with bincode, the number type, names and
+//! shapes, and then the numbers.
 
 use super::framed::{Format, HEADER, encoding};
 use super::write_atomically;
@@ -14,7 +15,7 @@ use std::path::Path;
 
 const FORMAT: Format = Format { magic: *b"HGPARAMS", version: 1, what: "a file of parameters" };
 
-/// What the numbers belong to: read and checked before them.
+/// The number type, names and shapes. They are read and checked before the numbers.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct Layout {
     scalar: String,
@@ -31,14 +32,14 @@ impl Layout {
         Self { scalar: scalar_name::<T>().into(), entries: params.iter().map(entry).collect() }
     }
 
-    /// The first thing in which a file's layout differs from this store's.
+    /// The first difference between the layouts of a file and of this store.
     fn difference(&self, file: &Self) -> Option<String> {
         if file.scalar != self.scalar {
-            return Some(format!("the file holds {} numbers, this store {}", file.scalar, self.scalar));
+            return Some(format!("the file contains {} numbers, this store {}", file.scalar, self.scalar));
         }
         let text = |entry: Option<&(String, u64, u64)>| match entry {
             Some((name, rows, cols)) => format!("`{name}` [{rows}, {cols}]"),
-            None => "nothing more".into(),
+            None => "missing".into(),
         };
         (0..file.entries.len().max(self.entries.len()))
             .map(|i| (i, file.entries.get(i), self.entries.get(i)))
@@ -58,18 +59,20 @@ fn scalar_name<T: Scalar>() -> &'static str {
 }
 
 impl<T: Scalar> ParamStore<T> {
-    /// Writes all parameters with their names and shapes, bit for bit, so that `path` holds, at every moment, either what it
-    /// held before or all of them. The optimiser's state is not part of it; a [`Trainer`](crate::train::Trainer)'s
-    /// [`Checkpoint`](crate::train::Checkpoint) has that.
+    /// Writes all parameters with their names and shapes, bit for bit. The file is replaced
+    /// atomically: at every moment `path` has either its previous content or all of the new
+    /// content. The optimiser's state is not included; the [`Checkpoint`](crate::train::Checkpoint)
+    /// of a [`Trainer`](crate::train::Trainer) contains it.
     ///
     /// ```
     /// use hardgrad::{Mat, ParamStore};
-    /// let path = std::env::temp_dir().join(format!("hardgrad-doctest-{}.params", std::process::id()));
+    /// let name = format!("hardgrad-doctest-{}.params", std::process::id());
+    /// let path = std::env::temp_dir().join(name);
     /// let mut params = ParamStore::<f32>::new();
     /// params.add("w", Mat::from_rows(&[[0.1, 0.2]]));
     /// params.save(&path)?;
     ///
-    /// let mut same = ParamStore::<f32>::new(); // the same model, built anew
+    /// let mut same = ParamStore::<f32>::new(); // the same model, built again
     /// let w = same.add("w", Mat::zeros(1, 2));
     /// same.load(&path)?;
     /// assert_eq!(same.get(w).data, [0.1, 0.2]);
@@ -77,7 +80,7 @@ impl<T: Scalar> ParamStore<T> {
     /// let mut other = ParamStore::<f32>::new();
     /// other.add("w", Mat::zeros(2, 1));
     /// let e = other.load(&path).unwrap_err().to_string();
-    /// assert!(e.contains("parameter 1 is `w` [1, 2] in the file, `w` [2, 1] in this store"), "{e}");
+    /// assert!(e.contains("is `w` [1, 2] in the file, `w` [2, 1] in this store"), "{e}");
     /// # std::fs::remove_file(&path).unwrap();
     /// # Ok::<(), hardgrad::Error>(())
     /// ```
@@ -88,11 +91,13 @@ impl<T: Scalar> ParamStore<T> {
         write_atomically(path.as_ref(), &self.to_bytes())
     }
 
-    /// Reads what [`save`](Self::save) wrote into a store that has the same parameters: build the model first, then load.
+    /// Reads a file written by [`save`](Self::save) into a store with the same parameters: build
+    /// the model first, then load.
     ///
     /// # Errors
-    /// [`Error::Io`] if the file cannot be read; [`Error::Format`] if it is damaged or not such a file, or its names, shapes
-    /// or number type are not this store's; [`Error::Version`] if it is of another format version. The store is then unchanged.
+    /// [`Error::Io`] if the file cannot be read; [`Error::Format`] if it is damaged, is not a file
+    /// of parameters, or its names, shapes or number type differ from those of this store;
+    /// [`Error::Version`] if it has another format version. After an error the store is unchanged.
     pub fn load(&mut self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
         self.read_bytes(&FORMAT.read(path)?, path)
@@ -142,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn every_bit_comes_back() {
+    fn every_bit_is_restored() {
         let (saved, mut loaded) = (store(), store());
         loaded.flat_mut().fill(7.0);
         loaded.read_bytes(&saved.to_bytes(), Path::new("p")).unwrap();
@@ -150,10 +155,10 @@ mod tests {
     }
 
     #[test]
-    fn every_changed_byte_and_every_truncation_is_noticed_and_changes_nothing() {
+    fn every_changed_byte_and_every_truncation_is_detected_and_changes_nothing() {
         let bytes = store().to_bytes();
         let mut loaded = store();
-        let mut refuse = |bytes: &[u8]| {
+        let mut expect_error = |bytes: &[u8]| {
             let e = loaded.read_bytes(bytes, Path::new("p")).expect_err("damage").to_string();
             assert!(e.starts_with("p: at byte "), "{e}");
             assert_eq!(bits(&loaded), bits(&store()));
@@ -162,25 +167,23 @@ mod tests {
             for flip in [0x01, 0x80, 0xff] {
                 let mut changed = bytes.clone();
                 changed[at] ^= flip;
-                refuse(&changed);
+                expect_error(&changed);
             }
-            refuse(&bytes[..at]);
+            expect_error(&bytes[..at]);
         }
-        refuse(&[&bytes[..], &[0]].concat());
+        expect_error(&[&bytes[..], &[0]].concat());
     }
 
     #[test]
-    fn another_model_is_refused_by_name() {
+    fn the_error_names_the_first_difference_of_the_models() {
         let message = |mut other: ParamStore<f64>| {
             other.read_bytes(&store().to_bytes(), Path::new("p")).unwrap_err().to_string()
         };
         let mut longer = store();
         longer.add("c", Mat::zeros(1, 1));
-        assert!(
-            message(longer).contains("parameter 4 is nothing more in the file, `c` [1, 1] in this store")
-        );
-        assert!(message(ParamStore::new()).contains("parameter 1 is `a` [2, 2] in the file, nothing more"));
+        assert!(message(longer).contains("parameter 4 is missing in the file, `c` [1, 1] in this store"));
+        assert!(message(ParamStore::new()).contains("parameter 1 is `a` [2, 2] in the file, missing"));
         let e = ParamStore::<f32>::new().read_bytes(&store().to_bytes(), Path::new("p")).unwrap_err();
-        assert!(e.to_string().contains("the file holds f64 numbers, this store f32"), "{e}");
+        assert!(e.to_string().contains("the file contains f64 numbers, this store f32"), "{e}");
     }
 }

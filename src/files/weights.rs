@@ -1,9 +1,11 @@
-//! Weights to and from `.safetensors` files, with PyTorch's names and layout, so that either side loads the other's (feature
-//! `safetensors`).
+//! Weights in `.safetensors` files with PyTorch's names and layout, so that PyTorch and this crate
+//! read each other's files (feature `safetensors`).
 //!
-//! `{layer}.weight` is `[outputs, inputs]` there, the transpose of [`Linear`](crate::nn::Linear)'s; `{layer}.bias` is
-//! `[outputs]`; any other parameter is the matrix that it is here. Numbers are `F32`. The VAE's layers are `encoder.0`,
-//! `encoder.1`, … and `decoder.0`, …, which is an `nn.ModuleList` of `nn.Linear`, with ReLU between them:
+//! In the file, `{layer}.weight` is `[outputs, inputs]`, the transpose of the weight of
+//! [`Linear`](crate::nn::Linear), and `{layer}.bias` is `[outputs]`; any other parameter has the
+//! shape of its matrix in the store. Numbers are `F32`. The VAE's layers are `encoder.0`,
+//! `encoder.1`, … and `decoder.0`, …, which correspond to an `nn.ModuleList` of `nn.Linear`, with
+//! ReLU between them:
 //!
 //! ```text
 //! class Vae(nn.Module):
@@ -14,7 +16,8 @@
 //! vae.load_state_dict(safetensors.torch.load_file("vae.safetensors"))
 //! ```
 //!
-//! A file is taken whole or not at all: all of its names, shapes and numbers are checked before the first is used.
+//! A file is read completely or not at all: all names, shapes and numbers are checked before any
+//! parameter is changed.
 
 use super::write_atomically;
 use crate::error::{Error, Result};
@@ -24,18 +27,20 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-/// The header of a file may be as long as this: some thousand names.
+/// Maximum length of a file's header in bytes: enough for some thousand names.
 const MAX_HEADER: usize = 1 << 20;
 
-/// The file's bytes: the same for the same parameters.
+/// Encodes the parameters. The bytes are a function of the parameters.
 ///
 /// ```
 /// use hardgrad::files::weights;
 /// use hardgrad::{Mat, ParamStore};
 /// let mut params = ParamStore::new();
-/// let w = params.add("net.0.weight", Mat::from_rows(&[[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]));
+/// let matrix = Mat::from_rows(&[[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]);
+/// let w = params.add("net.0.weight", matrix);
 /// let bytes = weights::to_bytes(&params);
-/// assert!(bytes.ends_with(&6.0_f32.to_le_bytes()) && bytes[8..].starts_with(b"{\"net.0.weight\":{\"dtype\":\"F32\",\"shape\":[2,3]"));
+/// let header = br#"{"net.0.weight":{"dtype":"F32","shape":[2,3]"#;
+/// assert!(bytes[8..].starts_with(header) && bytes.ends_with(&6.0_f32.to_le_bytes()));
 /// params.flat_mut().fill(0.0);
 /// weights::from_bytes(&mut params, &bytes, "net.safetensors".as_ref())?;
 /// assert_eq!(params.get(w).row(2), [5.0, 6.0]);
@@ -58,16 +63,16 @@ pub fn to_bytes(params: &ParamStore<f32>) -> Vec<u8> {
     safetensors::serialize(views, None).expect("names and shapes always make a header")
 }
 
-/// Overwrites all of `params` with the weights in `bytes`. `path` is for messages.
+/// Overwrites all of `params` with the weights in `bytes`. `path` is used in messages only.
 ///
 /// # Errors
-/// [`Error::Format`] if it is not a `.safetensors` file; if its tensors are not those of `params`, each with its shape; or if a
-/// number is not finite. `params` are as they were then.
+/// [`Error::Format`] if `bytes` is not a `.safetensors` file, if its tensors differ from `params`
+/// in a name or a shape, or if a number is not finite. After an error `params` is unchanged.
 pub fn from_bytes(params: &mut ParamStore<f32>, bytes: &[u8], path: &Path) -> Result<()> {
     let wrong = |problem: String| Err(Error::format(path, 0, problem));
     let file = match SafeTensors::deserialize(bytes) {
         Ok(file) => file,
-        Err(e) => return wrong(format!("not a whole .safetensors file: {e}")),
+        Err(e) => return wrong(format!("not a complete .safetensors file: {e}")),
     };
     let mut unknown: Vec<_> = file.names();
     unknown.retain(|name| params.iter().all(|(known, _)| known != *name));
@@ -99,32 +104,32 @@ pub fn from_bytes(params: &mut ParamStore<f32>, bytes: &[u8], path: &Path) -> Re
     Ok(())
 }
 
-/// Writes the weights to a file, which is replaced whole or not at all.
+/// Writes the weights to a file, which is replaced atomically.
 ///
 /// # Errors
-/// [`Error::Io`] if it cannot be written.
+/// [`Error::Io`] if the file cannot be written.
 pub fn save(params: &ParamStore<f32>, path: &Path) -> Result<()> {
     write_atomically(path, &to_bytes(params))
 }
 
-/// Overwrites all of `params` with the weights in a file, of which no more is read than these weights and a header of 1 MiB
-/// take.
+/// Overwrites all of `params` with the weights in a file. At most the length of these weights and
+/// of a 1 MiB header is read.
 ///
 /// # Errors
-/// [`Error::Io`] if it cannot be read, otherwise as [`from_bytes`].
+/// [`Error::Io`] if the file cannot be read; otherwise as for [`from_bytes`].
 pub fn load(params: &mut ParamStore<f32>, path: &Path) -> Result<()> {
     let most = 8 + MAX_HEADER + 4 * params.flat().len();
     let file = File::open(path).map_err(|e| Error::io("open", path, e))?;
     let mut bytes = Vec::new();
     file.take(most as u64 + 1).read_to_end(&mut bytes).map_err(|e| Error::io("read", path, e))?;
     if bytes.len() > most {
-        let problem = format!("the file goes on, expected at most {most} bytes for {}", names(params));
+        let problem = format!("the file is longer, expected at most {most} bytes for {}", names(params));
         return Err(Error::format(path, most as u64, problem));
     }
     from_bytes(params, &bytes, path)
 }
 
-/// The shape that PyTorch has.
+/// The shape of a parameter in PyTorch.
 fn shape(name: &str, id: ParamId) -> Vec<usize> {
     let (rows, cols) = id.shape();
     match () {
@@ -134,14 +139,14 @@ fn shape(name: &str, id: ParamId) -> Vec<usize> {
     }
 }
 
-/// Where PyTorch's numbers, in their order, stand here.
+/// The indices in this store of PyTorch's numbers, in PyTorch's order.
 fn order(name: &str, id: ParamId) -> impl Iterator<Item = usize> {
     let (rows, cols) = id.shape();
     let transposed = name.ends_with(".weight");
     (0..rows * cols).map(move |k| if transposed { k % rows * cols + k / rows } else { k })
 }
 
-/// Names and shapes, for messages.
+/// Names and shapes as text, for messages.
 fn names(params: &ParamStore<f32>) -> String {
     let all: Vec<_> = params.iter().map(|(name, id)| format!("`{name}` {:?}", shape(name, id))).collect();
     all.join(", ")

@@ -1,8 +1,8 @@
 //! Matrix products: the only caller of the product kernels. Slices are checked and the work is
 //! divided among threads here.
 //!
-//! `f32` products use this crate's kernels (`gemm/tiles.rs`). `f64` products use a GEMM library: the
-//! crate `matrixmultiply`, or `gemm` if that feature is enabled.
+//! `f32` products use this crate's kernels (`gemm/tiles.rs`). `f64` products use a GEMM library:
+//! the crate `matrixmultiply`, or `gemm` if that feature is enabled.
 #![allow(unsafe_code)]
 
 #[cfg(test)]

@@ -49,7 +49,7 @@ impl Activation {
     /// ```
     ///
     /// # Errors
-    /// As [`validated`](Self::validated).
+    /// As for [`validated`](Self::validated).
     pub fn leaky_relu(slope: f64) -> Result<Self> {
         Self::LeakyRelu(slope).validated()
     }
@@ -78,13 +78,51 @@ impl Activation {
     }
 }
 
+/// Writes `identity`, `relu`, or `leaky-relu:SLOPE`.
+impl std::fmt::Display for Activation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Identity => f.write_str("identity"),
+            Self::Relu => f.write_str("relu"),
+            Self::LeakyRelu(slope) => write!(f, "leaky-relu:{slope}"),
+        }
+    }
+}
+
+/// Reads what `Display` writes, and `leaky-relu` for [`Activation::LEAKY_RELU`].
+///
+/// ```
+/// use hardgrad::nn::Activation;
+/// let activation: Activation = "leaky-relu:0.2".parse()?;
+/// assert_eq!(activation, Activation::LeakyRelu(0.2));
+/// assert_eq!(activation.to_string(), "leaky-relu:0.2");
+/// let e = "leaky-relu:2".parse::<Activation>().unwrap_err();
+/// assert_eq!(e.to_string(), "slope: got 2, expected a number in [0, 1]");
+/// # Ok::<(), hardgrad::Error>(())
+/// ```
+impl std::str::FromStr for Activation {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let slope = text.strip_prefix("leaky-relu:").map(str::parse);
+        match (text, slope) {
+            ("identity", _) => Ok(Self::Identity),
+            ("relu", _) => Ok(Self::Relu),
+            ("leaky-relu", _) => Ok(Self::LEAKY_RELU),
+            (_, Some(Ok(slope))) => Self::leaky_relu(slope),
+            _ => Err(Error::argument("activation", text, "one of identity, relu, leaky-relu:SLOPE")),
+        }
+    }
+}
+
 /// max(x, 0); NaN for a NaN.
 #[inline(always)]
 fn relu_of<T: Scalar>(x: T) -> T {
     if x <= T::ZERO { T::ZERO } else { x }
 }
 
-/// The cotangent of x from the cotangent of y = max(x, 0). y > 0 exactly where x > 0. Where y is NaN it is g, as in PyTorch.
+/// The cotangent of x from the cotangent of y = max(x, 0). y > 0 exactly where x > 0. Where y is
+/// NaN it is g, as in PyTorch.
 #[inline(always)]
 fn relu_vjp_of<T: Scalar>(y: T, g: T) -> T {
     if y <= T::ZERO { T::ZERO } else { g }
@@ -96,7 +134,8 @@ fn leaky_relu_of<T: Scalar>(slope: T, x: T) -> T {
     if x <= T::ZERO { slope * x } else { x }
 }
 
-/// The cotangent of x from the cotangent of y = [`leaky_relu_of`] x. y > 0 exactly where x > 0. Where y is NaN it is g, as in PyTorch.
+/// The cotangent of x from the cotangent of y = [`leaky_relu_of`] x. y > 0 exactly where x > 0.
+/// Where y is NaN it is g, as in PyTorch.
 #[inline(always)]
 fn leaky_relu_vjp_of<T: Scalar>(slope: T, y: T, g: T) -> T {
     if y <= T::ZERO { slope * g } else { g }

@@ -28,7 +28,7 @@ pub fn bce_with_logits<T: Scalar>(x: &[T], t: &[T], cols: usize, loss: &mut [T])
 }
 
 vectorized! {
-    /// Of one row.
+    /// Binary cross-entropy of one row.
     pub(crate) fn row_loss<T: Scalar>(x: &[T], t: &[T]) -> T {
         sum_of(x, t, bce_of)
     }

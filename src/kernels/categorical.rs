@@ -21,11 +21,11 @@ pub(super) const ROWS: usize = 25;
 /// ```
 /// use hardgrad::categorical::scratch_len;
 /// assert_eq!(scratch_len(0, 4, 2), 0);
-/// assert!(scratch_len(1, 4, 2) >= 3 * 16 * 2 + 2); // three times sixteen variables
+/// assert!(scratch_len(1, 4, 2) >= 3 * 16 * 2 + 2); // three buffers for sixteen variables
 /// ```
 ///
+/// # Panics
 /// If `cols` is not a multiple of `group`, or `group` is 0.
-/// If `cols` is no multiple of `group`, or `group` is 0.
 #[track_caller]
 pub fn scratch_len(rows: usize, cols: usize, group: usize) -> usize {
     check_group(cols, group);
@@ -39,7 +39,10 @@ pub(super) fn block_scratch(cols: usize, group: usize) -> usize {
 
 #[track_caller]
 pub(super) fn check_group(cols: usize, group: usize) {
-    assert!(group > 0 && cols.is_multiple_of(group), "{cols} columns do not divide into groups of {group}");
+    assert!(
+        group > 0 && cols.is_multiple_of(group),
+        "got {cols} columns, expected a multiple of the group size {group}"
+    );
 }
 
 #[track_caller]
@@ -52,7 +55,7 @@ pub(super) fn check_len(name: &str, len: usize, expected: usize) {
 /// ```
 /// use hardgrad::categorical::{entropy, scratch_len};
 /// let (mut out, mut scratch) = ([0.0], vec![0.0; scratch_len(1, 6, 3)]);
-/// // (¼, 0, ¾) and three alike
+/// // (¼, 0, ¾) and three equal probabilities
 /// let x = [0.0, f64::NEG_INFINITY, 3.0_f64.ln(), 5.0, 5.0, 5.0];
 /// entropy(&x, 6, 3, &mut out, &mut scratch);
 /// let expected = -0.25 * 0.25_f64.ln() - 0.75 * 0.75_f64.ln() + 3.0_f64.ln();

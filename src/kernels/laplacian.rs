@@ -22,8 +22,9 @@ use crate::simd::vectorized;
 pub const SMALLEST: f64 = f32::MIN_POSITIVE as f64;
 
 vectorized! {
-    /// c_ij = λ p_i p_j / d_ij and m_i = Σ_j p_j / d_ij with d_ij = 1 + λ (p_i + p_j), for p on the simplex. Shapes: c `[C, C]`, of which
-    /// the part above the diagonal is written; m `[C]`.
+    /// Computes c_ij = λ p_i p_j / d_ij and m_i = Σ_j p_j / d_ij with d_ij = 1 + λ (p_i + p_j), for
+    /// p on the simplex. Shapes: c `[C, C]`, of which the part above the diagonal is written; m
+    /// `[C]`.
     pub fn conductances<T: Real>(lambda: T, p: &[T], c: &mut [T], m: &mut [T]) {
         let n = p.len();
         m.fill(T::ZERO);
@@ -43,8 +44,10 @@ vectorized! {
 }
 
 vectorized! {
-    /// The limit λ → ∞ of [`conductances`]: c_ij = p_i p_j / (p_i + p_j), and masses 0 but for the last node, which has 1, so that a right-hand
-    /// side that sums to 0 gives it the value 0. A node without conductances, whose p is 0, has mass 1 too. Shapes as there.
+    /// The limit λ → ∞ of [`conductances`]: c_ij = p_i p_j / (p_i + p_j). All masses are 0 except
+    /// that of the last node, which is 1, so that its solution is 0 for a right-hand side that sums
+    /// to 0. A node without conductances, whose p is 0, also has mass 1. The shapes are those of
+    /// [`conductances`].
     pub fn limit_conductances<T: Real>(p: &[T], c: &mut [T], m: &mut [T]) {
         let (n, smallest) = (p.len(), T::of(SMALLEST));
         for (i, row) in c.chunks_exact_mut(n).enumerate() {
@@ -61,12 +64,12 @@ vectorized! {
 
 vectorized! {
     /// y ← u with (diag(m) + Laplacian(c)) u = y. The last entry of y is not read: it follows from
-    /// `total`, a row w of terms with Σ w = Σ y, the sum of the right-hand side. Shapes: c `[C,
-    /// C]`, of which the part above the diagonal is read and overwritten; m, w and y `[C]`; m is
+    /// Σ w = Σ y, the sum of the right-hand side, where w is a row of terms. Shapes: c `[C, C]`, of
+    /// which the part above the diagonal is read and overwritten; m, w and y `[C]`; m is
     /// overwritten.
     ///
-    /// Where the masses are small, the last node's value is about Σ y / Σ m, a quotient of small numbers. Taken from y itself the sum would
-    /// be a difference of large ones.
+    /// If the masses are small, the last node's value is about Σ y / Σ m, a quotient of small
+    /// numbers. A sum computed from y itself would suffer from cancellation.
     pub fn solve<T: Real>(c: &mut [T], m: &mut [T], w: &[T], y: &mut [T]) {
         let n = y.len();
         if n == 0 {
@@ -129,9 +132,9 @@ mod examples {
         assert!((y[0] - 5.0).abs() < 1e-15 && (y[1] - 4.0).abs() < 1e-15);
     }
 
-    /// Masses of 1e-30 beside conductances of 1, in `f32`: every digit is there.
+    /// Masses of 1e-30 and conductances of 1, in `f32`: the solution has full precision.
     #[test]
-    fn small_masses_keep_their_digits() {
+    fn small_masses_lose_no_precision() {
         let (mut c, mut m, mut y) = ([0.0, 0.75, 0.0, 0.0], [1e-30, 3e-30_f32], [0.5, f32::NAN]);
         // The sum of the right-hand side is 8e-30, so that both values are near 2.
         solve(&mut c, &mut m, &[4e-30, 4e-30], &mut y);

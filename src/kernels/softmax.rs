@@ -8,6 +8,7 @@
 //! ST, STGS, Gumbel-Rao, GST and ReinMax are all built from [`vjp_row`]: `J(q) g = q ⊙ (g − ⟨q,
 //! g⟩)`, the softmax's vector-Jacobian product at a point `q` of the simplex.
 
+use super::categorical::{check_group, check_len};
 use crate::par::{self, Blocks, Wide};
 use crate::scalar::{Real, Scalar};
 use crate::simd::lanes::{self, LANES, Lanes};
@@ -169,7 +170,14 @@ fn kl_block_scratch(cols: usize, group: usize) -> usize {
 /// let expected = 0.25 * 0.25_f64.ln() + 0.75 * 0.75_f64.ln() + 2.0_f64.ln();
 /// assert!((kl[0] - expected).abs() < 1e-15);
 /// ```
+///
+/// # Panics
+/// If the length of a slice does not match its shape, or `scratch` is shorter than
+/// [`scratch_len`](crate::categorical::scratch_len).
+#[track_caller]
 pub fn categorical_kl<T: Scalar>(x: &[T], cols: usize, group: usize, kl: &mut [T], scratch: &mut [T]) {
+    check_group(cols, group);
+    check_len("x", x.len(), kl.len() * cols);
     negative_entropy_plus((group as f64).ln(), x, cols, group, kl, scratch);
 }
 
@@ -215,7 +223,21 @@ vectorized! {
     }
 }
 
-/// dx += g · π ⊙ (ln π − ⟨π, ln π⟩), with one g per row.
+/// dx += g · π ⊙ (ln π − ⟨π, ln π⟩), with one g per row. Shapes: x and dx `[N, L·C]`, g `[N]`.
+///
+/// ```
+/// use hardgrad::categorical::{kl_to_uniform_vjp, scratch_len};
+/// let (mut dx, mut scratch) = ([0.0; 3], vec![0.0; scratch_len(1, 3, 3)]);
+/// let x = [0.0, f64::NEG_INFINITY, 3.0_f64.ln()]; // π = (¼, 0, ¾)
+/// kl_to_uniform_vjp(&x, 3, 3, &[2.0], &mut dx, &mut scratch);
+/// assert!((dx[2] - 2.0 * 0.25 * 0.75 * 3.0_f64.ln()).abs() < 1e-15);
+/// assert_eq!(dx[1], 0.0);
+/// ```
+///
+/// # Panics
+/// If the length of a slice does not match its shape, or `scratch` is shorter than
+/// [`scratch_len`](crate::categorical::scratch_len).
+#[track_caller]
 pub fn categorical_kl_vjp<T: Scalar>(
     x: &[T],
     cols: usize,
@@ -224,6 +246,9 @@ pub fn categorical_kl_vjp<T: Scalar>(
     dx: &mut [T],
     scratch: &mut [T],
 ) {
+    check_group(cols, group);
+    check_len("x", x.len(), g.len() * cols);
+    check_len("dx", dx.len(), x.len());
     negative_entropy_vjp(T::ONE, x, cols, group, g, dx, scratch);
 }
 

@@ -119,3 +119,40 @@ impl LrSchedule {
         }
     }
 }
+
+/// Writes `cosine:TOTAL:WARM_UP:START_FACTOR:MIN_LR`.
+impl std::fmt::Display for LrSchedule {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "cosine:{}:{}:{}:{}", self.total, self.warm_up, self.start_factor, self.min_lr)
+    }
+}
+
+/// Reads `cosine:TOTAL[:WARM_UP[:START_FACTOR[:MIN_LR]]]`. Without `WARM_UP` there is no warm-up;
+/// `START_FACTOR` is 0.001 and `MIN_LR` is 0 unless given.
+///
+/// ```
+/// use hardgrad::optim::LrSchedule;
+/// let schedule: LrSchedule = "cosine:500:10".parse()?;
+/// let expected = LrSchedule { warm_up: 10, start_factor: 1e-3, total: 500, min_lr: 0.0 };
+/// assert_eq!(schedule, expected);
+/// assert_eq!(schedule.to_string(), "cosine:500:10:0.001:0");
+/// let e = "cosine:10:10".parse::<LrSchedule>().unwrap_err();
+/// assert_eq!(e.to_string(), "total: got 10, expected more than warm-up, 10");
+/// # Ok::<(), hardgrad::Error>(())
+/// ```
+impl std::str::FromStr for LrSchedule {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let parse = || {
+            let mut parts = text.strip_prefix("cosine:")?.split(':');
+            let total = parts.next()?.parse().ok()?;
+            let warm_up = parts.next().map_or(Ok(0), str::parse).ok()?;
+            let start_factor = parts.next().map_or(Ok(1e-3), str::parse).ok()?;
+            let min_lr = parts.next().map_or(Ok(0.0), str::parse).ok()?;
+            parts.next().is_none().then_some(Self { warm_up, start_factor, total, min_lr })
+        };
+        let expected = "cosine:TOTAL[:WARM_UP[:START_FACTOR[:MIN_LR]]], such as cosine:500:10:0.001";
+        parse().ok_or_else(|| Error::argument("lr_schedule", text, expected))?.validated()
+    }
+}

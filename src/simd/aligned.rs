@@ -74,26 +74,28 @@ impl<T: Scalar> From<Vec<T>> for Aligned<T> {
     }
 }
 
+/// Compares the elements, as for `Vec`.
 impl<T: PartialEq> PartialEq for Aligned<T> {
     fn eq(&self, other: &Self) -> bool {
         **self == **other
     }
 }
 
+/// Formats the elements, as for `Vec`.
 impl<T: fmt::Debug> fmt::Debug for Aligned<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         (**self).fmt(f)
     }
 }
 
-/// Compares the elements, as for `Vec`.
+/// Serializes the elements, as for `Vec`.
 impl<T: Scalar> Serialize for Aligned<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         (**self).serialize(serializer)
     }
 }
 
-/// Formats the elements, as for `Vec`.
+/// Deserializes the elements, as for `Vec`.
 impl<'de, T: Scalar> Deserialize<'de> for Aligned<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Vec::deserialize(deserializer).map(Self::from)

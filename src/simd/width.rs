@@ -58,7 +58,7 @@ fn widest() -> Width {
 
 /// Returns `widest`, or the width named by `value` if that is narrower.
 fn lowered(widest: Width, value: &OsStr) -> Result<Width, String> {
-    let asked = match value.to_str() {
+    let requested = match value.to_str() {
         Some("") => widest,
         Some("plain") => Width::Plain,
         #[cfg(target_arch = "x86_64")]
@@ -69,7 +69,7 @@ fn lowered(widest: Width, value: &OsStr) -> Result<Width, String> {
         Some("avx2" | "avx512") => widest, // wider than this CPU's vectors: no effect
         _ => return Err(format!("{VARIABLE}: got {value:?}, expected `plain`, `avx2` or `avx512`")),
     };
-    Ok(asked.min(widest))
+    Ok(requested.min(widest))
 }
 
 #[cfg(test)]

@@ -32,7 +32,12 @@ use crate::scalar::Scalar;
 ///     fn forward(&self, inputs: &Inputs<'_, f64>, out: MatMut<'_, f64>) {
 ///         for (out, x) in out.data.iter_mut().zip(inputs.get(0).data) { *out = x.signum(); }
 ///     }
-///     fn vjp(&self, node: &Recorded<'_, f64>, grads: &mut InputGrads<'_, '_, f64>, _: &mut [f64]) {
+///     fn vjp(
+///         &self,
+///         node: &Recorded<'_, f64>,
+///         grads: &mut InputGrads<'_, '_, f64>,
+///         _: &mut [f64],
+///     ) {
 ///         let x = node.inputs.get(0).data;
 ///         let Some(dx) = grads.get(0) else { return };
 ///         for ((dx, g), x) in dx.data.iter_mut().zip(node.g.data).zip(x) {
@@ -100,7 +105,7 @@ impl<'a, T: Scalar> Inputs<'a, T> {
     }
 }
 
-/// A recorded custom node, as seen by its vjp.
+/// A recorded custom node, as passed to its vjp.
 #[derive(Clone, Copy, Debug)]
 pub struct Recorded<'a, T> {
     /// Values of the inputs.

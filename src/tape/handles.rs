@@ -7,8 +7,8 @@ use crate::tape::{CustomOp, InputGrads, Inputs, Recorded, Tape, Var, Workspace};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Returns the message of the panic in which `f` must end.
-fn refusal<R>(f: impl FnOnce() -> R) -> String {
-    let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(f()))) else { panic!("it was accepted") };
+fn panic_message<R>(f: impl FnOnce() -> R) -> String {
+    let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(f()))) else { panic!("there was no panic") };
     let text = panic.downcast_ref::<&str>().map(|s| (*s).to_owned());
     text.or_else(|| panic.downcast_ref::<String>().cloned()).expect("a message")
 }
@@ -62,7 +62,7 @@ fn a_value_of_another_workspace_is_refused() {
         |tape, x, _, grads| tape.backward_from(x, &[1.0, 1.0], grads),
     ];
     for (k, misuse) in uses.into_iter().enumerate() {
-        let message = refusal(|| misuse(&mut tb, xa, xb, &mut grads));
+        let message = panic_message(|| misuse(&mut tb, xa, xb, &mut grads));
         assert!(message.contains("this Var belongs to another tape"), "use {k}: {message}");
     }
 }
@@ -82,29 +82,29 @@ fn a_parameter_of_another_store_is_refused() {
     assert_ne!(id_a, id_b);
     let (mut grads_a, mut grads_b) = (ParamGrads::zeros(&a), ParamGrads::zeros(&b));
     for message in [
-        refusal(|| b.get(id_a).data[0]),
-        refusal(|| b.get_mut(id_a).data[0]),
-        refusal(|| grads_b.get(id_a).data[0]),
-        refusal(|| Workspace::new().tape(&b).param(id_a)),
+        panic_message(|| b.get(id_a).data[0]),
+        panic_message(|| b.get_mut(id_a).data[0]),
+        panic_message(|| grads_b.get(id_a).data[0]),
+        panic_message(|| Workspace::new().tape(&b).param(id_a)),
     ] {
         assert_eq!(message, "this ParamId belongs to another ParamStore");
     }
     let mut workspace = Workspace::new();
     let mut tape = workspace.tape(&b);
     let w = tape.param(id_b);
-    let swept = refusal(|| tape.backward(w, &mut grads_a));
+    let swept = panic_message(|| tape.backward(w, &mut grads_a));
     tape.backward(w, &mut grads_b);
     let mut adam = Adam::new(AdamConfig::default()).expect("defaults");
-    let stepped = refusal(|| adam.step(&mut a, &grads_b));
+    let stepped = panic_message(|| adam.step(&mut a, &grads_b));
     // A clone of `a` to which a parameter is added no longer has the parameters of `a`, and
     // gradients of `a` do not cover all of its parameters.
     let mut grown = a.clone();
     let (of_grown, of_a) = (grown.add("v", Mat::zeros(1, 1)), a.add("v", Mat::zeros(1, 1)));
-    let early = refusal(|| adam.step(&mut a, &grads_a));
+    let early = panic_message(|| adam.step(&mut a, &grads_a));
     for message in [swept, stepped, early] {
         assert!(message.starts_with("these ParamGrads belong to another ParamStore"), "{message}");
     }
-    assert_eq!(refusal(|| a.get(of_grown).data[0]), refusal(|| grown.get(of_a).data[0]));
+    assert_eq!(panic_message(|| a.get(of_grown).data[0]), panic_message(|| grown.get(of_a).data[0]));
     assert_eq!(a, grown, "names, shapes and numbers are equal");
 }
 
@@ -140,5 +140,5 @@ fn grad_or_zeros_of_a_parameter_panics() {
     let loss = tape.mul(w, w);
     tape.backward(loss, &mut grads);
     assert_eq!((grads.get(id).data, tape.grad(w).is_none()), (&[6.0][..], true));
-    assert!(refusal(|| tape.grad_or_zeros(w)).contains("in the ParamGrads"));
+    assert!(panic_message(|| tape.grad_or_zeros(w)).contains("in the ParamGrads"));
 }

@@ -268,6 +268,28 @@ impl<'t, T: Scalar> Tape<'t, T> {
         self.grad(v).map_or_else(|| Mat::zeros(rows, cols), |g| g.to_mat())
     }
 
+    /// Computes a part of the constant `out` without keeping what it is computed from: `record`
+    /// records operations and returns their result, which is copied to the numbers of `out` from
+    /// `at` on. Then everything that `record` recorded is removed, and its memory is free for the
+    /// next values. No gradient flows through these operations.
+    pub(crate) fn compute_into(&mut self, out: Var, at: usize, record: impl FnOnce(&mut Self) -> Var) {
+        let ws = &*self.workspace;
+        let (nodes, inputs, sparse, used) = (ws.nodes.len(), ws.custom_inputs.len(), ws.sparse_used, ws.used);
+        let customs = self.customs.len;
+        let result = record(self);
+        let (from, to) = (self.node(result).range(), self.node(out).range());
+        assert!(from.start >= used && at + from.len() <= to.len(), "compute_into: the result does not fit");
+        let ws = &mut *self.workspace;
+        ws.values.copy_within(from, to.start + at);
+        ws.nodes.truncate(nodes);
+        ws.custom_inputs.truncate(inputs);
+        (ws.sparse_used, ws.used) = (sparse, used);
+        for node in &mut ws.param_nodes {
+            *node = node.filter(|v| (v.index as usize) < nodes);
+        }
+        self.customs.truncate(customs);
+    }
+
     #[track_caller]
     fn check(&self, v: Var) {
         assert!(
@@ -345,6 +367,12 @@ impl<'t, T: Scalar> Customs<'t, T> {
             None => self.more.push(op),
         }
         self.len += 1;
+    }
+
+    fn truncate(&mut self, len: usize) {
+        self.first.iter_mut().skip(len).for_each(|slot| *slot = None);
+        self.more.truncate(len.saturating_sub(self.first.len()));
+        self.len = len;
     }
 
     fn get(&self, index: usize) -> &dyn CustomOp<T> {

@@ -479,6 +479,9 @@ impl<T: Scalar> Tape<'_, T> {
     #[track_caller]
     pub(super) fn check_group(&self, name: &str, x: Var, group: usize) {
         let (n, m) = self.shape(x);
-        assert!(group > 0 && m % group == 0, "{name}: [{n}, {m}] does not divide into groups of {group}");
+        assert!(
+            group > 0 && m % group == 0,
+            "{name}: [{n}, {m}], expected a multiple of {group} columns, the group size"
+        );
     }
 }

@@ -1,17 +1,21 @@
-//! [`TrainConfig`] as text, which checkpoints hold: a line for each option, its key and its value.
+//! The text form of a [`TrainConfig`], which checkpoints hold: one line per option, with its key
+//! and its value.
 
 use super::config::{OptimizerKind, TrainConfig};
 use crate::error::{Error, Result};
 use crate::estimators::{EstimatorKind, Parameter, TemperatureSchedule};
+use crate::nn::Activation;
+use crate::optim::LrSchedule;
 use crate::vae::{LatentShape, VaeConfig};
 use std::fmt;
 use std::str::FromStr;
 
-/// A value of an option as text, from which the same value is read.
+/// A value of an option that can be written as text and read back exactly.
 trait Text {
     fn text(&self) -> String;
 
-    /// Replaces the value, if the text is one of its type.
+    /// Replaces the value by the one in the text. Returns `None` if the text is not a value of this
+    /// type.
     fn set(&mut self, text: &str) -> Option<()>;
 }
 
@@ -19,7 +23,8 @@ macro_rules! text {
     ($($type:ty),*) => {$(
         impl Text for $type {
             fn text(&self) -> String {
-                self.to_string() // of a float, the shortest decimal from which its bits are read
+                // For a float, this is the shortest decimal that reads back to the same bits.
+                self.to_string()
             }
 
             fn set(&mut self, text: &str) -> Option<()> {
@@ -40,9 +45,9 @@ macro_rules! text {
         }
     )*};
 }
-text!(usize, u64, f64, LatentShape, OptimizerKind, TemperatureSchedule);
+text!(usize, u64, f64, LatentShape, Activation, OptimizerKind, TemperatureSchedule, LrSchedule);
 
-/// Separated by spaces.
+/// Numbers separated by spaces.
 impl Text for Vec<usize> {
     fn text(&self) -> String {
         self.iter().map(usize::to_string).collect::<Vec<_>>().join(" ")
@@ -54,23 +59,38 @@ impl Text for Vec<usize> {
     }
 }
 
-/// What stands before the name of an estimator's hyper-parameter.
+/// Prefix of the keys of an estimator's hyper-parameters.
 const PARAMETER: &str = "estimator.";
 
 impl TrainConfig {
-    /// All options but the estimator's, each with its key. A field that is not listed here does not compile.
-    fn options(&mut self) -> [(&'static str, &mut dyn Text); 10] {
-        let Self { vae, estimator: _, tau_schedule, draw_tau, optimizer, lr, clip_norm, batch_size, seed } =
-            self;
-        let VaeConfig { pixels, hidden, latent } = vae;
+    /// All options except the estimator's, each with its key. A field that is missing here does not
+    /// compile.
+    fn options(&mut self) -> [(&'static str, &mut dyn Text); 13] {
+        let Self {
+            vae,
+            estimator: _,
+            tau_schedule,
+            draw_tau,
+            optimizer,
+            weight_decay,
+            lr,
+            lr_schedule,
+            clip_norm,
+            batch_size,
+            seed,
+        } = self;
+        let VaeConfig { pixels, hidden, latent, activation } = vae;
         [
             ("pixels", pixels),
             ("hidden", hidden),
+            ("activation", activation),
             ("latent", latent),
             ("tau_schedule", tau_schedule),
             ("draw_tau", draw_tau),
             ("optimizer", optimizer),
+            ("weight_decay", weight_decay),
             ("lr", lr),
+            ("lr_schedule", lr_schedule),
             ("clip_norm", clip_norm),
             ("batch_size", batch_size),
             ("seed", seed),
@@ -79,7 +99,7 @@ impl TrainConfig {
 
     fn set(&mut self, key: &str, value: &str) -> Result<()> {
         if key == "estimator" {
-            return Ok(()); // before all others
+            return Ok(()); // `from_str` has read it before all others
         }
         if let Some(name) = key.strip_prefix(PARAMETER) {
             let parameters = self.estimator.parameters();
@@ -106,14 +126,15 @@ impl TrainConfig {
     }
 }
 
-/// A line for each option, also for those that have their default: its key, a space and its value. A hyper-parameter of the
-/// estimator has the key `estimator.NAME`.
+/// Writes one line per option, including those with their defaults: the key, a space and the value.
+/// A hyper-parameter of the estimator has the key `estimator.NAME`.
 ///
 /// ```
 /// use hardgrad::train::TrainConfig;
 /// let config = TrainConfig { lr: 1e-3, ..TrainConfig::default() };
 /// let text = config.to_string();
-/// assert!(text.contains("\nestimator reinmax\nestimator.tau 1.3\n") && text.contains("\nlr 0.001\n"));
+/// assert!(text.contains("\nestimator reinmax\nestimator.tau 1.3\n"));
+/// assert!(text.contains("\nlr 0.001\n"));
 /// assert_eq!(text.parse::<TrainConfig>()?, config);
 /// # Ok::<(), hardgrad::Error>(())
 /// ```
@@ -132,12 +153,14 @@ impl fmt::Display for TrainConfig {
     }
 }
 
-/// The inverse of `Display`. An option that is missing has its default, so that the text of an earlier version is read.
+/// The inverse of `Display`. A missing option has its default, so that the text of an earlier
+/// version can be read.
 ///
 /// ```
 /// use hardgrad::train::TrainConfig;
 /// let config = "estimator gumbel-rao\nestimator.tau 0.5\n".parse::<TrainConfig>()?;
-/// assert_eq!((config.estimator.to_string().as_str(), config.lr), ("gumbel-rao tau 0.5 draws 100", 5e-4));
+/// assert_eq!(config.estimator.to_string(), "gumbel-rao tau 0.5 draws 100");
+/// assert_eq!(config.lr, 5e-4);
 /// let e = "momentum 0.9\n".parse::<TrainConfig>().unwrap_err().to_string();
 /// assert!(e.starts_with("config: got an option `momentum`, expected one of estimator, "));
 /// # Ok::<(), hardgrad::Error>(())
@@ -167,7 +190,7 @@ mod tests {
     use crate::estimators::{EstimatorConfig, ScheduleShape};
 
     #[test]
-    fn every_estimator_and_every_bit_comes_back() {
+    fn text_keeps_every_estimator_and_every_bit() {
         for kind in EstimatorKind::ALL {
             let mut config = TrainConfig {
                 estimator: kind.default_config(),
@@ -179,9 +202,18 @@ mod tests {
                     to: 1.0 / 3.0,
                     over: 7,
                 }),
+                optimizer: OptimizerKind::AdamW,
+                weight_decay: 1.0 / 7.0,
+                lr_schedule: Some(LrSchedule {
+                    warm_up: 2,
+                    start_factor: 1.0 / 3.0,
+                    total: 9,
+                    min_lr: 1e-300,
+                }),
                 ..TrainConfig::default()
             };
             config.vae.hidden = vec![];
+            config.vae.activation = Activation::LeakyRelu(0.1 + 0.2);
             if let Some(tau) = config.estimator.tau_mut() {
                 *tau = 1e30 / 7.0;
             }
@@ -190,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_has_its_default_and_what_is_unknown_is_named() {
+    fn a_missing_option_has_its_default_and_an_unknown_one_is_named() {
         assert_eq!("".parse::<TrainConfig>().unwrap(), TrainConfig::default());
         let config = "estimator.draws 7\nestimator gumbel-rao".parse::<TrainConfig>().unwrap();
         assert_eq!(config.estimator, EstimatorConfig::GumbelRao { tau: 1.3, draws: 7 });

@@ -1,4 +1,4 @@
-//! What a step records, by the kind of estimator.
+//! The loss that a training step records, for each kind of estimator.
 
 use crate::data::Images;
 use crate::error::Result;
@@ -8,7 +8,7 @@ use crate::estimators::{
 use crate::tape::{Tape, Var};
 use crate::vae::{LossVars, Vae};
 
-/// Logits of the law that codes are drawn from: θ/τ_f.
+/// Logits θ/τ_f of the distribution that codes are drawn from.
 pub(super) fn law(tape: &mut Tape<'_, f32>, theta: Var, draw_tau: f64) -> Var {
     match draw_tau {
         1.0 => theta,
@@ -16,17 +16,17 @@ pub(super) fn law(tape: &mut Tape<'_, f32>, theta: Var, draw_tau: f64) -> Var {
     }
 }
 
-/// What a step's loss is made of, besides the images.
+/// The inputs of a step's loss, without the images.
 pub(super) struct StepLoss<'a> {
     pub(super) vae: &'a Vae,
     pub(super) estimator: &'a BuiltEstimator<f32>,
-    /// Draws the codes.
+    /// Noise of this step, with the estimator if it is one of the sample.
     pub(super) choice: &'a Choice<f32>,
-    /// τ_f, which `choice` has too if the estimator is one of the sample.
+    /// Temperature τ_f; `choice` has it too if the estimator is one of the sample.
     pub(super) draw_tau: f64,
-    /// Of earlier losses.
+    /// REINFORCE's running mean of earlier losses.
     pub(super) mean: &'a RunningMean,
-    /// Of earlier steps.
+    /// The double control variate's weight, from earlier steps.
     pub(super) weight: &'a AdaptiveWeight,
 }
 
@@ -47,7 +47,7 @@ impl StepLoss<'_> {
         let logits = law(tape, theta, self.draw_tau);
         Ok(match self.estimator {
             BuiltEstimator::Sample(_) => {
-                let z = tape.sample(choice, theta); // its gradient is the estimator's at θ
+                let z = tape.sample(choice, theta); // the gradient is the estimator's at θ
                 vae.loss(tape, x, logits, z)
             }
             &BuiltEstimator::Reinforce(baseline) => {
@@ -85,7 +85,8 @@ impl StepLoss<'_> {
                     bce = vae.bce(tape, x, z);
                     vae.log_weight(tape, bce, repeated, z)
                 });
-                // The parts of the bound of one sample are what is reported; the bound of all is what is trained on.
+                // Training minimises the bound of all samples. The reported parts are those of the
+                // bound with one sample.
                 LossVars { total: tape.mean(bound), ..vae.total(tape, bce, repeated) }
             }
             BuiltEstimator::LocalExpectation => {

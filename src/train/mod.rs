@@ -1,10 +1,13 @@
-//! Training the discrete VAE: a [`Trainer`] that can be stopped after any step and resumed to the same bits.
+//! Training the discrete VAE: a [`Trainer`] that can be stopped after any step and resumed to the
+//! same bits.
 //!
-//! Nothing here touches a terminal or a directory's layout: that is the caller's. See `examples/train_vae/main.rs`.
+//! Terminal output and the layout of directories are left to the caller: see
+//! `examples/train_vae/main.rs`.
 
 mod checkpoint;
 mod config;
 mod config_text;
+mod error;
 mod evaluate;
 mod loss;
 mod record;
@@ -12,6 +15,7 @@ mod trainer;
 
 pub use checkpoint::{Checkpoint, Newest};
 pub use config::{OptimizerKind, TrainConfig};
-pub use evaluate::{Evaluation, EvaluationProgress, ImportanceBound};
+pub use error::TrainError;
+pub use evaluate::{ArgmaxLosses, Evaluation, EvaluationProgress, ImportanceBound};
 pub use record::{EpochRecord, Loss, LossSum};
 pub use trainer::{Advance, Progress, Trainer};

@@ -1,11 +1,13 @@
-//! The loop.
+//! The training loop.
 
 use super::checkpoint::Checkpoint;
 use super::config::TrainConfig;
+use super::error::TrainError;
+use super::evaluate::Pass;
 use super::loss::{StepLoss, law};
 use super::record::{EpochRecord, Loss, LossSum};
 use crate::data::{Batches, Dataset};
-use crate::error::{Error, Result};
+use crate::error::Error;
 use crate::estimators::{AdaptiveWeight, BaselineConfig, BuiltEstimator, Choice, RunningMean, WeightConfig};
 use crate::mat::Mat;
 use crate::optim::{self, Optimizer};
@@ -15,23 +17,23 @@ use crate::rng::{Purpose, Streams, below};
 use crate::tape::Workspace;
 use crate::vae::Vae;
 
-/// Where an epoch stands.
+/// Progress within an epoch.
 #[derive(Clone, Copy, Debug)]
 pub struct Progress {
-    /// From 1.
+    /// Number of the epoch, from 1.
     pub epoch: usize,
-    /// Updates done in this epoch.
+    /// Number of updates made in this epoch.
     pub step: usize,
-    /// Updates in an epoch.
+    /// Number of updates per epoch.
     pub steps: usize,
-    /// Images seen in this epoch.
+    /// Number of images seen in this epoch.
     pub images: usize,
     /// Mean loss of this epoch so far.
     pub loss: Loss,
 }
 
-/// What [`Trainer::advance`] did.
-#[derive(Clone, Copy, Debug)]
+/// The work of one call of [`Trainer::advance`].
+#[derive(Clone, Debug)]
 pub enum Advance {
     /// One update.
     Step(Progress),
@@ -39,7 +41,7 @@ pub enum Advance {
     Epoch(Progress, EpochRecord),
 }
 
-/// A VAE in training, with all that goes on from epoch to epoch.
+/// A VAE in training, with the state that continues from step to step and from epoch to epoch.
 ///
 /// ```
 /// use hardgrad::data::digits;
@@ -51,7 +53,7 @@ pub enum Advance {
 /// let first = trainer.epoch(&mut |_| {})?;
 /// let second = trainer.epoch(&mut |_| {})?;
 /// assert!(second.train.loss < first.train.loss);
-/// # Ok::<(), hardgrad::Error>(())
+/// # Ok::<(), hardgrad::train::TrainError>(())
 /// ```
 #[derive(Debug)]
 pub struct Trainer<'d> {
@@ -59,37 +61,37 @@ pub struct Trainer<'d> {
     pub(super) data: &'d Dataset,
     data_crc32: u32,
     streams: Streams,
-    /// Draws codes where no gradient is wanted.
+    /// Noise for codes that need no gradient.
     pub(super) sampler: Choice<f32>,
     pub(super) vae: Vae,
     estimator: BuiltEstimator<f32>,
-    /// Draws the codes of a training step, with the estimator's gradient if the sample has one.
+    /// Noise of a training step, with the estimator if it is one of the sample.
     choice: Choice<f32>,
     baseline: RunningMean,
-    /// Of the double control variate, where it is adapted.
+    /// Weight of the double control variate, where it is adapted.
     weight: AdaptiveWeight,
     optimizer: Box<dyn Optimizer<f32>>,
     pub(super) params: ParamStore<f32>,
     pub(super) history: Vec<EpochRecord>,
-    /// Updates done in the epoch that follows them.
+    /// Number of updates made in the current epoch, which follows those of `history`.
     step: usize,
-    /// The losses of those updates.
+    /// Losses of these updates.
     losses: LossSum,
-    /// The epoch for which `estimator` and the order of `train_batches` are made.
+    /// Epoch for which the learning rate, `estimator` and the order of `train_batches` are set.
     prepared: Option<usize>,
-    // Memory that is reused.
+    // Reused buffers.
     grads: ParamGrads<f32>,
     pub(super) workspace: Workspace<f32>,
     train_batches: Batches,
 }
 
 impl<'d> Trainer<'d> {
-    /// A run at its beginning.
+    /// Creates a run before its first step.
     ///
     /// # Errors
-    /// If a hyper-parameter is outside its range, the images are of another size than the network's input, or one of the
-    /// splits is empty.
-    pub fn new(config: TrainConfig, data: &'d Dataset) -> Result<Self> {
+    /// If an option is outside its range, the size of the images differs from the network's input,
+    /// or there are no training or no test images.
+    pub fn new(config: TrainConfig, data: &'d Dataset) -> Result<Self, Error> {
         let config = config.validated()?;
         for (name, split) in [("training images", &data.train), ("test images", &data.test)] {
             if split.is_empty() {
@@ -127,15 +129,15 @@ impl<'d> Trainer<'d> {
         })
     }
 
-    /// A run as a checkpoint holds it.
+    /// Continues a run from a checkpoint.
     ///
     /// # Errors
-    /// As [`new`](Self::new); or if the checkpoint's numbers are not of this network's size or do not fit together, or the
-    /// data are not those it was trained on.
-    pub fn resume(checkpoint: Checkpoint, data: &'d Dataset) -> Result<Self> {
+    /// As [`new`](Self::new). Also if the sizes in the checkpoint differ from those of the network,
+    /// its numbers are inconsistent, or the run was trained on other data.
+    pub fn resume(checkpoint: Checkpoint, data: &'d Dataset) -> Result<Self, Error> {
         let crc = data.train.images().crc32();
         if checkpoint.data_crc32 != crc {
-            let expected = format!("{:08x}, the data the run was begun with", checkpoint.data_crc32);
+            let expected = format!("{:08x}, that of the data of the run", checkpoint.data_crc32);
             return Err(Error::argument("checksum of the training images", format!("{crc:08x}"), expected));
         }
         checkpoint.check_sizes()?;
@@ -151,8 +153,8 @@ impl<'d> Trainer<'d> {
         Ok(trainer)
     }
 
-    /// Whether a checkpoint's place in the run is one that there is.
-    fn check_place(&self) -> Result<()> {
+    /// Checks that the counts of steps, samples and epochs in the checkpoint are consistent.
+    fn check_place(&self) -> Result<(), Error> {
         let steps = self.train_batches.len();
         if self.step > steps {
             let expected = format!("at most {steps}, an epoch of these images");
@@ -180,7 +182,7 @@ impl<'d> Trainer<'d> {
         Ok(())
     }
 
-    /// All that [`resume`](Self::resume) needs.
+    /// The state from which [`resume`](Self::resume) continues.
     pub fn checkpoint(&self) -> Checkpoint {
         Checkpoint {
             config: self.config.clone(),
@@ -195,36 +197,38 @@ impl<'d> Trainer<'d> {
         }
     }
 
-    /// The epochs done.
+    /// Losses of the completed epochs.
     pub fn history(&self) -> &[EpochRecord] {
         &self.history
     }
 
-    /// The epoch with the lowest test loss so far, the first of equals.
+    /// The epoch with the lowest test loss so far, and the first such epoch of several.
     pub fn best(&self) -> Option<&EpochRecord> {
         self.history.iter().min_by(|a, b| a.test.loss.total_cmp(&b.test.loss))
     }
 
-    /// Updates done in the epoch that follows the [`history`](Self::history), of how many.
+    /// Number of updates made in the current epoch, which follows the [`history`](Self::history),
+    /// and number of updates per epoch.
     pub fn step(&self) -> (usize, usize) {
         (self.step, self.train_batches.len())
     }
 
-    /// The config.
+    /// Options of the run.
     pub fn config(&self) -> &TrainConfig {
         &self.config
     }
 
-    /// The parameters.
+    /// Current parameters.
     pub fn params(&self) -> &ParamStore<f32> {
         &self.params
     }
 
-    /// Trains to the end of the epoch and then measures the test loss. `observe` is called after every update.
+    /// Trains to the end of the epoch and then measures the test loss. `observe` is called after
+    /// every update.
     ///
     /// # Errors
     /// As [`advance`](Self::advance).
-    pub fn epoch(&mut self, observe: &mut dyn FnMut(Progress)) -> Result<EpochRecord> {
+    pub fn epoch(&mut self, observe: &mut dyn FnMut(Progress)) -> Result<EpochRecord, TrainError> {
         loop {
             match self.advance()? {
                 Advance::Step(progress) => observe(progress),
@@ -236,14 +240,17 @@ impl<'d> Trainer<'d> {
         }
     }
 
-    /// One update; after the last of an epoch also the test pass. A [`checkpoint`](Self::checkpoint) may be taken after any.
+    /// Makes one update, and after the last update of an epoch measures the test loss. The caller
+    /// may take a [`checkpoint`](Self::checkpoint) after every call.
     ///
     /// # Errors
-    /// [`Error::NotFinite`] if the loss, a gradient or its mean square, a parameter or the test loss is not finite, naming it. The
-    /// trainer is of no more use then, and the caller's last checkpoint is good.
-    pub fn advance(&mut self) -> Result<Advance> {
+    /// [`TrainError::NotFinite`] with the name of the number, if the loss, a gradient or its mean
+    /// square, a parameter or the test loss is not finite. The trainer cannot continue then. A
+    /// checkpoint taken before remains valid.
+    pub fn advance(&mut self) -> Result<Advance, TrainError> {
         let epoch = self.history.len() + 1;
         if self.prepared != Some(epoch) {
+            self.optimizer.set_lr(self.config.lr_at(epoch))?;
             self.estimator = self.config.estimator_at(epoch).build()?;
             if let BuiltEstimator::Sample(estimator) = &self.estimator {
                 let choice = Choice::shared(estimator.clone(), self.vae.latent().categories);
@@ -262,14 +269,15 @@ impl<'d> Trainer<'d> {
             return Ok(Advance::Step(progress));
         }
         let images = self.data.test.images();
-        let test = self.loss_of(images, Purpose::Test, epoch, "the test loss", &mut || Ok::<_, Error>(()))?;
-        let record = EpochRecord { epoch, train: loss, test };
-        self.history.push(record);
+        let pass = Pass { images, noise: (Purpose::Test, epoch), argmax: false, what: "the test loss" };
+        let test = self.pass(&pass, &mut || Ok::<_, TrainError>(()))?;
+        let record = EpochRecord { epoch, train: loss, test: test.loss, usage: Some(test.usage.summary()) };
+        self.history.push(record.clone());
         (self.step, self.losses) = (0, LossSum::default());
         Ok(Advance::Epoch(progress, record))
     }
 
-    /// Images seen in the epoch in progress.
+    /// Number of images seen in the current epoch.
     fn images_seen(&self) -> usize {
         self.data.train.len().min(self.step.saturating_mul(self.config.batch_size))
     }
@@ -278,14 +286,14 @@ impl<'d> Trainer<'d> {
         self.config.estimator.samples()
     }
 
-    /// Draws the sampler's noise of this step, for the codes of so many images.
+    /// Draws the noise of `sampler` for the codes of this number of images.
     pub(super) fn draw(&mut self, purpose: Purpose, epoch: usize, step: usize, images: usize) {
         let mut rng = self.streams.rng(purpose, epoch as u64, step as u64);
         self.sampler.draw(&mut rng, images * self.vae.latent().variables);
     }
 
-    /// The next update of this epoch.
-    fn update(&mut self, epoch: usize) -> Result<()> {
+    /// Makes the next update of this epoch.
+    fn update(&mut self, epoch: usize) -> Result<(), TrainError> {
         let step = self.step + 1;
         let batch = self.train_batches.get(self.step).expect("the caller counts the batches");
         let mut rng = self.streams.rng(Purpose::Train, epoch as u64, step as u64);
@@ -296,7 +304,7 @@ impl<'d> Trainer<'d> {
         let mut tape = self.workspace.tape(&self.params);
         let loss = loss.record(&mut tape, self.data.train.images(), batch)?;
         if !tape.scalar(loss.total).is_finite() {
-            return Err(Error::NotFinite { what: "the loss".into(), epoch, step });
+            return Err(TrainError::NotFinite { what: "the loss".into(), epoch, step });
         }
         let (mut losses, mut baseline) = (self.losses, self.baseline);
         let bce = tape.value(loss.bce).data;
@@ -309,7 +317,7 @@ impl<'d> Trainer<'d> {
             optim::clip_norm(&mut self.grads, max);
         }
         if !self.optimizer.step(&mut self.params, &self.grads) {
-            return Err(Error::NotFinite { what: self.what_is_not_finite(), epoch, step });
+            return Err(TrainError::NotFinite { what: self.what_is_not_finite(), epoch, step });
         }
         (self.step, self.losses, self.baseline) = (step, losses, baseline);
         if let BuiltEstimator::DoubleControlVariate(estimator, WeightConfig::Adapted) = &self.estimator {
@@ -318,7 +326,8 @@ impl<'d> Trainer<'d> {
         Ok(())
     }
 
-    /// What the optimiser complained of: the first in the order in which one makes the other.
+    /// Name of the number that is not finite. Gradients are searched first, then their mean
+    /// squares, then parameters, because each is computed from the one before.
     fn what_is_not_finite(&self) -> String {
         let mean_square = &self.optimizer.moments().mean_square;
         let places = [
@@ -333,14 +342,14 @@ impl<'d> Trainer<'d> {
         found.unwrap_or_else(|| "a parameter".into())
     }
 
-    /// The first `count` test images and their reconstructions from one sampled code each: probabilities of ink, both
-    /// `[count, pixels]`.
+    /// The first `count` test images, and their reconstructions from one sampled code each, as
+    /// probabilities of ink. Both have the shape `[count, pixels]`.
     pub fn reconstructions(&mut self, count: usize) -> (Mat<f32>, Mat<f32>) {
         let images = self.data.test.images();
         let indices: Vec<u32> = (0..count.min(images.len()) as u32).collect();
         let mut inputs = Mat::zeros(indices.len(), images.pixels_per_image());
         images.fill(&indices, inputs.as_mut_slice());
-        // The noise of the last test pass, so that these are the codes it measured.
+        // This is the noise of the last test pass, so the codes are those that it measured.
         self.draw(Purpose::Test, self.history.len(), 0, indices.len());
         let mut tape = self.workspace.tape(&self.params);
         let x = tape.constant(inputs.view());
@@ -353,7 +362,7 @@ impl<'d> Trainer<'d> {
         (inputs, probs)
     }
 
-    /// Decoded codes drawn from the uniform prior: probabilities of ink, `[count, pixels]`.
+    /// Images decoded from codes of the uniform prior, as probabilities of ink, `[count, pixels]`.
     pub fn samples(&mut self, count: usize) -> Mat<f32> {
         let latent = self.vae.latent();
         let mut rng = self.streams.rng(Purpose::Prior, self.history.len() as u64, 0);

@@ -187,12 +187,49 @@ fn numbers_do_not_depend_on_threads_and_earlier_results_are_kept() {
     assert!(stderr(&missing).contains("the run has continued to epoch 4"), "{}", stderr(&missing));
 }
 
+/// Local expectation as the reference differs from the exact gradient by its standard error, and no
+/// cosine differs by more than the angle that belongs to this error. Where codes cannot be
+/// enumerated, it is used without an option.
+#[test]
+fn local_expectation_as_reference() {
+    let dir = tempfile::tempdir().unwrap();
+    let args = "--latent 3x2 --epochs 1 --every 1 --batch 10 --draws 2 --samples 256 --quiet --out";
+    for (out, more) in [("exact", ""), ("local", "--reference local --reference-samples 1024")] {
+        let output = run(dir.path(), &format!("{args} {out} {more}"));
+        assert!(output.status.success(), "{}", stderr(&output));
+    }
+    let [exact, local] = ["exact", "local"].map(|out| lines(&dir.path().join(out)));
+    assert_eq!(exact.len(), local.len());
+    for (exact, local) in exact.iter().zip(&local) {
+        assert_eq!((&exact["estimator"], exact.get("reference_se")), (&local["estimator"], None));
+        let se = number(local, "reference_se") / number(exact, "exact_norm");
+        assert!(se > 0.0 && se < 0.05, "{se}");
+        let norm = number(local, "exact_norm") / number(exact, "exact_norm");
+        assert!((norm - 1.0).abs() < 5.0 * se, "{norm} with standard error {se}");
+        let (a, b) = (&exact["cosine_corrected"], &local["cosine_corrected"]);
+        let (Some(a), Some(b)) = (a.as_f64(), b.as_f64()) else { continue };
+        assert!((a - b).abs() < 5.0 * se, "{a} and {b} with standard error {se}: {local}");
+    }
+    let table = std::fs::read_to_string(dir.path().join("local/table.md")).unwrap();
+    assert!(table.contains("a mean of 1024 samples of local expectation"), "{table}");
+
+    let args = "--latent 6x6 --epochs 1 --every 1 --batch 2 --draws 2 --samples 128 --reference-samples 32 --quiet --out large";
+    let output = run(dir.path(), args);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let large = lines(&dir.path().join("large"));
+    assert!(large.iter().all(|line| line["reference_samples"] == 32 && line["estimator"] != "exact"));
+}
+
 #[test]
 fn wrong_arguments_exit_2() {
     let dir = tempfile::tempdir().unwrap();
     for (args, expected) in [
         ("--samples 100", "--samples: got 100, expected a multiple of 64"),
-        ("--latent 64x8", "at most 16384 codes"),
+        ("--latent 64x8 --reference exact", "at most 16384 codes"),
+        (
+            "--reference local --reference-samples 40",
+            "--reference-samples: got 40, expected a multiple of 16, at least 32",
+        ),
         ("--tau 0", "tau: got 0, expected a finite number > 0"),
         ("--every 0", "every: got 0, expected at least 1"),
         ("--epochs 0", "epochs: got 0, expected at least 1"),

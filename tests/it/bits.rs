@@ -2,7 +2,9 @@
 
 use hardgrad::data::{Dataset, digits};
 use hardgrad::estimators::{BaselineConfig, EstimatorConfig, ScheduleShape, TemperatureSchedule};
-use hardgrad::train::{Checkpoint, TrainConfig, Trainer};
+use hardgrad::nn::Activation;
+use hardgrad::optim::LrSchedule;
+use hardgrad::train::{Checkpoint, OptimizerKind, TrainConfig, Trainer};
 
 fn data() -> Dataset {
     digits(0, 450, 130)
@@ -73,6 +75,106 @@ fn stopped_and_resumed_at_every_step() {
             let (a, b) = (whole.checkpoint().to_bytes(), resumed.checkpoint().to_bytes());
             assert!(a == b, "{kind:?}: stopped after step {step}");
         }
+    }
+}
+
+/// AdamW with a learning-rate schedule whose warm-up ends within the run, and LeakyReLU: a trainer
+/// that is resumed at every step gives the checkpoints of the uninterrupted run.
+#[test]
+fn a_run_with_a_learning_rate_schedule_resumes_to_the_same_bits() {
+    let data = data();
+    let mut config = TrainConfig {
+        optimizer: OptimizerKind::AdamW,
+        weight_decay: 0.1,
+        lr_schedule: Some(LrSchedule { warm_up: 1, start_factor: 0.25, total: 3, min_lr: 1e-5 }),
+        ..config(REINMAX)
+    };
+    config.vae.activation = Activation::LeakyRelu(0.2);
+    let mut whole = Trainer::new(config.clone(), &data).unwrap();
+    for step in 0..16 {
+        let read = Checkpoint::from_bytes(&whole.checkpoint().to_bytes(), "checkpoint".as_ref()).unwrap();
+        let mut resumed = Trainer::resume(read, &data).unwrap();
+        whole.advance().unwrap();
+        resumed.advance().unwrap();
+        assert!(
+            whole.checkpoint().to_bytes() == resumed.checkpoint().to_bytes(),
+            "resumed after step {step}"
+        );
+    }
+    // Each of the options changes the bits.
+    let without = |change: fn(&mut TrainConfig)| {
+        let mut config = config.clone();
+        change(&mut config);
+        train(Trainer::new(config, &data).unwrap(), 3).params
+    };
+    let with = without(|_| {});
+    assert!(with != without(|config| config.weight_decay = 0.0));
+    assert!(with != without(|config| config.lr_schedule = None));
+    assert!(with != without(|config| config.vae.activation = Activation::Relu));
+}
+
+/// A run with a schedule that is constant over its epochs gives the bits of a run without a
+/// schedule, and AdamW without decay gives those of Adam.
+#[test]
+fn a_schedule_or_decay_that_changes_nothing_keeps_the_bits() {
+    let data = data();
+    let run = |change: fn(&mut TrainConfig)| {
+        let mut config = config(REINMAX);
+        change(&mut config);
+        train(Trainer::new(config, &data).unwrap(), 2).params
+    };
+    let plain = run(|_| {});
+    let constant = LrSchedule { warm_up: 0, start_factor: 1.0, total: 2, min_lr: 5e-4 };
+    assert_eq!([0, 1, 2].map(|done| constant.at(5e-4, done)), [5e-4; 3]);
+    assert!(plain == run(|config| config.lr_schedule = Some("cosine:2:0:1:0.0005".parse().unwrap())));
+    assert!(plain == run(|config| (config.optimizer, config.weight_decay) = (OptimizerKind::AdamW, 0.0)));
+}
+
+/// A checkpoint of an earlier version has no usage of the codes. Its epochs remain without it, and
+/// the run continues to the bits of a run that has the usage of every epoch.
+#[test]
+fn a_run_without_usage_continues_with_it() {
+    let data = data();
+    let start = || Trainer::new(config(REINMAX), &data).unwrap();
+    let whole = train(start(), 3);
+    let mut earlier = train(start(), 1);
+    let with_usage = earlier.to_bytes();
+    earlier.history[0].usage = None;
+    let bytes = earlier.to_bytes();
+    // Nothing follows the losses: no weight of 4 + 1 numbers, and no usage of 4 variables.
+    let usage = 8 + 4 * 8 + 8 + 4 * 4;
+    assert!(bytes.len() + usage < with_usage.len(), "{} {}", bytes.len(), with_usage.len());
+    let read = Checkpoint::from_bytes(&bytes, "checkpoint".as_ref()).unwrap();
+    assert_eq!(read, earlier);
+    let mut resumed = train(Trainer::resume(read, &data).unwrap(), 2);
+    assert_eq!(Checkpoint::from_bytes(&resumed.to_bytes(), "checkpoint".as_ref()).unwrap(), resumed);
+    resumed.history[0].usage.clone_from(&whole.history[0].usage);
+    assert!(whole.history[0].usage.is_some() && resumed.to_bytes() == whole.to_bytes());
+}
+
+#[test]
+fn usage_that_is_not_of_whole_epochs_is_refused() {
+    let data = data();
+    let checkpoint = train(Trainer::new(config(REINMAX), &data).unwrap(), 1);
+    let whole = checkpoint.to_bytes();
+    // The end holds the 4 perplexities and the 4 numbers of categories, each after its length.
+    let cut = |perplexities: usize, used: usize| {
+        let at = whole.len() - (8 + 4 * 8 + 8 + 4 * 4);
+        let mut bytes = whole[..at].to_vec();
+        bytes.extend((perplexities as u64).to_le_bytes());
+        bytes.extend(&whole[at + 8..][..8 * perplexities]);
+        bytes.extend((used as u64).to_le_bytes());
+        bytes.extend(&whole[at + 48..][..4 * used]);
+        let length = (bytes.len() - 24) as u64;
+        bytes[12..20].copy_from_slice(&length.to_le_bytes());
+        let crc = crc32fast::hash(&[&bytes[8..20], &bytes[24..]].concat());
+        bytes[20..24].copy_from_slice(&crc.to_le_bytes());
+        Checkpoint::from_bytes(&bytes, "checkpoint".as_ref())
+    };
+    assert_eq!(cut(4, 4).unwrap(), checkpoint);
+    for (perplexities, used) in [(4, 3), (3, 4), (3, 3), (0, 4)] {
+        let e = cut(perplexities, used).unwrap_err().to_string();
+        assert!(e.contains("the usage of the codes is not that of whole epochs"), "{e}");
     }
 }
 

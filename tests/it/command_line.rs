@@ -56,7 +56,21 @@ fn a_run_leaves_its_files_and_resumes() {
     let checkpoint = |run| std::fs::read(dir.path().join(run).join("checkpoint.bin")).unwrap();
     assert!(checkpoint("whole") == checkpoint("parts"));
     assert_eq!(losses(&dir.path().join("parts")).len(), 2);
-    assert!(losses(&dir.path().join("parts"))[0].starts_with("{\"epoch\":1,\"train\":{\"loss\":"));
+    let lines = losses(&dir.path().join("parts"));
+    assert!(lines[0].starts_with("{\"epoch\":1,\"train\":{\"loss\":"));
+    // The summary shows the usage of the last line: four variables of eight categories.
+    let last: serde_json::Value = serde_json::from_str(&format!("{}}}", lines[1])).unwrap();
+    let numbers = |name: &str| -> Vec<f64> {
+        let numbers = last["usage"][name].as_array().unwrap();
+        numbers.iter().map(|x| x.as_f64().unwrap()).collect()
+    };
+    let (perplexity, used) = (numbers("perplexity"), numbers("used"));
+    let in_range = |(p, used): (&f64, &f64)| (1.0..=8.0).contains(used) && *p >= 1.0 && *p <= used + 1e-12;
+    assert!(perplexity.len() == 4 && used.len() == 4, "{last}");
+    assert!(perplexity.iter().zip(&used).all(in_range), "{last}");
+    let shown: Vec<_> = perplexity.iter().map(|p| format!("{p:.1}")).collect();
+    let stdout = String::from_utf8_lossy(&whole.stdout);
+    assert!(stdout.contains(&format!("test codes: perplexity {} of 8 (mean ", shown.join(" "))), "{stdout}");
 
     let other = train_vae(dir.path(), "--dataset digits --out parts --seed 1 --tau 1");
     assert_eq!(other.status.code(), Some(2));
@@ -70,6 +84,29 @@ fn a_run_leaves_its_files_and_resumes() {
     let damaged = train_vae(dir.path(), "--dataset digits --out parts --resume");
     assert_eq!(damaged.status.code(), Some(1));
     assert!(stderr(&damaged).contains("parts/checkpoint.bin: at byte 12"), "{}", stderr(&damaged));
+}
+
+/// Options that the config contains only where they differ from their defaults are compared, too,
+/// and a run with all of them resumes.
+#[test]
+fn options_of_the_training_are_compared_on_resume() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = "--dataset digits --latent 2x2 --estimator st --out run --quiet --optimizer adamw --weight-decay 0.1 \
+                   --lr-schedule cosine:4:1:0.5:1e-5 --activation leaky-relu:0.2";
+    assert!(train_vae(dir.path(), &format!("{options} --epochs 1")).status.success());
+    let resumed = train_vae(dir.path(), &format!("{options} --epochs 2 --resume"));
+    assert!(resumed.status.success(), "{}", stderr(&resumed));
+    let other = train_vae(dir.path(), "--dataset digits --latent 2x2 --estimator reinmax --out run --resume");
+    assert_eq!(other.status.code(), Some(2));
+    for difference in [
+        "estimator is {\"st\":{\"tau\":1.3}}, expected {\"reinmax\":{\"tau\":1.3}}",
+        "optimizer is \"adamw\", expected \"adam\"",
+        "weight_decay is 0.1, expected the default",
+        "lr_schedule is {\"min_lr\":0.00001,\"start_factor\":0.5,\"total\":4,\"warm_up\":1}, expected the default",
+        "vae.activation is {\"leaky-relu\":0.2}, expected the default",
+    ] {
+        assert!(stderr(&other).contains(difference), "{difference}: {}", stderr(&other));
+    }
 }
 
 #[test]
@@ -89,11 +126,16 @@ fn a_finished_run_is_evaluated() {
     }
     let value: serde_json::Value =
         serde_json::from_slice(&std::fs::read(run.join("evaluation.json")).unwrap()).unwrap();
-    let number = |pointer| value.pointer(pointer).and_then(serde_json::Value::as_f64).unwrap();
+    let number = |pointer: &str| value.pointer(pointer).and_then(serde_json::Value::as_f64).unwrap();
     assert_eq!((number("/epoch"), number("/importance/samples")), (1.0, 2.0));
     let loss = serde_json::json!({"loss": number("/test/loss"), "bce": number("/test/bce"), "kl": number("/test/kl")});
     let metrics: serde_json::Value = serde_json::from_str(&format!("{}}}", losses(&run)[0])).unwrap();
     assert_eq!(metrics["test"], loss);
+    for split in ["train", "test"] {
+        let gap = number(&format!("/{split}/loss")) - number(&format!("/argmax/{split}/loss"));
+        assert_eq!(number(&format!("/argmax/{split}_gap")), gap);
+        assert!(stdout.contains(&format!("with argmax codes; sampled minus argmax {gap:.2}")));
+    }
     assert!(number("/exact") < number("/importance/bound"), "{value}");
 }
 
@@ -151,7 +193,27 @@ fn wrong_arguments_exit_2_and_say_what_would_be_right() {
             "--estimator reinforce --baseline leave-one-out:99999999999 --dataset digits",
             "--baseline: got leave-one-out:99999999999, expected leave-one-out over 2 to 10000 samples",
         ),
-        ("--optimizer sgd", "one of adam, radam"),
+        ("--optimizer sgd", "one of adam, adamw, radam"),
+        (
+            "--weight-decay 0.1 --dataset digits",
+            "--weight-decay: got 0.1, expected no weight decay with the optimiser adam, only with adamw",
+        ),
+        (
+            "--optimizer adamw --weight-decay=-1 --dataset digits",
+            "weight-decay: got -1, expected a finite number",
+        ),
+        ("--lr-schedule cosine:10:10", "total: got 10, expected more than warm-up, 10"),
+        ("--lr-schedule linear:10", "expected cosine:TOTAL[:WARM_UP[:START_FACTOR[:MIN_LR]]]"),
+        ("--activation tanh", "expected one of identity, relu, leaky-relu:SLOPE"),
+        ("--activation leaky-relu:2", "slope: got 2, expected a number in [0, 1]"),
+        (
+            "--estimator stgs --preset mve-table --dataset digits",
+            "--estimator: got stgs, expected one of mve, reinmax, st, gumbel-rao with --preset mve-table",
+        ),
+        (
+            "--preset mve-table --epochs 10 --dataset digits",
+            "--lr-schedule: got cosine:10:10:0.001:0, expected a valid schedule (total: got 10, expected more than",
+        ),
         ("--dataset mnist", "get-mnist.sh"),
         ("--dataset digits --data .", "--data: got . with --dataset digits, which are built in"),
         ("--data nowhere", "--data: got nowhere, expected a directory with the four files of MNIST"),

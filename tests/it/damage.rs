@@ -13,7 +13,12 @@ const STORED: &[u8] = include_bytes!("../data/checkpoint-v3.bin");
 fn config() -> TrainConfig {
     TrainConfig {
         clip_norm: Some(1.0),
-        vae: VaeConfig { pixels: 4, hidden: vec![3], latent: LatentShape { categories: 2, variables: 1 } },
+        vae: VaeConfig {
+            pixels: 4,
+            hidden: vec![3],
+            latent: LatentShape { categories: 2, variables: 1 },
+            ..VaeConfig::default()
+        },
         estimator: EstimatorConfig::Reinforce { baseline: BaselineConfig::RunningMean },
         tau_schedule: Some(TemperatureSchedule { shape: ScheduleShape::Linear, to: 0.5, over: 2 }),
         batch_size: 4,
@@ -210,7 +215,7 @@ fn the_one_before_stands_in_for_a_damaged_one() {
     std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
     let newest = Checkpoint::load_newest(&path).unwrap().unwrap();
     assert_eq!(newest.checkpoint, first);
-    assert!(newest.instead_of.unwrap().to_string().contains("the header promises a payload"));
+    assert!(newest.instead_of.unwrap().to_string().contains("the header announces a payload"));
     // The state between the two renames on a file system without hard links.
     std::fs::remove_file(&path).unwrap();
     let newest = Checkpoint::load_newest(&path).unwrap().unwrap();
@@ -220,7 +225,8 @@ fn the_one_before_stands_in_for_a_damaged_one() {
     std::fs::write(&previous, "HARDGRAD rubbish, but long enough").unwrap();
     let e = Checkpoint::load_newest(&path).unwrap_err().to_string();
     assert!(
-        e.contains("checkpoint.bin: at byte 7: the file ends") && e.contains("nor is the one before it"),
+        e.contains("checkpoint.bin: at byte 7: the file ends")
+            && e.contains("the previous checkpoint cannot be used either"),
         "{e}"
     );
     std::fs::remove_file(&path).unwrap();

@@ -10,6 +10,7 @@ mod command_line;
 mod composition;
 mod corpora;
 mod damage;
+mod draw_masks;
 mod explorer;
 mod extremes;
 mod field;

@@ -2,6 +2,7 @@
 //! other categories.
 
 use hardgrad::categorical::{self, scratch_len};
+use hardgrad::gradcheck::gradcheck;
 use hardgrad::rng::{self, Pcg64, below, uniform};
 use hardgrad::{Mat, ParamGrads, ParamStore, Scalar, Workspace};
 
@@ -240,6 +241,56 @@ fn a_masked_category_is_as_one_left_out_in_f32() {
     check::<f32>();
 }
 
+/// Every vjp on slices against central differences of its function, with masks: of Σ g value over the rows, and of Σ g y over the
+/// numbers of `unimix` that are not masked. A step of h = ∛ε leaves an error of h² times a third derivative and of ε/h times the
+/// sum, neither of which exceeds the numbers of 21 variables of C logarithms of at most 8 + ln C.
+#[test]
+fn vjps_match_central_differences_with_masks() {
+    const C: usize = 5;
+    let h = f64::EPSILON.cbrt();
+    for kind in KINDS {
+        let still = Problem::new(kind, (3, 7), C);
+        let gradients = library::<f64>(&still);
+        let tolerance = 21.0 * C as f64 * (8.0 + (C as f64).ln()) * (h * h + f64::EPSILON / h);
+        // The inputs that can be moved, and the function and the gradient of each: the names' order in `library`.
+        type Move = fn(&mut Problem, usize, f64);
+        let moves: [(Move, &[(usize, usize)]); 3] = [
+            (|problem, i, h| problem.x[i] += h, &[(0, 0), (1, 1), (2, 2), (3, 4)]),
+            (|problem, i, h| problem.p[i] += h, &[(2, 3)]),
+            (|problem, i, h| problem.d[i] += h, &[(3, 5)]),
+        ];
+        for (by, (moved, functions)) in moves.into_iter().enumerate() {
+            for i in 0..still.x.len() {
+                let ends = [h, -h].map(|h| {
+                    let mut problem = Problem::new(kind, (3, 7), C);
+                    moved(&mut problem, i, h);
+                    library::<f64>(&problem)
+                });
+                // A weight for a masked category makes the log-probability infinite.
+                if by == 2 && still.x[i] == f64::NEG_INFINITY {
+                    continue;
+                }
+                let close = |sums: [f64; 2], gradient: f64, name: &str| {
+                    let difference = (sums[0] - sums[1]) / (2.0 * h);
+                    let error = (difference - gradient).abs();
+                    assert!(error < tolerance, "{kind:?}: {name}, number {i}: {gradient} for {difference}");
+                };
+                for &(value, vjp) in functions {
+                    let sums = [0, 1].map(|end| dot(&ends[end].values[value].1, &still.g));
+                    close(sums, gradients.wide[vjp].1[i], gradients.wide[vjp].0);
+                }
+                for k in (6..gradients.wide.len()).step_by(2).filter(|_| by == 0) {
+                    let sums = [0, 1].map(|end| {
+                        let y = ends[end].wide[k].1.iter().zip(&still.wide);
+                        y.filter(|(y, _)| y.is_finite()).map(|(y, g)| y * g).sum::<f64>()
+                    });
+                    close(sums, gradients.wide[k + 1].1[i], "unimix_vjp");
+                }
+            }
+        }
+    }
+}
+
 fn same_bits(a: f64, b: f64) -> bool {
     a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan())
 }
@@ -364,12 +415,34 @@ fn masks_on_the_tape() {
     }
 }
 
+/// Losses with masks on both sides, against central differences: both gradients of the divergence,
+/// and those of the other functions.
+#[test]
+fn masked_losses_on_the_tape_match_central_differences() {
+    let logits = |shift: usize| Mat::from_fn(4, 9, |i, j| ((5 * i + 3 * j + shift) % 7) as f64 / 2.0 - 1.5);
+    let worst = gradcheck(&mut rng::from_key(1), &[logits(0), logits(3)], |tape, v| {
+        let mask = tape.constant(&categorical::ragged_mask(&[2, 3, 1]));
+        let (q, p) = (tape.add_bias(v[0], mask), tape.add_bias(v[1], mask));
+        let mixed = tape.unimix(q, 0.1, 3);
+        let sample = tape.constant(&Mat::from_fn(4, 9, |_, j| f64::from(u8::from(j % 3 == 0))));
+        let terms = [
+            tape.categorical_kl(q, 3),
+            tape.categorical_kl_to(mixed, p, 3),
+            tape.categorical_entropy(p, 3),
+            tape.categorical_log_prob(mixed, sample, 3),
+        ];
+        terms.into_iter().reduce(|a, b| tape.add(a, b)).unwrap()
+    });
+    assert!(worst.error < 1e-9, "{worst:?}");
+}
+
 /// The exact cross-entropy of the VAE with a masked category is the mean over the other codes. The
 /// gradient of the masked category is 0, and those of the others are finite.
 #[test]
 fn the_exact_expectation_of_the_vae_leaves_masked_codes_out() {
     use hardgrad::vae::{Vae, VaeConfig};
-    let config = VaeConfig { pixels: 6, hidden: vec![5], latent: "3x2".parse().unwrap() };
+    let config =
+        VaeConfig { pixels: 6, hidden: vec![5], latent: "3x2".parse().unwrap(), ..VaeConfig::default() };
     let mut params = ParamStore::<f64>::new();
     let vae = Vae::new(&mut params, &config, &mut rng::from_key(0));
     let (mut workspace, mut grads) = (Workspace::new(), ParamGrads::zeros(&params));

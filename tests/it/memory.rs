@@ -144,7 +144,7 @@ fn a_checkpoint_with_a_wrong_length() {
                 let mut wrong = good.clone();
                 wrong[12..20].copy_from_slice(&length.to_le_bytes());
                 fs::write(&path, sealed(wrong)).unwrap();
-                refused(Checkpoint::load(&path), "the header promises a payload of");
+                refused(Checkpoint::load(&path), "the header announces a payload of");
             }
             // A wrong length within the payload, with a correct header: 2^40 parameters, or a
             // network of as many.
@@ -177,7 +177,7 @@ fn a_pipe_with_a_wrong_length_in_its_header() {
         |dir| {
             let write = "cat wrong > pipe";
             let mut writer = Command::new("sh").args(["-c", write]).current_dir(dir).spawn().unwrap();
-            let announced = "the header promises a payload of 4398046511104 bytes";
+            let announced = "the header announces a payload of 4398046511104 bytes";
             refused(Checkpoint::load(&dir.join("pipe")), announced);
             assert!(writer.wait().unwrap().success());
         },
@@ -223,8 +223,8 @@ fn weights_with_a_wrong_length() {
         |dir| {
             let mut params = ParamStore::new();
             params.add("w", Mat::zeros(2, 2));
-            refused(weights::load(&mut params, &dir.join("wrong")), "not a whole .safetensors file");
-            refused(weights::load(&mut params, &dir.join("long")), "the file goes on");
+            refused(weights::load(&mut params, &dir.join("wrong")), "not a complete .safetensors file");
+            refused(weights::load(&mut params, &dir.join("long")), "the file is longer");
         },
     );
 }

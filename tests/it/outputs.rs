@@ -90,6 +90,8 @@ fn programs_without_result_files_end_with_an_error() {
     for (program, args, success) in [
         ("01_tape", "", 0),
         ("03_straight_through", "", 0),
+        ("07_router", "", 0),
+        ("08_masked_actions", "", 0),
         ("custom_estimator", "", 0),
         ("explorer", "--answer settings.json", 0),
         ("step_time", "--steps 1 --data data", 0),

@@ -2,6 +2,7 @@
 
 use crate::lab::preset::Preset;
 use hardgrad::estimators::{EstimatorConfig, EstimatorKind};
+use hardgrad::nn::Activation;
 use hardgrad::train::OptimizerKind;
 
 #[test]
@@ -23,4 +24,38 @@ fn what_was_run_differs_from_table_4_in_four_cells() {
     assert_eq!(printed, real);
     let unknown = Preset::AsRun.run(EstimatorKind::Exact, "8x4".parse().unwrap()).unwrap_err().to_string();
     assert!(unknown.contains("estimator: got exact, expected one of st, stgs"), "{unknown}");
+}
+
+#[test]
+fn the_schedules_of_the_mve_table_extend_over_the_run() {
+    let latent = "4x128".parse().unwrap();
+    let run = |kind, epochs| Preset::MveTable.run_of(kind, latent, epochs).unwrap().validated().unwrap();
+    let mve = run(EstimatorKind::Mve, 500);
+    assert_eq!(mve, Preset::MveTable.run(EstimatorKind::Mve, latent).unwrap());
+    assert_eq!((mve.optimizer, mve.batch_size, mve.lr), (OptimizerKind::AdamW, 200, 1e-3));
+    assert_eq!(
+        (mve.vae.hidden.as_slice(), mve.vae.activation),
+        (&[512, 256][..], Activation::LeakyRelu(0.2))
+    );
+    let lambda = |config: EstimatorConfig| match config {
+        EstimatorConfig::Mve { lambda } => lambda,
+        other => panic!("{other:?}"),
+    };
+    for epochs in [500, 50] {
+        let mve = run(EstimatorKind::Mve, epochs);
+        let lambdas = [1, epochs / 2 + 1, epochs + 1].map(|epoch| lambda(mve.estimator_at(epoch)));
+        for (lambda, expected) in lambdas.into_iter().zip([1.0, 1e3, 1e6]) {
+            assert!((lambda / expected - 1.0).abs() < 1e-12, "{lambda}");
+        }
+        // 10 epochs from a thousandth of the rate, then half a cosine period, with half the rate in its
+        // middle.
+        assert_eq!((mve.lr_at(1), mve.lr_at(11)), (1e-3 * 1e-3, 1e-3));
+        assert!((mve.lr_at(11 + (epochs - 10) / 2) - 5e-4).abs() < 1e-15);
+        let rao = run(EstimatorKind::GumbelRao, epochs);
+        assert_eq!(rao.estimator, EstimatorConfig::GumbelRao { tau: 1.0, draws: 20 });
+        match rao.estimator_at(epochs + 1) {
+            EstimatorConfig::GumbelRao { tau, .. } => assert!((tau - 0.1).abs() < 1e-12, "{tau}"),
+            other => panic!("{other:?}"),
+        }
+    }
 }

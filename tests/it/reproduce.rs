@@ -180,6 +180,28 @@ fn wrong_arguments_exit_2_and_say_what_would_be_right() {
             "plan tables --configs 8x5 --out b --dataset digits",
             "--configs: got 8x5, expected one of 8x4, 4x24",
         ),
+        (
+            "plan grid --methods reinmax-rao:lr=1 --out b --dataset digits",
+            "--methods: got reinmax-rao:lr=1, expected reinmax-rao alone",
+        ),
+        (
+            "plan field --methods mve:10 --out b --dataset digits",
+            "NAME[:KEY=VALUE]..., such as mve:lambda=10",
+        ),
+        (
+            "plan field --methods mve:tau=1 --configs 8x4 --out b --dataset digits",
+            "--methods: got mve:tau=1, expected valid options (config: got an option `tau`",
+        ),
+        (
+            "plan field --methods mve:seed=1 --out b --dataset digits",
+            "an option that neither --configs, --seeds nor",
+        ),
+        ("plan field --methods mve:lambda=-1 --out b --dataset digits", "--lambda: got -1"),
+        ("plan field --seeds 3..3 --out b --dataset digits", "N or A..B, with 1 to 1000 seeds"),
+        (
+            "plan tables --preset mve-table --out b --dataset digits",
+            "--preset: got mve-table, which only the experiment mve-table takes",
+        ),
         ("plan beta --betas -0.2,x --out b --dataset digits", "invalid value 'x'"),
     ] {
         let output = run(data.path(), args);
@@ -220,6 +242,51 @@ fn a_manifest_is_read_by_one_rule() {
         assert_eq!(refused.status.code(), Some(2), "{args}: {}", stderr(&refused));
         let expected = format!("a/manifest.jsonl, line 6: run {} is in line 1 already", &first[7..19]);
         assert!(stderr(&refused).contains(&expected), "{args}: {}", stderr(&refused));
+    }
+}
+
+/// Methods with changed options, seeds and schedules are planned. Each run has a different id, and
+/// the plan of a part of an experiment adds nothing to the plan of the whole experiment.
+#[test]
+fn methods_with_options_are_planned() {
+    let dir = tempfile::tempdir().unwrap();
+    let plan = |args: &str| {
+        let planned = run(dir.path(), &format!("plan {args} --dataset digits --no-estimate --out a"));
+        assert!(planned.status.success(), "{args}: {}", stderr(&planned));
+        stdout(&planned)
+    };
+    let latents = "--configs 8x4,16x12,64x8";
+    assert!(plan(&format!("field {latents} --seeds 3..5")).contains("24 runs on "));
+    let text = fs::read_to_string(dir.path().join("a/manifest.jsonl")).unwrap();
+    let runs: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let ids: std::collections::BTreeSet<_> = runs.iter().map(|run| run["id"].to_string()).collect();
+    assert_eq!(ids.len(), 24);
+    let names: Vec<_> = runs.iter().map(|run| run["name"].as_str().unwrap()).collect();
+    assert_eq!(names[0], "8x4 mve lambda 5, adam 0.0005, seed 3");
+    assert!(names.contains(&"16x12 mve lambda 1 exponential:1000:160, radam 0.0007, seed 4"), "{names:?}");
+    assert!(runs.iter().all(|run| run["epochs"] == 160));
+    let one = "field --configs 8x4 --seeds 3..4 --methods";
+    assert!(plan(&format!("{one} mve:lambda=10")).contains(", 0 of them new"));
+    let schedule = "mve:lambda=1:tau-schedule=exponential:1000:160";
+    assert!(plan(&format!("{one} {schedule}")).contains(", 0 of them new"));
+    // The run of ReinMax without changes is that of the tables.
+    assert!(plan(&format!("{one} reinmax")).contains(", 1 of them new"));
+    assert!(plan("tables --configs 8x4 --seeds 3..4 --methods reinmax").contains(", 0 of them new"));
+    let other = plan("tables --configs 8x4 --seeds 1 --methods reinmax:tau=1.2:lr=1e-3:optimizer=adamw");
+    assert!(other.contains(", 1 of them new"), "{other}");
+
+    assert!(plan("mve-table --seeds 1").contains("75 runs on ")); // 5 methods, 5 rates, 3 latent spaces
+    assert!(plan("mve-table --seeds 1 --configs 4x128 --methods mve:lr=0.001").contains("1 runs on "));
+    let text = fs::read_to_string(dir.path().join("a/manifest.jsonl")).unwrap();
+    let line = text.lines().find(|line| line.contains("4x128 mve") && line.contains("adamw 0.001")).unwrap();
+    for part in [
+        r#""epochs":500"#,
+        r#""activation":{"leaky-relu":0.2}"#,
+        r#""lr_schedule":{"warm_up":10,"start_factor":0.001,"total":500,"min_lr":0.0}"#,
+        r#""tau_schedule":{"shape":"exponential","to":1000000.0,"over":500}"#,
+        r#""batch_size":200"#,
+    ] {
+        assert!(line.contains(part), "{part}: {line}");
     }
 }
 
@@ -319,6 +386,38 @@ fn an_epoch_of_one_step_has_a_time() {
     assert!(!stdout(&planned).contains("about 0:00"), "{}", stdout(&planned));
 }
 
+/// Merged results are sufficient: if the directories of the runs are missing, nothing is computed
+/// again.
+#[test]
+fn a_merged_result_counts_as_complete() {
+    let data = tempfile::tempdir().unwrap();
+    let path = data.path();
+    write_small_digits(path);
+    plan(path, "a");
+    assert!(run(path, &format!("{RUN} a --shard 0/2")).status.success());
+    assert!(run(path, "merge --out a").status.success());
+    let merged = fs::read_to_string(path.join("a/results.jsonl")).unwrap();
+    fs::remove_dir_all(path.join("a/runs")).unwrap();
+    let status = run(path, "status --out a");
+    assert!(stdout(&status).contains("2 complete, 0 diverged, 0 begun, 2 missing"), "{}", stdout(&status));
+    let rest = run(path, &format!("{RUN} a"));
+    assert!(stdout(&rest).contains("4 of 4 runs complete"), "{}", stdout(&rest));
+    assert_eq!([0, 1, 2, 3].map(|i| directory(&path.join("a"), i).exists()), [false, true, false, true]);
+    assert!(run(path, "status --out a").status.success());
+
+    // A run without a line is computed again and gives equal numbers.
+    let lines: Vec<&str> = merged.lines().collect();
+    fs::write(path.join("a/results.jsonl"), format!("{}\n{}", lines[0], &lines[1][..100])).unwrap();
+    let status = run(path, "status --out a");
+    assert!(stderr(&status).contains("a/results.jsonl, line 2: not a result: "), "{}", stderr(&status));
+    assert!(stdout(&status).contains("3 complete, 0 diverged, 0 begun, 1 missing"), "{}", stdout(&status));
+    assert!(run(path, &format!("{RUN} a")).status.success());
+    let again = run(path, "merge --out a");
+    assert_eq!(results(&path.join("a")).len(), 4, "{}", stderr(&again));
+    let (a, b) = (results(&path.join("a")), serde_json::from_str::<Value>(lines[1]).unwrap());
+    assert_eq!(a[2]["history"], b["history"]);
+}
+
 /// A result of an earlier version with the id of its time belongs to the run that this version
 /// plans.
 #[test]
@@ -348,4 +447,48 @@ fn merge_keeps_a_result_with_an_earlier_id() {
         let kept = fs::read_to_string(path.join("a/results.jsonl")).unwrap();
         assert!(kept.lines().count() == 1 && kept.contains(&earlier), "{kept}");
     }
+}
+
+/// The line with a correct checksum.
+fn sealed(line: &str) -> String {
+    let value: Value = serde_json::from_str(line).unwrap();
+    let unchecked = line.replace(&format!("\"check\":{}", value["check"]), "\"check\":\"\"");
+    unchecked.replace("\"check\":\"\"", &format!("\"check\":\"{}\"", sha256(&unchecked, 8)))
+}
+
+/// A result of an earlier version, without the usage of the codes and the losses with argmax codes,
+/// is kept without any change, belongs to the run with its id, and agrees with a new result of that
+/// run.
+#[test]
+fn merge_keeps_a_result_without_later_numbers() {
+    let data = tempfile::tempdir().unwrap();
+    let path = data.path();
+    write_small_digits(path);
+    plan(path, "a");
+    assert!(run(path, &format!("{RUN} a --shard 0/4")).status.success());
+    let text = fs::read_to_string(directory(&path.join("a"), 0).join("result.json")).unwrap();
+    let mut earlier = text.clone();
+    for (start, end, kept) in
+        [(",\"usage\":{", "}", ""), (",\"argmax\":{", ",\"importance\":", ",\"importance\":")]
+    {
+        assert!(earlier.contains(start), "{earlier}");
+        while let Some((before, rest)) = earlier.split_once(start) {
+            let (_, after) = rest.split_once(end).unwrap();
+            earlier = format!("{before}{kept}{after}");
+        }
+    }
+    let earlier = sealed(&earlier);
+    fs::create_dir(path.join("earlier")).unwrap();
+    fs::write(path.join("earlier/results.jsonl"), &earlier).unwrap();
+    let merged = run(path, "merge --out a --from earlier");
+    assert!(merged.status.success(), "{}{}", stdout(&merged), stderr(&merged));
+    plan(path, "b");
+    assert!(run(path, "merge --out b --from earlier").status.success());
+    assert_eq!(fs::read_to_string(path.join("b/results.jsonl")).unwrap(), earlier);
+    assert!(run(path, "report --out b").status.success());
+    // A number that both have has to agree.
+    let other = sealed(&earlier.replacen("\"bce\":", "\"bce\":1", 1));
+    fs::write(path.join("earlier/results.jsonl"), other).unwrap();
+    let merged = run(path, "merge --out a --from earlier");
+    assert!(stderr(&merged).contains("is another than the one found before"), "{}", stderr(&merged));
 }

@@ -33,7 +33,7 @@ fn close(what: &str, got: &[f64], want: &[f64]) {
 fn loss_gradients_and_updates_match_pytorch() {
     let file: Value = serde_json::from_str(include_str!("../data/tiny_vae.json")).unwrap();
     let latent = LatentShape { categories: 3, variables: 2 };
-    let config = VaeConfig { pixels: 12, hidden: vec![7, 5], latent };
+    let config = VaeConfig { pixels: 12, hidden: vec![7, 5], latent, ..VaeConfig::default() };
     let (x, noise) = (numbers(&file["x"]), Noise::from_gumbel(numbers(&file["gumbel"])));
     for case in file["estimators"].as_array().unwrap() {
         let name = case["estimator"].as_str().unwrap();

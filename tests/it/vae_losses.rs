@@ -23,7 +23,12 @@ fn random(key: u64, rows: usize, cols: usize, size: f64) -> Mat<f64> {
 /// Images, and a VAE whose weights are so large that the codes affect the loss.
 fn small(hidden: &[usize], latent: &str) -> (ParamStore<f64>, Vae, Mat<f64>) {
     let mut params = ParamStore::new();
-    let config = VaeConfig { pixels: 6, hidden: hidden.to_vec(), latent: latent.parse().unwrap() };
+    let config = VaeConfig {
+        pixels: 6,
+        hidden: hidden.to_vec(),
+        latent: latent.parse().unwrap(),
+        ..VaeConfig::default()
+    };
     let vae = Vae::new(&mut params, &config, &mut from_key(0));
     params.flat_mut().iter_mut().for_each(|w| *w *= 3.0);
     let x = Mat::from_fn(3, 6, |i, j| ((2 * i + j) % 3) as f64 / 2.0);

@@ -11,7 +11,7 @@ const FILE: &[u8] = include_bytes!("../data/weights.safetensors");
 fn small(pixels: usize) -> (ParamStore<f32>, Vae) {
     let mut params = ParamStore::new();
     let latent = LatentShape { categories: 3, variables: 2 };
-    let config = VaeConfig { pixels, hidden: vec![4], latent };
+    let config = VaeConfig { pixels, hidden: vec![4], latent, ..VaeConfig::default() };
     let vae = Vae::new(&mut params, &config, &mut rng::from_key(0));
     (params, vae)
 }

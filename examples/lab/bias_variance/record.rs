@@ -36,6 +36,9 @@ pub struct Line {
     pub bias_norm: Option<f64>,
     /// ‖mean − exact‖₂, corrected for the remaining noise of the mean.
     pub bias_norm_corrected: Option<f64>,
+    /// Norm of the standard errors of the reference, if it is a mean of samples.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference_se: Option<f64>,
     /// Wall time of this estimator, without the decoder pass that all estimators share.
     pub seconds: f64,
 }
@@ -71,6 +74,10 @@ pub struct What {
     pub seed: u64,
     /// Number type in which the estimates are computed: `f32`, as in training, or `f64`.
     pub precision: String,
+    /// Number of samples of local expectation whose mean is the reference; `None` for the exact
+    /// gradient.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference_samples: Option<usize>,
 }
 
 impl What {
@@ -91,6 +98,7 @@ impl What {
             batch: 0,
             seed: 0,
             precision: String::new(),
+            reference_samples: None,
         };
         for Parameter { name, value, .. } in config.parameters() {
             match name {
@@ -151,6 +159,7 @@ impl Line {
             exact_norm: finite(found.exact_norm),
             bias_norm: finite(found.bias_norm),
             bias_norm_corrected: found.bias_norm_corrected,
+            reference_se: None,
             seconds,
         }
     }

@@ -136,15 +136,7 @@ impl Group<'_> {
 /// Whether a run with this config belongs to that cell of the tables.
 pub fn is_cell(config: &TrainConfig, preset: Preset, kind: EstimatorKind, latent: LatentShape) -> bool {
     let Ok(run) = preset.run(kind, latent) else { return false };
-    let wanted = TrainConfig {
-        vae: VaeConfig::paper(latent),
-        estimator: run.estimator,
-        optimizer: run.optimizer,
-        lr: run.lr,
-        seed: config.seed,
-        ..TrainConfig::default()
-    };
-    *config == wanted
+    *config == TrainConfig { seed: config.seed, ..run }
 }
 
 /// The latent spaces of the tables.
@@ -188,6 +180,12 @@ pub fn cv_look(form: CvForm) -> Look {
 pub fn training(config: &TrainConfig) -> String {
     let TrainConfig { vae, tau_schedule, draw_tau, optimizer, lr, clip_norm, batch_size, .. } = config;
     let mut parts = vec![format!("{optimizer} {lr}")];
+    if config.weight_decay != TrainConfig::default().weight_decay {
+        parts.push(format!("weight decay {}", config.weight_decay));
+    }
+    if let Some(schedule) = &config.lr_schedule {
+        parts.push(format!("learning rate {schedule}"));
+    }
     if let Some(schedule) = tau_schedule {
         parts.push(format!("τ to {} in {} epochs, {}", schedule.to, schedule.over, schedule.shape));
     }
@@ -202,6 +200,9 @@ pub fn training(config: &TrainConfig) -> String {
     }
     if vae.hidden != VaeConfig::paper(vae.latent).hidden {
         parts.push(format!("hidden layers {:?}", vae.hidden));
+    }
+    if vae.activation != VaeConfig::paper(vae.latent).activation {
+        parts.push(vae.activation.to_string());
     }
     parts.join(", ")
 }

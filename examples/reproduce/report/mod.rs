@@ -14,6 +14,7 @@ mod load;
 mod markdown;
 mod on_the_way;
 mod provenance;
+mod ranking;
 mod tables;
 mod variants;
 
@@ -123,6 +124,7 @@ fn on_data(context: &Context<'_>, data: &str) -> Vec<Section> {
     let earlier: Vec<_> = context.other_epochs().into_iter().chain(on_the_way::blocks(context)).collect();
     let parts = [
         ("tables", "Tables 2 and 3", at_the_end),
+        ("ranking", "Ranking of the methods", ranking::blocks(context)),
         ("earlier", "After fewer epochs", earlier),
         ("curves", "Training curves", curves::blocks(context)),
         ("forms", "The forms of ReinMax-CV", variants::forms(context)),

@@ -184,7 +184,7 @@ impl<'a> Context<'a> {
         }
         let number = if split == Split::Train { 2 } else { 3 };
         let only = match preset {
-            Preset::AsRun => "",
+            Preset::AsRun | Preset::MveTable => "",
             Preset::Table4 => " Only the cells where table 4 differs from what was run.",
         };
         Table {

@@ -1,5 +1,5 @@
-//! Batches against the formula of one variable after the other, masks against the problem without the masked categories, and what is
-//! not a number.
+//! Tests of batches: comparison with formulas that are evaluated for one variable after the other,
+//! masked categories, and NaN.
 
 use super::*;
 use crate::estimators::{
@@ -9,10 +9,10 @@ use crate::estimators::{
 use crate::rng::{Pcg64, from_key, uniform};
 use std::sync::Arc;
 
-/// Conditional draws of the estimators below; one more is taken by a control variate.
+/// Number of conditional draws of the estimators below. A control variate takes one more.
 const DRAWS: usize = 5;
 
-/// A test that is made with every estimator and form.
+/// A test of one estimator, which is called for every estimator and form.
 trait Visit {
     fn visit(&mut self, formula: impl Formula + 'static);
 }
@@ -49,7 +49,7 @@ fn random<T: Scalar>(rng: &mut Pcg64, count: usize, scale: f64) -> Vec<T> {
     (0..count).map(|_| T::of(scale * (uniform::<f64>(rng) - 0.5))).collect()
 }
 
-/// Random logits, noise and cotangents of so many variables.
+/// Random logits, noise and cotangents.
 struct Batch<T> {
     c: usize,
     logits: Vec<T>,
@@ -65,7 +65,7 @@ impl<T: Scalar> Batch<T> {
         Self { c, logits: random(rng, n, 8.0), noise: noise.with_exponentials(e), g: random(rng, n, 2.0) }
     }
 
-    /// Sample and gradient by the batch.
+    /// Sample and gradient, computed for the whole batch.
     fn run(&self, estimator: &dyn Estimator<T>) -> [Vec<T>; 2] {
         let (mut one_hot, mut dlogits) = (self.logits.clone(), vec![T::ZERO; self.logits.len()]);
         estimator.sample(&self.logits, &self.noise, self.c, &mut one_hot);
@@ -77,7 +77,8 @@ impl<T: Scalar> Batch<T> {
         At { logits: &self.logits, one_hot, noise: &self.noise, categories: self.c }
     }
 
-    /// The gradient by the formula, one variable after the other, with numbers instead of vectors.
+    /// The gradient, computed by the formula for one variable after the other, with numbers instead
+    /// of SIMD vectors.
     fn one_by_one(&self, formula: &impl Formula, one_hot: &[T]) -> Vec<T> {
         let (c, mut dlogits) = (self.c, vec![T::ZERO; self.logits.len()]);
         let mut work = vec![T::ZERO; (formula.work_rows() + formula.work_matrices() * c) * c];
@@ -104,11 +105,12 @@ impl<T: Scalar> Batch<T> {
     }
 }
 
-/// The batch, which takes sixteen variables at once, against one variable after the other; and the matrix of each variable against its
-/// products with g.
+/// Compares the batch, which evaluates sixteen variables at once, with one variable after the
+/// other, and the matrix of each variable with its products with g.
 ///
-/// An entry is at most 8 max |g| (2 for J(p) at weight 2, the range of g, 1/τ ≤ 2). Its sums over C numbers, in two orders, and its some 20
-/// other roundings come to (2 C + 20) ε of that; the exponentials differ by none. The products add C terms of their own.
+/// An entry is at most 8 max |g| (2 for J(p) with weight 2, the range of g, 1/τ ≤ 2). Its sums of C
+/// numbers, in two orders, and about 20 other roundings contribute (2 C + 20) ε of that; the
+/// exponentials are equal. The products add C more terms.
 struct Compare<T>(Batch<T>);
 
 impl<T: Scalar> Visit for Compare<T> {
@@ -140,14 +142,15 @@ fn compare<T: Scalar>() {
     for (variables, c) in [(1, 8), (16, 10), (43, 2), (300, 1), (130, 33), (17, 64), (20, 12)] {
         let mut batch = Batch::<T>::new(&mut rng, variables, c);
         if c == 12 {
-            batch.logits.iter_mut().step_by(c).for_each(|theta| *theta -= T::of(200.0)); // in f32, 1/π overflows
+            // In f32, 1/π overflows.
+            batch.logits.iter_mut().step_by(c).for_each(|theta| *theta -= T::of(200.0));
         }
         each(&mut Compare(batch));
     }
 }
 
 #[test]
-fn a_batch_is_as_one_variable_after_the_other() {
+fn a_batch_agrees_with_one_variable_after_the_other() {
     compare::<f32>();
     compare::<f64>();
 }
@@ -156,7 +159,8 @@ fn a_batch_is_as_one_variable_after_the_other() {
 struct Masks<T> {
     masked: Batch<T>,
     without: Batch<T>,
-    /// For each number of the masked batch, whether it is in the other.
+    /// For each number of the masked batch, whether it occurs in the batch without masked
+    /// categories.
     kept: Vec<bool>,
 }
 
@@ -182,8 +186,9 @@ impl<T: Scalar> Visit for Masks<T> {
         let ([d, got], [d_without, want]) = (self.masked.run(&formula), self.without.run(&formula));
         let (mut d_without, mut want) = (d_without.iter(), want.iter());
         let c = self.masked.c;
-        // Sums in two orders, and powers 1/τ ≤ 2 of numbers that are computed in two ways: twice the tolerance of `Compare`, and of its
-        // bound on an entry, as θ_D of a single possible category is that of a certain one.
+        // The tolerance covers sums in two orders, and powers 1/τ ≤ 2 of numbers that are computed
+        // in two ways: twice the tolerance of `Compare`, and of its bound on an entry, because θ_D
+        // of a single unmasked category is that of a certain one.
         let tolerance = 16.0 * (2.0 * c as f64 + 20.0) * T::EPSILON.to_f64();
         for (i, kept) in self.kept.iter().enumerate() {
             let place = || format!("{formula:?}, C = {c}, entry {i}: {} and {}", d[i], got[i]);
@@ -212,12 +217,13 @@ fn masks<T: Scalar>() {
 }
 
 #[test]
-fn a_masked_category_is_as_one_that_is_not_there() {
+fn a_masked_category_has_no_effect_on_the_others() {
     masks::<f32>();
     masks::<f64>();
 }
 
-/// A batch in which two variables have no distribution, for draws from a generator and for stored ones.
+/// A batch in which some variables have no distribution, with draws from a generator and with
+/// stored ones.
 struct Undefined<T>(Batch<T>, Vec<usize>);
 
 impl<T: Scalar> Visit for Undefined<T> {
@@ -250,15 +256,16 @@ fn undefined_variables<T: Scalar>() {
 }
 
 #[test]
-fn what_is_not_a_number_stays_in_its_variable() {
+fn nan_stays_in_its_variable() {
     undefined_variables::<f32>();
     undefined_variables::<f64>();
 }
 
-/// Draws of sixteen variables at once against those of one after the other: 32 variables that are alike, so that each way gives 32
-/// independent estimates of one vector. The limit is five standard errors of the difference of their means.
+/// Compares draws of sixteen variables at once with draws of one variable after the other. The 32
+/// variables are equal, so each method gives 32 independent estimates of one vector. The limit is
+/// five standard errors of the difference of their means.
 #[test]
-fn sixteen_variables_draw_from_the_law_of_one() {
+fn sixteen_variables_have_the_distribution_of_one() {
     let (theta, d, g) = ([0.3, -0.8, 0.1], [0.0, 1.0, 0.0], [0.7, -0.4, 0.2]);
     let alike = |row: [f64; 3]| row.repeat(32);
     let noise = Noise::from_gumbel(alike([0.0; 3])).with_sample(alike(d)).with_key(5);
@@ -275,7 +282,8 @@ fn sixteen_variables_draw_from_the_law_of_one() {
         let ((a, var_a), (b, var_b)) = (moments(&lanes, j), moments(&single, j));
         let error = ((var_a + var_b) / 32.0).sqrt();
         assert!((a - b).abs() < 5.0 * error && error < 0.1 * a.abs(), "entry {j}: {a} and {b}, SE {error}");
-        assert!(var_a < 3.0 * var_b && var_b < 3.0 * var_a, "entry {j}: variances {var_a} and {var_b}"); // F(31, 31) > 3: p = 0.0015
+        // P(F(31, 31) > 3) = 0.0015
+        assert!(var_a < 3.0 * var_b && var_b < 3.0 * var_a, "entry {j}: variances {var_a} and {var_b}");
     }
     let mut first: Vec<u64> = lanes.chunks(3).map(|row| row[0].to_bits()).collect();
     first.sort_unstable();
@@ -283,9 +291,10 @@ fn sixteen_variables_draw_from_the_law_of_one() {
     assert_eq!(first.len(), 32, "no two variables have the same draws");
 }
 
-/// The draws that every seed's Gumbel-Rao rests on. A change here is a change of random streams: say so in the CHANGELOG.
+/// The draws on which the results of Gumbel-Rao depend for every seed. A change of these values is
+/// a change of the random streams and must be recorded in the CHANGELOG.
 #[test]
-fn conditional_draws_are_pinned() {
+fn conditional_draws_have_their_stored_values() {
     let gumbel = [0.0; 3];
     let conditional = Conditional::<f64>::Key(12);
     let latent = Latent { logits: &[0.0; 3], one_hot: &[1.0, 0.0, 0.0], gumbel: &gumbel, conditional };
@@ -296,12 +305,13 @@ fn conditional_draws_are_pinned() {
         [1.0433097868413599, 0.9114493089819065, 1.5388151245037136],
     ];
     for (got, want) in rows.iter().flatten().zip(want.iter().flatten()) {
-        assert!((got - want).abs() <= 1e-14 * want, "{got} for {want}"); // the logarithm may differ in the last bits
+        // The logarithm may differ in the last bits.
+        assert!((got - want).abs() <= 1e-14 * want, "{got} for {want}");
     }
 }
 
 #[test]
-fn wrong_lengths_are_named() {
+fn wrong_lengths_are_named_in_the_panic() {
     let reinmax: Arc<dyn Estimator<f64>> = Arc::new(ReinMax::new(1.0).unwrap());
     let message = |logits: usize, noise: usize, one_hot: usize, g: usize, c: usize| {
         let noise = Noise::from_gumbel(vec![0.0; noise]);
@@ -314,6 +324,6 @@ fn wrong_lengths_are_named() {
     assert_eq!(message(6, 6, 6, 5, 3), "g: 5 numbers, expected 6, as many as logits");
     assert_eq!(message(6, 4, 6, 6, 3), "noise: 4 numbers, expected 6, as many as logits");
     assert_eq!(message(6, 6, 7, 6, 3), "one_hot: 7 numbers, expected 6, as many as logits");
-    assert_eq!(message(7, 7, 7, 7, 3), "logits: 7 numbers, expected whole variables of 3 categories");
-    assert_eq!(message(6, 6, 6, 6, 0), "logits: 6 numbers, expected whole variables of 0 categories");
+    assert_eq!(message(7, 7, 7, 7, 3), "logits: 7 numbers, expected a multiple of 3 categories");
+    assert_eq!(message(6, 6, 6, 6, 0), "logits: 6 numbers, expected a multiple of 0 categories");
 }

@@ -1,28 +1,31 @@
-//! A blend of two estimators on one sample and one noise.
+//! Linear combinations of two estimators.
 
 use crate::error::Result;
 use crate::estimators::{Formula, Latent, Work, finite};
 use crate::scalar::Real;
 
-/// λ · A + (1 − λ) · B.
-///
-/// A blend of two estimators on one sample and one noise.
+/// Blend: λ · A + (1 − λ) · B, a linear combination of two estimators with the same sample and
+/// noise.
 ///
 /// ```text
 /// ∂f/∂θ ≈ λ · A(θ, D, noise; g) + (1 − λ) · B(θ, D, noise; g)
 /// ```
 ///
-/// Its mean and its bias are the same blend of the two. ReinMax with ReinMax-Rao is the clean form of what the published
-/// code of ReinMax-CV does: with softmax(log p + s) close to p, that code is nearly (1 − η/2) ReinMax + (η/2) ReinMax-Rao, plus the
-/// noise of one more draw.
+/// Its mean and its bias are the same combination of those of A and B. A blend of ReinMax and
+/// ReinMax-Rao is a simplified form of the published code of ReinMax-CV: if softmax(log p + s) is
+/// close to p, that code is nearly (1 − η/2) ReinMax + (η/2) ReinMax-Rao, plus the noise of one
+/// more draw.
 ///
 /// ```
-/// use hardgrad::estimators::{At, Estimator, Noise, Scratch, Blend, ReinMax, StraightThrough};
+/// use hardgrad::estimators::{At, Blend, Estimator, Noise, ReinMax, Scratch};
+/// use hardgrad::estimators::StraightThrough;
 /// // π = (¼, ¾), g = (0, 4), so that J(q) g = 4 q_0 q_1 (−1, 1)
 /// let noise = Noise::from_gumbel(vec![0.0, 0.0]);
-/// let at = At { logits: &[0.0, 3.0_f64.ln()], one_hot: &[0.0, 1.0], noise: &noise, categories: 2 };
+/// let (logits, one_hot) = ([0.0, 3.0_f64.ln()], [0.0, 1.0]);
+/// let at = At { logits: &logits, one_hot: &one_hot, noise: &noise, categories: 2 };
 /// let mut dlogits = [0.0; 2];
-/// Blend::new(ReinMax::new(1.0)?, StraightThrough::new(1.0)?, 0.5)?.add_vjp(at, &[0.0, 4.0], &mut dlogits, &mut Scratch::new());
+/// let blend = Blend::new(ReinMax::new(1.0)?, StraightThrough::new(1.0)?, 0.5)?;
+/// blend.add_vjp(at, &[0.0, 4.0], &mut dlogits, &mut Scratch::new());
 /// assert!((dlogits[1] - 0.625).abs() < 1e-15); // ½ · 0.5 + ½ · 0.75
 /// # Ok::<(), hardgrad::Error>(())
 /// ```
@@ -34,7 +37,7 @@ pub struct Blend<A, B> {
 }
 
 impl<A, B> Blend<A, B> {
-    /// With weight `lambda` on `a` and 1 − `lambda` on `b`.
+    /// Creates the blend with weight `lambda` of `a` and 1 − `lambda` of `b`.
     ///
     /// # Errors
     /// If `lambda` is not a number from −1e30 to 1e30.
@@ -45,7 +48,7 @@ impl<A, B> Blend<A, B> {
 
 impl<A: Formula, B: Formula> Formula for Blend<A, B> {
     fn vjp<T: Real>(&self, latent: &Latent<'_, T>, g: &[T], dlogits: &mut [T], work: Work<'_, T>) {
-        // Estimators are linear in g, so the weight goes onto g.
+        // Estimators are linear in g, so g is multiplied by the weight.
         let ([scaled], mut rest) = work.take();
         let lambda = T::of(self.lambda);
         scaled.iter_mut().zip(g).for_each(|(s, &g)| *s = lambda * g);

@@ -8,13 +8,13 @@ use crate::kernels::softmax::{max, softmax_row, vjp_row};
 use crate::scalar::Real;
 use serde::{Deserialize, Serialize};
 
-/// How far the other logits are kept below the sample's.
+/// Minimum distance between the sample's logit and the other logits.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Gap {
-    /// This far, ≥ 0.
+    /// A fixed distance ≥ 0.
     Fixed(f64),
-    /// −log(1 − π_D)/π_D, from 1 (an improbable sample) to +∞ (a certain one).
+    /// The distance −log(1 − π_D)/π_D, from 1 for an improbable sample to +∞ for a certain one.
     Probability,
 }
 
@@ -42,29 +42,33 @@ impl Value for Gap {
     const ACCEPTS: &'static str = "a number >= 0, or probability";
 }
 
-/// GST(gap, τ).
+/// GST(gap, τ): straight-through with shifted logits.
 ///
-/// Gapped Straight-Through. Fan, Chi, Rudnicky and Ramadge, "Training Discrete Deep Generative Models via Gapped
-/// Straight-Through Estimator" (2022).
+/// Gapped Straight-Through. Fan, Chi, Rudnicky and Ramadge, "Training Discrete Deep Generative
+/// Models via Gapped Straight-Through Estimator" (2022).
 ///
 /// ```text
 /// ∂f/∂θ ≈ (1/τ) J(softmax(θ'/τ)) g
 /// θ' = θ + (max θ − θ) ⊙ D − max(θ − max θ + gap, 0) ⊙ (1 − D)
 /// ```
 ///
-/// τ temperature; D the one-hot sample, whose logit is moved up to the largest; the others are moved down to at least `gap`
-/// below it; g = ∂f/∂D; J(q) g = q ⊙ (g − ⟨q, g⟩). The shifts are detached.
+/// τ temperature; D the one-hot sample, whose logit is raised to the largest logit; the other
+/// logits are lowered to at least `gap` below it; g = ∂f/∂D; J(q) g = q ⊙ (g − ⟨q, g⟩). No gradient
+/// flows through the shifts.
 ///
-/// The gap is a number (the paper's GST-1.0 has 1) or depends on the probability of the sample, −log(1 − π_D)/π_D (GST-p).
+/// The gap is a number (1 in the paper's GST-1.0) or depends on the probability of the sample,
+/// −log(1 − π_D)/π_D (GST-p).
 ///
 /// ```
 /// use hardgrad::estimators::{At, Estimator, Noise, Scratch, Gap, GappedStraightThrough};
 /// // π = (¼, ¾), g = (0, 4), so that J(q) g = 4 q_0 q_1 (−1, 1)
 /// let noise = Noise::from_gumbel(vec![0.0, 0.0]);
-/// let at = At { logits: &[0.0, 3.0_f64.ln()], one_hot: &[0.0, 1.0], noise: &noise, categories: 2 };
+/// let (logits, one_hot) = ([0.0, 3.0_f64.ln()], [0.0, 1.0]);
+/// let at = At { logits: &logits, one_hot: &one_hot, noise: &noise, categories: 2 };
 /// let mut dlogits = [0.0; 2];
-/// let q = 1.0 / (1.0 + 2.0_f64.exp()); // the other logit is moved to 2 below
-/// GappedStraightThrough::new(Gap::Fixed(2.0), 1.0)?.add_vjp(at, &[0.0, 4.0], &mut dlogits, &mut Scratch::new());
+/// let q = 1.0 / (1.0 + 2.0_f64.exp()); // the other logit is lowered to 2 below
+/// let estimator = GappedStraightThrough::new(Gap::Fixed(2.0), 1.0)?;
+/// estimator.add_vjp(at, &[0.0, 4.0], &mut dlogits, &mut Scratch::new());
 /// assert!((dlogits[1] - 4.0 * q * (1.0 - q)).abs() < 1e-15);
 /// # Ok::<(), hardgrad::Error>(())
 /// ```
@@ -75,10 +79,10 @@ pub struct GappedStraightThrough {
 }
 
 impl GappedStraightThrough {
-    /// With this gap and temperature.
+    /// Creates the estimator with this gap and temperature.
     ///
     /// # Errors
-    /// If a fixed gap is not a finite number ≥ 0, or `tau` not a finite number ≥ 1e-30.
+    /// If a fixed gap is not a finite number ≥ 0, or `tau` is not a finite number ≥ 1e-30.
     pub fn new(gap: Gap, tau: f64) -> Result<Self> {
         match gap {
             Gap::Fixed(gap) if !(gap >= 0.0 && gap.is_finite()) => {
@@ -113,7 +117,8 @@ impl Formula for GappedStraightThrough {
     }
 }
 
-/// −log(1 − π_D)/π_D. A small π_D keeps its digits through ln(1 + x), a large one through the sum of the others.
+/// Computes −log(1 − π_D)/π_D. For small π_D the logarithm is computed as ln(1 + x), and for large
+/// π_D from the sum of the other probabilities; both avoid cancellation.
 fn probability_gap<T: Real>(pi: &[T], one_hot: &[T]) -> T {
     let at = at_sample(one_hot, pi);
     let others = pi.iter().zip(one_hot).fold(T::ZERO, |sum, (&pi, d)| sum + d.select(T::ZERO, pi));

@@ -6,19 +6,22 @@ use crate::estimators::{Formula, Latent, Work, temperature};
 use crate::kernels::softmax::vjp_row;
 use crate::scalar::Real;
 
-/// The relaxed sample and its derivative.
+/// Gumbel-softmax: a relaxed sample with its exact derivative, without a straight-through step.
 ///
-/// The plain Gumbel-softmax (Concrete) relaxation. Jang, Gu and Poole (2017); Maddison, Mnih and Teh (2017).
+/// The Gumbel-softmax or Concrete relaxation. Jang, Gu and Poole (2017); Maddison, Mnih and Teh
+/// (2017).
 ///
 /// ```text
 /// sample = softmax((θ+G)/τ_f),   ∂f/∂θ ≈ (1/τ_b) J(softmax((θ+G)/τ_b)) g
 /// ```
 ///
-/// τ_f, τ_b forward and backward temperature; G standard Gumbel noise; g the cotangent of the sample; J(q) g = q ⊙ (g − ⟨q, g⟩).
+/// τ_f, τ_b forward and backward temperature; G standard Gumbel noise; g the cotangent of the
+/// sample; J(q) g = q ⊙ (g − ⟨q, g⟩).
 ///
-/// With τ_f = τ_b this is the reparameterised gradient of the relaxed problem, exact for it: no straight-through. With another
-/// τ_b the temperatures are decoupled (Shah et al., "Improving Discrete Optimisation Via Decoupled Straight-Through
-/// Gumbel-Softmax", 2024); τ_f → 0 is the straight-through Gumbel-softmax.
+/// With τ_f = τ_b this is the reparameterised gradient of the relaxed problem, which is exact for
+/// that problem. With another τ_b the temperatures are decoupled (Shah et al., "Improving Discrete
+/// Optimisation Via Decoupled Straight-Through Gumbel-Softmax", 2024). The limit τ_f → 0 is the
+/// straight-through Gumbel-softmax.
 ///
 /// ```
 /// use hardgrad::estimators::{Estimator, GumbelSoftmax, Noise};
@@ -35,7 +38,7 @@ pub struct GumbelSoftmax {
 }
 
 impl GumbelSoftmax {
-    /// One temperature for both passes.
+    /// Creates the estimator with one temperature for both passes.
     ///
     /// # Errors
     /// If `tau` is not a finite number ≥ 1e-30.
@@ -43,10 +46,10 @@ impl GumbelSoftmax {
         Self::decoupled(tau, tau)
     }
 
-    /// A temperature for the sample and one for its derivative.
+    /// Creates the estimator with separate temperatures for the sample and for its derivative.
     ///
     /// # Errors
-    /// If either is not a finite number ≥ 1e-30.
+    /// If a temperature is not a finite number ≥ 1e-30.
     pub fn decoupled(forward: f64, backward: f64) -> Result<Self> {
         Ok(Self { forward: temperature(forward)?, backward: temperature(backward)? })
     }

@@ -1,5 +1,6 @@
-//! The sample-side estimators, one in each file: citation, formula, symbols, deviations from the paper, type, and the vjp in as many lines
-//! as the formula has terms.
+//! The estimators at the sample, one per file. Each file has, in this order, the citation, the
+//! formula, its symbols, the deviations from the paper, the type, and the vjp with the terms of the
+//! formula beside its lines.
 
 mod blend;
 mod darn;

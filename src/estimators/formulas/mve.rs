@@ -7,34 +7,39 @@ use crate::kernels::laplacian::{SMALLEST, conductances, limit_conductances, solv
 use crate::kernels::softmax::{softmax_row, vjp_row};
 use crate::scalar::Real;
 
-/// MVE(λ): the estimator of least variance in a class that holds Straight-Through and ReinMax.
+/// MVE(λ): the minimum-variance estimator in a class that contains Straight-Through and ReinMax.
 ///
 /// "Generalized and Optimal Straight-Through Estimators", AISTATS 2026.
 ///
 /// ```text
 /// ∂f/∂θ ≈ J(π) (r ⊙ u + λ w_D D),   A u = a
-///     d_ij = 1 + λ(π_i + π_j);   A_ij = −λ π_i π_j / d_ij (i ≠ j), row i of A sums to Σ_j π_j / d_ij
+///     d_ij = 1 + λ(π_i + π_j);   A_ij = −λ π_i π_j / d_ij (i ≠ j);
+///     row i of A sums to Σ_j π_j / d_ij
 ///     w_i = g_i / d_iD;   a = w ⊙ (1 + λπ) − λ⟨w, π⟩ D;   r_i = (1 + λπ_i)/(1 + 2λπ_i)
 /// λ → ∞:
 /// ∂f/∂θ ≈ ½ J(π) u + ½ g_D (D − π),   (diag(W1) − W) u = b
-///     W_ij = π_i π_j / (π_i + π_j), 0 on the diagonal;   b_i = π_i g_i / (π_i + π_D) for i ≠ D, b_D = −Σ_{i≠D} b_i
+///     W_ij = π_i π_j / (π_i + π_j), 0 on the diagonal;
+///     b_i = π_i g_i / (π_i + π_D) for i ≠ D, b_D = −Σ_{i≠D} b_i
 /// ```
 ///
-/// λ ≥ 0 weight of the second order; π = softmax(θ); D the one-hot sample; g = ∂f/∂D; x_D the entry of x at D;
-/// J(q) g = q ⊙ (g − ⟨q, g⟩).
+/// λ ≥ 0 weight of the second-order term; π = softmax(θ); D the one-hot sample; g = ∂f/∂D; x_D the
+/// entry of x at D; J(q) g = q ⊙ (g − ⟨q, g⟩).
 ///
-/// Exact in the mean for linear f at every λ, and for quadratic f in the limit: the bias falls as 1/λ. At λ = 0 it is
-/// [`StraightThrough`](super::StraightThrough) at τ = 1. With two categories the limit is [`ReinMax`](super::ReinMax) at τ = 1.
-/// It needs no draws, and about C³/6 multiplications for each variable of C categories.
+/// The mean is exact for linear f at every λ, and for quadratic f in the limit: the bias decreases
+/// as 1/λ. At λ = 0 it is [`StraightThrough`](super::StraightThrough) at τ = 1. With two categories
+/// the limit is [`ReinMax`](super::ReinMax) at τ = 1. It needs no conditional draws, and about C³/6
+/// multiplications for each variable of C categories.
 ///
-/// Deviations: none in exact arithmetic. A is factorised by its off-diagonal entries and row sums, which takes no differences, and the most
-/// probable category is eliminated last: so every λ from 0 to 10³⁰ and the limit have the accuracy of the number type.
+/// Deviations: none in exact arithmetic. A is factorised from its off-diagonal entries and row
+/// sums, without subtractions, and the most probable category is eliminated last. Every λ from 0 to
+/// 10³⁰ and the limit therefore have the accuracy of the number type.
 ///
 /// ```
 /// use hardgrad::estimators::{At, Estimator, Mve, Noise, Scratch};
 /// let noise = Noise::from_gumbel(vec![0.0; 2]);
 /// // π = (¼, ¾)
-/// let at = At { logits: &[0.0, 3.0_f64.ln()], one_hot: &[0.0, 1.0], noise: &noise, categories: 2 };
+/// let (logits, one_hot) = ([0.0, 3.0_f64.ln()], [0.0, 1.0]);
+/// let at = At { logits: &logits, one_hot: &one_hot, noise: &noise, categories: 2 };
 /// let of = |mve: Mve| {
 ///     let mut dlogits = [0.0; 2];
 ///     mve.add_vjp(at, &[0.0, 4.0], &mut dlogits, &mut Scratch::new());
@@ -42,7 +47,8 @@ use crate::scalar::Real;
 /// };
 /// assert!((of(Mve::new(0.0)?) - 0.75).abs() < 1e-15); // ST: 4 · ¼ · ¾
 /// assert!((of(Mve::limit()) - 0.5).abs() < 1e-15); // ReinMax: 2 · 4 · ⅛ · ⅞ − ½ · ¾
-/// // A = (23/60, −3/20; −3/20, 43/140), a = (0, 4/7), u = (9/10, 23/10): ¼ · ¾ · (18/5 − 3/5)
+/// // A = (23/60, −3/20; −3/20, 43/140), a = (0, 4/7), u = (9/10, 23/10):
+/// // ¼ · ¾ · (18/5 − 3/5)
 /// assert!((of(Mve::new(4.0)?) - 0.5625).abs() < 1e-15);
 /// # Ok::<(), hardgrad::Error>(())
 /// ```
@@ -52,7 +58,8 @@ pub struct Mve {
 }
 
 impl Mve {
-    /// With weight `lambda` of the second order; infinity is the [`limit`](Self::limit).
+    /// Creates the estimator with weight `lambda` of the second-order term; infinity gives the
+    /// [`limit`](Self::limit).
     ///
     /// # Errors
     /// If `lambda` is not a number from 0 to 1e30, or infinity.
@@ -66,7 +73,7 @@ impl Mve {
         Ok(Self { lambda: finite("lambda", lambda)? })
     }
 
-    /// The limit λ → ∞, which is exact for quadratic f.
+    /// Creates the estimator in the limit λ → ∞, which is exact for quadratic f.
     pub fn limit() -> Self {
         Self { lambda: f64::INFINITY }
     }
@@ -81,7 +88,7 @@ impl Formula for Mve {
         T::one_hot_of_largest(last);
         d.copy_from_slice(latent.one_hot);
         u.copy_from_slice(g);
-        // From here on the most probable category is the last one.
+        // From here on, the most probable category is the last one.
         exchange(last, pi);
         exchange(last, d);
         exchange(last, u);
@@ -111,7 +118,7 @@ impl Formula for Mve {
     }
 }
 
-/// Exchanges the last number of a row with the one at `place`, a one-hot row.
+/// Exchanges the last number of a row with the number at `place`, a one-hot row.
 fn exchange<T: Real>(place: &[T], row: &mut [T]) {
     let Some(&end) = row.last() else { return };
     let other = at_sample(place, row);
@@ -121,7 +128,7 @@ fn exchange<T: Real>(place: &[T], row: &mut [T]) {
     }
 }
 
-/// u ← r ⊙ u + λ w_D D, from g in `u`.
+/// u ← r ⊙ u + λ w_D D. On entry `u` contains g.
 fn finite_row<T: Real>(
     lambda: T,
     pi: &[T],
@@ -151,7 +158,7 @@ fn finite_row<T: Real>(
     }
 }
 
-/// u ← the solution of (diag(W1) − W) u = b, from g in `u`.
+/// u ← the solution of (diag(W1) − W) u = b. On entry `u` contains g.
 fn limit_row<T: Real>(pi: &[T], d: &[T], u: &mut [T], zeros: &mut [T], matrix: &mut [T], m: &mut [T]) {
     let pi_at_sample = at_sample(d, pi);
     let mut total = T::ZERO;

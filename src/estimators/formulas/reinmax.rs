@@ -5,35 +5,40 @@ use crate::estimators::{Formula, Latent, Work, temperature};
 use crate::kernels::softmax::{log_softmax_row, softmax_row, vjp_row};
 use crate::scalar::Real;
 
-/// ReinMax(τ).
+/// ReinMax(τ): a second-order straight-through estimator.
 ///
-/// ReinMax. Liu et al., "Bridging Discrete and Backpropagation: Straight-Through and Beyond" (2023); Wang and Bui (2026),
-/// eq. 12.
+/// Liu et al., "Bridging Discrete and Backpropagation: Straight-Through and Beyond" (2023); Wang
+/// and Bui (2026), eq. 12.
 ///
 /// ```text
 /// ∂f/∂θ ≈ 2 J((π_τ + D)/2) g − ½ J(π) g
 /// ```
 ///
-/// τ temperature; π = softmax(θ); π_τ = softmax(θ/τ); D the one-hot sample; g = ∂f/∂D; J(q) g = q ⊙ (g − ⟨q, g⟩).
+/// τ temperature; π = softmax(θ); π_τ = softmax(θ/τ); D the one-hot sample; g = ∂f/∂D; J(q) g = q ⊙
+/// (g − ⟨q, g⟩).
 ///
-/// No 1/τ: π_τ enters as a value, not through its derivative. Any τ > 0 (the packaged reference refuses τ < 1, the paper
-/// uses such τ elsewhere). At τ = 1 the expectation is the second-order approximation, eq. 11, which is exact for quadratic f.
+/// There is no factor 1/τ, because π_τ enters as a value and not through its derivative. Any τ > 0
+/// is valid (the published package rejects τ < 1, which the paper uses in other places). At τ = 1
+/// the expectation is the second-order approximation, eq. 11, which is exact for quadratic f.
 ///
-/// At τ = 1 it is half-way between [`StraightThrough`](super::StraightThrough) and [`Darn`](super::Darn), draw by draw:
+/// At τ = 1 it is, for every sample, the mean of [`StraightThrough`](super::StraightThrough) and
+/// [`Darn`](super::Darn):
 ///
 /// ```text
 /// ½ [ π ⊙ (g − g_D) + D (g_D − ⟨π, g⟩) ]  =  ½ (ST + DARN)
 /// ```
 ///
-/// That is ZGR of Shekhovtsov, "Cold Analysis of Rao-Blackwellized Straight-Through Gumbel-Softmax Gradient Estimator" (2023), the limit of
-/// [`GumbelRao`](super::GumbelRao) for τ → 0; on command lines `zgr` is this estimator at τ = 1. The code keeps eq. 12 for every τ: the closed
-/// form agrees to rounding, not to the bit.
+/// This is ZGR of Shekhovtsov, "Cold Analysis of Rao-Blackwellized Straight-Through Gumbel-Softmax
+/// Gradient Estimator" (2023), the limit of [`GumbelRao`](super::GumbelRao) for τ → 0; the
+/// registry's name `zgr` is this estimator at τ = 1. The code uses eq. 12 for every τ; the closed
+/// form agrees up to rounding.
 ///
 /// ```
 /// use hardgrad::estimators::{At, Estimator, Noise, Scratch, ReinMax};
 /// // π = (¼, ¾), g = (0, 4), so that J(q) g = 4 q_0 q_1 (−1, 1)
 /// let noise = Noise::from_gumbel(vec![0.0, 0.0]);
-/// let at = At { logits: &[0.0, 3.0_f64.ln()], one_hot: &[0.0, 1.0], noise: &noise, categories: 2 };
+/// let (logits, one_hot) = ([0.0, 3.0_f64.ln()], [0.0, 1.0]);
+/// let at = At { logits: &logits, one_hot: &one_hot, noise: &noise, categories: 2 };
 /// let mut dlogits = [0.0; 2];
 /// ReinMax::new(1.0)?.add_vjp(at, &[0.0, 4.0], &mut dlogits, &mut Scratch::new());
 /// assert!((dlogits[1] - 0.5).abs() < 1e-15); // 2 · 4 · ⅛ · ⅞ − ½ · ¾
@@ -45,7 +50,7 @@ pub struct ReinMax {
 }
 
 impl ReinMax {
-    /// With temperature `tau`.
+    /// Creates the estimator with temperature `tau`.
     ///
     /// # Errors
     /// If `tau` is not a finite number ≥ 1e-30.
@@ -68,17 +73,19 @@ impl Formula for ReinMax {
     }
 }
 
-/// ReinMax with D replaced by onehot(argmax θ) inside the first term, table 1: a probe of where ReinMax's variance comes
-/// from, not for training.
+/// ReinMax with D replaced by onehot(argmax θ) in the first term, table 1. It shows which part of
+/// ReinMax's variance comes from D, and is not for training.
 ///
 /// ```
 /// use hardgrad::estimators::{At, Estimator, Noise, Scratch, ReinMaxArgmax};
 /// // π = (¼, ¾), g = (0, 4), so that J(q) g = 4 q_0 q_1 (−1, 1)
 /// let noise = Noise::from_gumbel(vec![0.0, 0.0]);
-/// let at = At { logits: &[0.0, 3.0_f64.ln()], one_hot: &[1.0, 0.0], noise: &noise, categories: 2 };
+/// let (logits, one_hot) = ([0.0, 3.0_f64.ln()], [1.0, 0.0]);
+/// let at = At { logits: &logits, one_hot: &one_hot, noise: &noise, categories: 2 };
 /// let mut dlogits = [0.0; 2];
 /// ReinMaxArgmax::new(1.0)?.add_vjp(at, &[0.0, 4.0], &mut dlogits, &mut Scratch::new());
-/// assert!((dlogits[1] - 0.5).abs() < 1e-15); // where ReinMax has 2 · 4 · ⅝ · ⅜ − ½ · ¾ = 1.5
+/// // ReinMax gives 2 · 4 · ⅝ · ⅜ − ½ · ¾ = 1.5 here.
+/// assert!((dlogits[1] - 0.5).abs() < 1e-15);
 /// # Ok::<(), hardgrad::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -87,7 +94,7 @@ pub struct ReinMaxArgmax {
 }
 
 impl ReinMaxArgmax {
-    /// With temperature `tau`.
+    /// Creates the estimator with temperature `tau`.
     ///
     /// # Errors
     /// If `tau` is not a finite number ≥ 1e-30.
@@ -112,7 +119,7 @@ impl Formula for ReinMaxArgmax {
     }
 }
 
-/// p = (π_τ + D)/2
+/// Computes p = (π_τ + D)/2.
 fn midpoint<T: Real>(latent: &Latent<'_, T>, one_hot: &[T], tau: f64, pi: &[T], p: &mut [T]) {
     if tau == 1.0 {
         p.copy_from_slice(pi);
@@ -135,8 +142,8 @@ pub(super) fn subtract_half_jacobian<T: Real>(
     vjp_row(T::of(-0.5), pi, g, dlogits);
 }
 
-/// θ_D = log((π + D)/2), in log space: log π − log 2, and log(1 + π_D) − log 2 at D. Never the logarithm of a π that has
-/// underflowed.
+/// Computes θ_D = log((π + D)/2) in log space: log π − log 2, and log(1 + π_D) − log 2 at D. The
+/// logarithm of an underflowed π is never taken.
 pub(super) fn log_p_row<T: Real>(latent: &Latent<'_, T>, log_p: &mut [T]) {
     log_softmax_row(latent.logits, T::ONE, log_p);
     let at_sample = latent.at_sample(log_p).exp().ln_1p();

@@ -6,24 +6,27 @@ use crate::estimators::rao::Rao;
 use crate::estimators::{Formula, Latent, Work, draws, temperature};
 use crate::scalar::Real;
 
-/// ReinMax-Rao(τ, K).
+/// ReinMax-Rao(τ, K): ReinMax with its first term replaced by a Gumbel-Rao term.
 ///
-/// ReinMax-Rao. Wang and Bui (2026), eq. 17.
+/// Wang and Bui (2026), eq. 17.
 ///
 /// ```text
 /// ∂f/∂θ ≈ 2 GR_{τ,K}(θ_D; D) − ½ J(π) g,   θ_D = log((π + D)/2)
 /// ```
 ///
-/// τ temperature and K draws of Gumbel-Rao; π = softmax(θ); D the one-hot sample; g = ∂f/∂D; J(q) g = q ⊙ (g − ⟨q, g⟩).
+/// τ temperature and K draws of Gumbel-Rao; π = softmax(θ); D the one-hot sample; g = ∂f/∂D; J(q)
+/// g = q ⊙ (g − ⟨q, g⟩).
 ///
-/// Deviation: eq. 17 prints the last term at θ_D and at τ; the paper's text and the published code have θ and temperature 1,
-/// and so has this. Gumbel-Rao's logits are θ_D, so its Z is 1.
+/// Deviation: eq. 17 has the last term at θ_D and at τ; the paper's text and the published code
+/// have it at θ and temperature 1, and so does this implementation. The logits of the Gumbel-Rao
+/// term are θ_D, so its Z is 1.
 ///
 /// ```
 /// use hardgrad::estimators::{At, Estimator, Noise, Scratch, ReinMaxRao};
 /// // π = (¼, ¾), g = (0, 4), so that J(q) g = 4 q_0 q_1 (−1, 1)
 /// let noise = Noise::from_gumbel(vec![0.0, 0.0]).with_exponentials(vec![1.0, 1.0]);
-/// let at = At { logits: &[0.0, 3.0_f64.ln()], one_hot: &[0.0, 1.0], noise: &noise, categories: 2 };
+/// let (logits, one_hot) = ([0.0, 3.0_f64.ln()], [0.0, 1.0]);
+/// let at = At { logits: &logits, one_hot: &one_hot, noise: &noise, categories: 2 };
 /// let estimator = ReinMaxRao::new(1.0, 1)?;
 /// let mut dlogits = [0.0; 2];
 /// estimator.add_vjp(at, &[0.0, 4.0], &mut dlogits, &mut Scratch::new());
@@ -37,10 +40,11 @@ pub struct ReinMaxRao {
 }
 
 impl ReinMaxRao {
-    /// With temperature `tau` and `draws` draws (the paper has 100).
+    /// Creates the estimator with temperature `tau` and `draws` conditional draws (100 in the
+    /// paper).
     ///
     /// # Errors
-    /// If `tau` is not a finite number ≥ 1e-30, or `draws` not a number from 1 to 10⁶.
+    /// If `tau` is not a finite number ≥ 1e-30, or `draws` is not a number from 1 to 10⁶.
     pub fn new(tau: f64, draws: usize) -> Result<Self> {
         Ok(Self { tau: temperature(tau)?, draws: self::draws(draws)? })
     }

@@ -8,13 +8,14 @@ use crate::kernels::softmax::{softmax_row, vjp_row};
 use crate::scalar::Real;
 use serde::{Deserialize, Serialize};
 
-/// Which reading of ReinMax-RK2.
+/// Variant of ReinMax-RK2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Rk2Form {
     /// Eq. 27 as printed.
     Eq27,
-    /// The published code: (1 − β) on the last term, and each row less its mean.
+    /// The published code: the last term has the factor (1 − β), and the mean of each row is
+    /// subtracted.
     AuthorCode,
     /// Eq. 27 projected so that its mean is eq. 26.
     Projected,
@@ -25,34 +26,38 @@ names!(
     Eq27 "eq27", AuthorCode "author-code", Projected "projected",
 );
 
-/// ReinMax-RK2(β).
+/// ReinMax-RK2(β): ReinMax with a general second-order Runge–Kutta weight.
 ///
-/// ReinMax-RK2. Wang and Bui (2026), section 5.2 and eq. 27, in three forms.
+/// Wang and Bui (2026), section 5.2 and eq. 27, in three forms.
 ///
 /// ```text
 /// Eq27        2 [ p ⊙ g − ⟨βπ + (1 − β)D, g⟩ p ] − β J(π) g
-/// AuthorCode  2 [ the same ] − (1 − β) J(π) g, minus the mean of its row
+/// AuthorCode  2 [ bracket of Eq27 ] − (1 − β) J(π) g, minus the mean of the row
 /// Projected   e − π Σ_k e_k,   with e the estimate of Eq27
 /// ```
 ///
-/// β weight of the far end of the step, ½ is ReinMax at τ = 1; p = (π + D)/2; π = softmax(θ); D the one-hot sample;
-/// g = ∂f/∂D; J(q) g = q ⊙ (g − ⟨q, g⟩).
+/// β weight of the end point of the Runge–Kutta step (½ gives ReinMax at τ = 1); p = (π + D)/2; π =
+/// softmax(θ); D the one-hot sample; g = ∂f/∂D; J(q) g = q ⊙ (g − ⟨q, g⟩).
 ///
-/// Deviations. The paper's theorem 1, that the mean of eq. 27 is eq. 26, holds at β = ½ only: otherwise they differ by π times
-/// C = ½ (2β − 1) Σ_ij π_i π_j ⟨g_i − g_j, I_i − I_j⟩, because the step from (34) to (35) drops a sum. `Projected` takes that
-/// off and has eq. 26 as its mean for every β. `AuthorCode` is the published code, which made figure 2.
+/// Deviations. The paper's theorem 1, which says that the mean of eq. 27 is eq. 26, holds only for
+/// β = ½. Otherwise they differ by π times C = ½ (2β − 1) Σ_ij π_i π_j ⟨g_i − g_j, I_i − I_j⟩,
+/// because the step from (34) to (35) drops a sum. `Projected` subtracts this term, so its mean is
+/// eq. 26 for every β. `AuthorCode` is the published code, which produced figure 2.
 ///
-/// The rows of `Eq27` do not sum to 0 but to (2β − 1)(g_D − ⟨π, g⟩). The softmax does not see such a shift of all the logits of a
-/// row, so nothing in the loss stops it: away from β = ½ it grows without bound and training collapses. The published
-/// code takes the mean of each row off as its last step, which paper and theorem do not mention and figure 2 depends on.
+/// The rows of `Eq27` sum to (2β − 1)(g_D − ⟨π, g⟩) instead of 0. The softmax is invariant under a
+/// shift of all logits of a row, so the loss does not limit this component: for β ≠ ½ it grows
+/// without bound and training collapses. The last step of the published code subtracts the mean of
+/// each row. The paper and its theorem do not mention this step, but figure 2 depends on it.
 ///
 /// ```
 /// use hardgrad::estimators::{At, Estimator, Noise, Scratch, ReinMaxRk2, Rk2Form};
 /// // π = (¼, ¾), g = (0, 4), so that J(q) g = 4 q_0 q_1 (−1, 1)
 /// let noise = Noise::from_gumbel(vec![0.0, 0.0]);
-/// let at = At { logits: &[0.0, 3.0_f64.ln()], one_hot: &[0.0, 1.0], noise: &noise, categories: 2 };
+/// let (logits, one_hot) = ([0.0, 3.0_f64.ln()], [0.0, 1.0]);
+/// let at = At { logits: &logits, one_hot: &one_hot, noise: &noise, categories: 2 };
 /// let mut dlogits = [0.0; 2];
-/// ReinMaxRk2::new(Rk2Form::Eq27, 1.0)?.add_vjp(at, &[0.0, 4.0], &mut dlogits, &mut Scratch::new());
+/// let estimator = ReinMaxRk2::new(Rk2Form::Eq27, 1.0)?;
+/// estimator.add_vjp(at, &[0.0, 4.0], &mut dlogits, &mut Scratch::new());
 /// assert!((dlogits[1] - 1.0).abs() < 1e-15); // 2 (⅞ · 4 − 3 · ⅞) − ¾
 /// # Ok::<(), hardgrad::Error>(())
 /// ```
@@ -63,7 +68,7 @@ pub struct ReinMaxRk2 {
 }
 
 impl ReinMaxRk2 {
-    /// In this form, with this `beta` (the paper looks at −0.2 to 1.2).
+    /// Creates the estimator in this form with weight `beta` (the paper uses −0.2 to 1.2).
     ///
     /// # Errors
     /// If `beta` is not a number from −1e30 to 1e30.
@@ -80,7 +85,8 @@ impl Formula for ReinMaxRk2 {
         e.fill(T::ZERO);
         let last = if self.form == Rk2Form::AuthorCode { T::ONE - beta } else { beta };
         vjp_row(-last, pi, g, e); // − β J(π) g
-        // ⟨βπ + (1 − β)D, g⟩ with g taken relative to g_D, which changes nothing as both points' numbers sum to 1.
+        // ⟨βπ + (1 − β)D, g⟩ with g relative to g_D, which changes nothing because the entries of
+        // both points sum to 1.
         let reference = at_sample(latent.one_hot, g);
         let mean = pi.iter().zip(g).fold(T::ZERO, |mean, (&pi, &g)| mean + beta * pi * (g - reference));
         for (((e, &pi), &d), &g) in e.iter_mut().zip(&*pi).zip(latent.one_hot).zip(g) {
@@ -100,7 +106,7 @@ impl Formula for ReinMaxRk2 {
     }
 }
 
-/// e −= Σe / C, where C counts the categories that can be drawn: those with a logit above −∞.
+/// e −= Σe / C, where C is the number of categories that can be drawn, those with a logit above −∞.
 fn subtract_mean<T: Real>(total: T, logits: &[T], e: &mut [T]) {
     let possible = |theta: T| theta.if_above(T::NEG_INFINITY, T::ONE, T::ZERO);
     let count = logits.iter().fold(T::ZERO, |count, &theta| count + possible(theta));

@@ -5,10 +5,10 @@ use crate::estimators::{Formula, Latent, Work, temperature};
 use crate::kernels::softmax::{softmax_in_place, vjp_row};
 use crate::scalar::Real;
 
-/// STGS(τ): backward through the relaxed sample that the same noise gives.
+/// STGS(τ): the backward pass differentiates the relaxed sample with the same noise.
 ///
-/// Straight-Through Gumbel-Softmax. Jang, Gu and Poole, "Categorical Reparameterization with Gumbel-Softmax" (2017);
-/// Wang and Bui (2026), eq. 5.
+/// Straight-Through Gumbel-Softmax. Jang, Gu and Poole, "Categorical Reparameterization with
+/// Gumbel-Softmax" (2017); Wang and Bui (2026), eq. 5.
 ///
 /// ```text
 /// ∂f/∂θ ≈ (1/τ) J(softmax((θ+G)/τ)) g,   D = onehot(argmax(θ+G)) with the same G
@@ -22,9 +22,11 @@ use crate::scalar::Real;
 /// use hardgrad::estimators::{At, Estimator, Noise, Scratch, StraightThroughGumbelSoftmax};
 /// // π = (¼, ¾), g = (0, 4), so that J(q) g = 4 q_0 q_1 (−1, 1)
 /// let noise = Noise::from_gumbel(vec![3.0_f64.ln(), 0.0]);
-/// let at = At { logits: &[0.0, 3.0_f64.ln()], one_hot: &[0.0, 1.0], noise: &noise, categories: 2 };
+/// let (logits, one_hot) = ([0.0, 3.0_f64.ln()], [0.0, 1.0]);
+/// let at = At { logits: &logits, one_hot: &one_hot, noise: &noise, categories: 2 };
 /// let mut dlogits = [0.0; 2];
-/// StraightThroughGumbelSoftmax::new(0.5)?.add_vjp(at, &[0.0, 4.0], &mut dlogits, &mut Scratch::new());
+/// let estimator = StraightThroughGumbelSoftmax::new(0.5)?;
+/// estimator.add_vjp(at, &[0.0, 4.0], &mut dlogits, &mut Scratch::new());
 /// assert!((dlogits[1] - 2.0).abs() < 1e-15); // θ + G = (ln 3, ln 3): (1/τ) · 4 · ½ · ½
 /// # Ok::<(), hardgrad::Error>(())
 /// ```
@@ -34,7 +36,7 @@ pub struct StraightThroughGumbelSoftmax {
 }
 
 impl StraightThroughGumbelSoftmax {
-    /// With temperature `tau`.
+    /// Creates the estimator with temperature `tau`.
     ///
     /// # Errors
     /// If `tau` is not a finite number ≥ 1e-30.
@@ -56,7 +58,7 @@ impl Formula for StraightThroughGumbelSoftmax {
     }
 }
 
-/// q = softmax((θ + G)/τ), the relaxed sample.
+/// Computes the relaxed sample q = softmax((θ + G)/τ).
 pub(super) fn relaxed_row<T: Real>(logits: &[T], gumbel: &[T], tau: T, q: &mut [T]) {
     for ((q, &theta), &gumbel) in q.iter_mut().zip(logits).zip(gumbel) {
         *q = theta + gumbel;

@@ -1,5 +1,6 @@
-//! [`EstimatorConfig`] from JSON and its like. A hyper-parameter that is missing has its default, so that a file of before it was
-//! added is read; one that the estimator does not have is an error.
+//! Deserialization of [`EstimatorConfig`] from JSON and similar formats. A missing hyper-parameter
+//! gets its default, so that files written before it existed can be read. An unknown
+//! hyper-parameter is an error.
 
 use super::{EstimatorConfig, EstimatorKind};
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
@@ -37,7 +38,7 @@ impl<'de> Visitor<'de> for Named {
     }
 }
 
-/// The hyper-parameters, over the defaults of these.
+/// The hyper-parameters in the file, on top of the defaults in this configuration.
 struct Parameters(EstimatorConfig);
 
 impl<'de> DeserializeSeed<'de> for Parameters {

@@ -1,4 +1,4 @@
-//! The list against itself and against what is written elsewhere.
+//! Tests of the registry's consistency, and of the tables in the documentation that repeat it.
 
 use super::*;
 use crate::categorical;
@@ -16,25 +16,25 @@ fn table() -> String {
     text
 }
 
-/// `HARDGRAD_WRITE_TABLE=1 cargo test --lib registry` writes both anew.
+/// `HARDGRAD_WRITE_TABLE=1 cargo test --lib registry` rewrites both tables.
 #[test]
-fn the_written_tables_are_the_lists() {
+fn the_written_tables_match_the_registry() {
     let here = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
     let (path, table) = (here.join("src/estimators/table.md"), table());
-    let held = std::fs::read_to_string(&path).unwrap();
+    let stored = std::fs::read_to_string(&path).unwrap();
     let readme = std::fs::read_to_string(here.join("README.md")).unwrap();
     if std::env::var_os("HARDGRAD_WRITE_TABLE").is_some() {
-        assert!(readme.contains(&held), "README.md does not hold the table of before");
-        std::fs::write(here.join("README.md"), readme.replace(&held, &table)).unwrap();
+        assert!(readme.contains(&stored), "README.md does not contain the previous table");
+        std::fs::write(here.join("README.md"), readme.replace(&stored, &table)).unwrap();
         std::fs::write(&path, &table).unwrap();
         return;
     }
-    assert_eq!(held, table, "src/estimators/table.md is not the list's");
-    assert!(readme.contains(&table), "README.md does not hold src/estimators/table.md");
+    assert_eq!(stored, table, "src/estimators/table.md differs from the registry");
+    assert!(readme.contains(&table), "README.md does not contain src/estimators/table.md");
 }
 
 #[test]
-fn every_default_is_valid_and_its_text_gives_it_back() {
+fn every_default_is_valid_and_its_text_parses_to_it() {
     for &kind in EstimatorKind::ALL {
         let config = kind.default_config();
         assert_eq!((config.kind(), kind.name().parse::<EstimatorKind>().unwrap()), (kind, kind));
@@ -53,9 +53,9 @@ fn every_default_is_valid_and_its_text_gives_it_back() {
     }
 }
 
-/// A row that builds another estimator than it says would pass every other test.
+/// A row that builds a wrong estimator would pass every other test.
 #[test]
-fn every_sample_side_estimator_gives_a_gradient_of_its_own() {
+fn every_estimator_at_the_sample_has_a_distinct_gradient() {
     let (logits, g, c) = ([0.3, -0.4, 0.9, 0.1, 0.2, -1.0], [0.5, -0.3, 0.8, 0.2, 0.7, -0.9], 3);
     let noise = Noise::from_gumbel(vec![0.1, 0.9, -0.2, 0.3, 0.4, 2.5]).with_key(3);
     let mut one_hot = [0.0; 6];
@@ -63,7 +63,8 @@ fn every_sample_side_estimator_gives_a_gradient_of_its_own() {
     let mut seen: Vec<(EstimatorKind, [f64; 12])> = Vec::new();
     for &kind in EstimatorKind::ALL {
         let mut config = kind.default_config();
-        // At its default ReinMax-RK2 is ReinMax at τ = 1, and the temperatures are alike.
+        // ReinMax-RK2 with its default β is ReinMax at τ = 1. Other values distinguish the
+        // estimators.
         for (name, value) in [("tau", "0.8"), ("beta", "0.3"), ("draws", "5")] {
             let _ = config.set(name, value);
         }
@@ -72,7 +73,7 @@ fn every_sample_side_estimator_gives_a_gradient_of_its_own() {
         let at = At { logits: &logits, one_hot: &one_hot, noise: &noise, categories: c };
         estimator.add_vjp(at, &g, &mut dlogits, &mut Scratch::new());
         assert!(dlogits.iter().all(|&x| x != 0.0), "{kind}: {dlogits:?}");
-        // The plain relaxation differs from the straight-through one in its sample.
+        // The plain relaxation and the straight-through one differ in their samples.
         let mut both = [0.0; 12];
         both[..6].copy_from_slice(&dlogits);
         estimator.sample(&logits, &noise, c, &mut both[6..]);

@@ -1,4 +1,5 @@
-//! The double control variate: leave-one-out REINFORCE whose losses are corrected by the gradients of the other samples.
+//! The double control variate: leave-one-out REINFORCE with losses that are corrected by the
+//! gradients of the other samples.
 
 use super::samples::sample_count;
 use super::{Samples, SamplesEstimator, samples_loss};
@@ -11,20 +12,24 @@ use crate::tape::{Tape, Var};
 use serde::{Deserialize, Serialize};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Leave-one-out REINFORCE with a control variate from the gradients of the other samples.
+/// Double control variate: leave-one-out REINFORCE with a control variate from the gradients of the
+/// other samples.
 ///
-/// Titsias and Shi, "Double Control Variates for Gradient Estimation in Discrete Latent Variable Models" (2022), for binary variables; the
-/// categorical form is this library's.
+/// Titsias and Shi, "Double Control Variates for Gradient Estimation in Discrete Latent Variable
+/// Models" (2022), for binary variables; the categorical form is derived in this library.
 ///
 /// ```text
-/// ∂ E f/∂θ ≈ (1/n) Σ_k (t_k − mean_{j≠k} t_j)(D_k − π) − α J(π) mean_k g_k,   t_k = f_k + α ⟨mean_{j≠k} g_j, D_k − π⟩
+/// ∂ E f/∂θ ≈ (1/n) Σ_k (t_k − mean_{j≠k} t_j)(D_k − π) − α J(π) mean_k g_k,
+///     t_k = f_k + α ⟨mean_{j≠k} g_j, D_k − π⟩
 /// ```
 ///
-/// n samples D_k of one code; f_k = f(D_k); g_k = ∂f_k/∂D_k; α weight of the control variate; π = softmax(θ); J(q) g = q ⊙ (g − ⟨q, g⟩); inner
-/// products over all L·C numbers of a code.
+/// n samples D_k of one input; f_k = f(D_k); g_k = ∂f_k/∂D_k; α weight of the control variate; π =
+/// softmax(θ); J(q) g = q ⊙ (g − ⟨q, g⟩). Inner products are over all L·C numbers of a code.
 ///
-/// Unbiased for every α that does not depend on the samples. α = 0 is leave-one-out; at α = −1 a linear f has variance 0. How much there is
-/// to gain depends on how linear f is, so α can be [adapted](AdaptiveWeight). It costs the passes of leave-one-out and no more.
+/// The estimator is unbiased for every α that does not depend on the samples. α = 0 gives
+/// leave-one-out; with α = −1 the variance is 0 for a linear f. The best α depends on how close f
+/// is to linear, so α can be [adapted](AdaptiveWeight). The estimator needs the same passes as
+/// leave-one-out.
 ///
 /// ```
 /// use hardgrad::estimators::{Choice, DoubleControlVariate, Noise};
@@ -34,13 +39,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// let choice = Choice::without_gradient(2).with_noise(Noise::from_gumbel(vec![0.0; 4]));
 /// let mut tape = workspace.tape(&params);
 /// let logits = tape.leaf(&Mat::from_rows(&[[0.0, 3.0_f64.ln()]]));
-/// let loss = DoubleControlVariate::new(2, -1.0)?.loss(&mut tape, logits, &choice, |tape, d| {
+/// let estimator = DoubleControlVariate::new(2, -1.0)?;
+/// let loss = estimator.loss(&mut tape, logits, &choice, |tape, d| {
 ///     let prices = tape.constant(&Mat::from_rows(&[[0.0], [4.0]]));
 ///     tape.matmul(d, prices)
 /// });
 /// let mean = tape.mean(loss);
 /// tape.backward(mean, &mut ParamGrads::zeros(&params));
-/// // Leave-one-out has 0 here; this has the exact gradient of a linear f, 4 · ¼ · ¾.
+/// // Leave-one-out gives 0 here. For a linear f this estimator is exact: 4 · ¼ · ¾.
 /// assert!((tape.grad(logits).unwrap().data[1] - 0.75).abs() < 1e-15);
 /// # Ok::<(), hardgrad::Error>(())
 /// ```
@@ -52,16 +58,17 @@ pub struct DoubleControlVariate {
 }
 
 impl DoubleControlVariate {
-    /// With n = `samples` samples of each input and weight `alpha`.
+    /// Creates the estimator with n = `samples` samples per input and weight `alpha`.
     ///
     /// # Errors
-    /// If `samples` is not from 2 to 10,000, or `alpha` not from −1e30 to 1e30.
+    /// If `samples` is not a number from 2 to 10,000, or `alpha` is not a number from −1e30 to
+    /// 1e30.
     pub fn new(samples: usize, alpha: f64) -> Result<Self> {
         let (samples, alpha) = (sample_count(samples, 2)?, finite("alpha", alpha)?);
         Ok(Self { samples, alpha, moments: Arc::default() })
     }
 
-    /// The same with another weight, which shares what the sweeps have seen.
+    /// A copy of the estimator with another weight. Both share the accumulated moments.
     ///
     /// # Errors
     /// If `alpha` is not a number from −1e30 to 1e30.
@@ -69,13 +76,13 @@ impl DoubleControlVariate {
         Ok(Self { alpha: finite("alpha", alpha)?, ..self.clone() })
     }
 
-    /// n, the number of samples of each input.
+    /// Number of samples per input, n.
     pub fn samples(&self) -> usize {
         self.samples
     }
 
-    /// Records n samples of each input and their losses, as [`samples_loss`] does. Shapes: logits `[N, L·C]`; f: samples `[N·n, L·C]` →
-    /// `[N·n, 1]`; result `[N·n, 1]`.
+    /// Records n samples per input and their losses, like [`samples_loss`]. Shapes: logits
+    /// `[N, L·C]`; f: samples `[N·n, L·C]` → `[N·n, 1]`; result `[N·n, 1]`.
     ///
     /// # Panics
     /// If a shape does not fit.
@@ -90,7 +97,8 @@ impl DoubleControlVariate {
         samples_loss(tape, self.clone(), logits, choice, f)
     }
 
-    /// What the sweeps since the last call have seen of the weight's effect, summed over their inputs.
+    /// Returns the moments that determine the best weight, summed over the inputs of all sweeps
+    /// since the last call, and resets them.
     pub fn take_moments(&self) -> WeightMoments {
         std::mem::take(&mut *self.moments.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -101,30 +109,31 @@ impl<T: Scalar> SamplesEstimator<T> for DoubleControlVariate {
         self.samples
     }
 
-    /// The sum of the gradients, both parts of the estimate, and the inner product of each sample.
+    /// Memory for the sum of the gradients, both parts of the estimate, and one inner product per
+    /// sample.
     fn work_len(&self, width: usize) -> usize {
         3 * width + self.samples
     }
 
-    fn add(&self, seen: &Samples<'_, T>, dlogits: &mut [T], work: &mut [T]) {
-        let (n, width) = (self.samples, seen.pi.len());
+    fn add(&self, at: &Samples<'_, T>, dlogits: &mut [T], work: &mut [T]) {
+        let (n, width) = (self.samples, at.pi.len());
         work.fill(T::ZERO);
         let (total, work) = work.split_at_mut(width);
         let (plain, work) = work.split_at_mut(width);
         let (control, inner) = work.split_at_mut(width);
-        for g in seen.gradients.chunks(width) {
+        for g in at.gradients.chunks(width) {
             total.iter_mut().zip(g).for_each(|(total, &g)| *total += g);
         }
         // ⟨mean_{j≠k} g_j, D_k − π⟩
         let others = T::of(1.0 / (n - 1) as f64);
-        for ((d, g), inner) in seen.one_hot.chunks(width).zip(seen.gradients.chunks(width)).zip(&mut *inner) {
-            let terms = d.iter().zip(seen.pi).zip(g.iter().zip(&*total));
+        for ((d, g), inner) in at.one_hot.chunks(width).zip(at.gradients.chunks(width)).zip(&mut *inner) {
+            let terms = d.iter().zip(at.pi).zip(g.iter().zip(&*total));
             *inner = others * terms.map(|((&d, &pi), (&g, &total))| (total - g) * (d - pi)).sum::<T>();
         }
-        add_left_out(seen, seen.losses, plain);
-        add_left_out(seen, inner, control);
-        let c = seen.categories;
-        for ((pi, g), control) in seen.pi.chunks(c).zip(total.chunks(c)).zip(control.chunks_mut(c)) {
+        add_leave_one_out(at, at.losses, plain);
+        add_leave_one_out(at, inner, control);
+        let c = at.categories;
+        for ((pi, g), control) in at.pi.chunks(c).zip(total.chunks(c)).zip(control.chunks_mut(c)) {
             vjp_row(-T::ONE, pi, g, control); // − J(π) Σ_k g_k
         }
         let (alpha, mut moments) = (T::of(self.alpha), WeightMoments::default());
@@ -138,23 +147,23 @@ impl<T: Scalar> SamplesEstimator<T> for DoubleControlVariate {
 }
 
 /// to += Σ_k (t_k − mean_{j≠k} t_j)(D_k − π)
-fn add_left_out<T: Scalar>(seen: &Samples<'_, T>, t: &[T], to: &mut [T]) {
+fn add_leave_one_out<T: Scalar>(at: &Samples<'_, T>, t: &[T], to: &mut [T]) {
     let n = t.len() as f64;
     let (mean, factor) = (t.iter().copied().sum::<T>() / T::of(n), T::of(n / (n - 1.0)));
-    for (d, &t) in seen.one_hot.chunks(to.len()).zip(t) {
+    for (d, &t) in at.one_hot.chunks(to.len()).zip(t) {
         let score = factor * (t - mean); // t_k − mean_{j≠k} t_j = (t_k − mean t) n/(n − 1)
-        for ((to, &d), &pi) in to.iter_mut().zip(d).zip(seen.pi) {
+        for ((to, &d), &pi) in to.iter_mut().zip(d).zip(at.pi) {
             *to += score * (d - pi);
         }
     }
 }
 
-/// Of the estimate A + α B: Σ ⟨A, B⟩ and Σ ‖B‖², from [`DoubleControlVariate::take_moments`].
+/// Moments of the two parts of the estimate A + α B, from [`DoubleControlVariate::take_moments`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct WeightMoments {
-    /// Σ ⟨A, B⟩
+    /// Sum Σ ⟨A, B⟩.
     pub cross: f64,
-    /// Σ ‖B‖²
+    /// Sum Σ ‖B‖².
     pub square: f64,
 }
 
@@ -165,14 +174,16 @@ impl WeightMoments {
     }
 }
 
-/// The weight α of a [`DoubleControlVariate`], adapted from step to step: what minimises E ‖A + α B‖², −E ⟨A, B⟩ / E ‖B‖², with exponential
-/// means of earlier steps for the expectations. As B has mean 0, that is the α of least variance. It does not depend on the present samples,
-/// so the estimate stays unbiased. Data that the caller keeps, and stores with a checkpoint.
+/// The weight α of a [`DoubleControlVariate`], adapted in every step. It minimises E ‖A + α B‖²:
+/// α = −E ⟨A, B⟩ / E ‖B‖², with exponential moving averages over earlier steps in place of the
+/// expectations. Because B has mean 0, this α has the smallest variance. It does not depend on the
+/// current samples, so the estimate remains unbiased. The caller keeps this state, and stores it in
+/// a checkpoint.
 ///
 /// ```
 /// use hardgrad::estimators::{AdaptiveWeight, WeightMoments};
 /// let mut weight = AdaptiveWeight::default();
-/// assert_eq!(weight.get(), 0.0); // leave-one-out until something has been seen
+/// assert_eq!(weight.get(), 0.0); // leave-one-out before the first step
 /// weight.add(WeightMoments { cross: 3.0, square: 4.0 });
 /// assert_eq!(weight.get(), -0.75);
 /// ```
@@ -182,16 +193,17 @@ pub struct AdaptiveWeight {
 }
 
 impl AdaptiveWeight {
-    /// What one step keeps of the past: about the last hundred steps count.
+    /// Decay per step: the averages cover about the last hundred steps.
     const DECAY: f64 = 0.99;
 
-    /// α; 0 before the first step, and where ‖B‖ is so small that α is no weight of a [`DoubleControlVariate`].
+    /// The weight α; 0 before the first step, and if ‖B‖ is so small that α is outside the range of
+    /// the weight of a [`DoubleControlVariate`].
     pub fn get(&self) -> f64 {
         let alpha = -self.moments.cross / self.moments.square;
         finite("alpha", alpha).unwrap_or(0.0)
     }
 
-    /// Takes one step's moments into the means. Moments that are not finite are left out.
+    /// Adds the moments of one step to the averages. Moments that are not finite are ignored.
     pub fn add(&mut self, step: WeightMoments) {
         if step.cross.is_finite() && step.square.is_finite() {
             self.moments.cross = Self::DECAY * self.moments.cross + step.cross;
@@ -200,13 +212,13 @@ impl AdaptiveWeight {
     }
 }
 
-/// The weight of a [`DoubleControlVariate`] as data: a number, or `adapted`.
+/// Configuration of the weight of a [`DoubleControlVariate`]: a number, or `adapted`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum WeightConfig {
-    /// This α.
+    /// A fixed α.
     Fixed(f64),
-    /// That of an [`AdaptiveWeight`].
+    /// The weight of an [`AdaptiveWeight`].
     Adapted,
 }
 

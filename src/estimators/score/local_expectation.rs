@@ -1,4 +1,5 @@
-//! Local expectation: the exact expectation over one variable at a time, with the others as drawn.
+//! Local expectation gradients: the exact expectation over one variable at a time, with the other
+//! variables fixed at their sampled values.
 
 use super::samples::{check_losses, several_samples};
 use crate::categorical::argmax;
@@ -9,17 +10,20 @@ use crate::scalar::Scalar;
 use crate::tape::{CustomOp, InputGrads, Inputs, Recorded, Tape, Var};
 use std::sync::Arc;
 
-/// Local expectation gradients: every variable is summed over, with the others as drawn.
+/// Local expectation gradients: the exact expectation over each variable, with the others as drawn.
 ///
-/// Titsias and Lázaro-Gredilla, "Local Expectation Gradients for Black Box Variational Inference" (2015).
+/// Titsias and Lázaro-Gredilla, "Local Expectation Gradients for Black Box Variational Inference"
+/// (2015).
 ///
 /// ```text
 /// ∂ E f/∂θ^l ≈ J(π^l) F^l,   F^l_i = f(D with D^l = e_i)
 /// ```
 ///
-/// θ^l, π^l logits and probabilities of variable l of L; J(q) F = q ⊙ (F − ⟨q, F⟩). Unbiased, with L (C − 1) + 1 evaluations of f, and exact for
-/// one variable. Its variance is small: averaged over draws it is the reference where C^L codes cannot be enumerated. For the VAE
-/// [`Vae::local_expectation`](crate::vae::Vae::local_expectation) computes the first layer of the decoder by differences.
+/// θ^l and π^l are the logits and probabilities of variable l of L; J(q) F = q ⊙ (F − ⟨q, F⟩). The
+/// estimator is unbiased, takes L (C − 1) + 1 evaluations of f, and is exact for one variable. Its
+/// variance is small: averaged over draws it is the reference where C^L codes cannot be enumerated.
+/// For the VAE, [`Vae::local_expectation`](crate::vae::Vae::local_expectation) computes the first
+/// layer of the decoder by differences, and bounds the memory.
 ///
 /// ```
 /// use hardgrad::estimators::{Choice, LocalExpectation, Noise};
@@ -33,16 +37,19 @@ use std::sync::Arc;
 ///     tape.matmul(d, prices)
 /// });
 /// tape.backward(loss, &mut ParamGrads::zeros(&params));
-/// assert!((tape.grad(logits).unwrap().data[1] - 0.75).abs() < 1e-15); // 4 · ¼ · ¾, exactly
+/// // With one variable the gradient is exact: 4 · ¼ · ¾.
+/// assert!((tape.grad(logits).unwrap().data[1] - 0.75).abs() < 1e-15);
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LocalExpectation;
 
 impl LocalExpectation {
-    /// Records a sample D and its loss, and the losses of all codes that differ from D in one variable. f is called twice: with D
-    /// `[N, L·C]`, and with the others `[N·L·(C−1), L·C]`, those of one input in consecutive rows; it returns one number for each row. The
-    /// gradient of f(D) itself flows into whatever else f depends on; the others give none. Shapes: logits `[N, L·C]`; result `[N, 1]`, with
-    /// the value f(D). With one category there are no others.
+    /// Records a sample D and its loss, and the losses of all codes that differ from D in one
+    /// variable. f is called twice: with D `[N, L·C]`, and with the other codes `[N·L·(C−1), L·C]`,
+    /// those of one input in consecutive rows. It returns one number for each row. The gradient of
+    /// f(D) flows into whatever else f depends on; the other codes give no such gradient. Shapes:
+    /// logits `[N, L·C]`; result `[N, 1]`, with the value f(D). With one category there are no
+    /// other codes.
     ///
     /// # Panics
     /// If a shape does not fit.
@@ -65,9 +72,11 @@ impl LocalExpectation {
     }
 }
 
-/// Records f(D) with the gradient of [`LocalExpectation`], where the caller has computed the losses of the codes that differ from D in one
-/// variable. Shapes: logits and sample `[N, L·C]`; loss f(D) `[N, 1]`; `others` `[N·L·(C−1), 1]`, row-major in `[N, L, C−1]`: entry o − 1 of a
-/// variable is the loss of the category o after the one drawn, and category 0 follows the last; result `[N, 1]`.
+/// Records f(D) with the gradient of [`LocalExpectation`], where the caller has computed the losses
+/// of the codes that differ from D in one variable. Shapes: logits and sample `[N, L·C]`; loss f(D)
+/// `[N, 1]`; `others` `[N·L·(C−1), 1]`, row-major in `[N, L, C−1]`; result `[N, 1]`. Entry o − 1 of
+/// a variable in `others` is the loss of the category o after the one drawn; category 0 follows the
+/// last.
 ///
 /// # Panics
 /// If a shape does not fit.
@@ -83,7 +92,8 @@ pub fn local_expectation<T: Scalar>(
     tape.custom_shared(Arc::new(LocalNode { categories }), &[logits, sample, loss, others])
 }
 
-/// Input: one-hot codes `[N, L·C]`. Value: those that differ in one variable, `[N·L·(C−1), L·C]`. No gradient.
+/// Input: one-hot codes `[N, L·C]`. Value: the codes that differ in one variable,
+/// `[N·L·(C−1), L·C]`. No gradient.
 #[derive(Debug)]
 struct Others {
     categories: usize,
@@ -106,7 +116,7 @@ impl<T: Scalar> CustomOp<T> for Others {
             let (n, l) = (variable / (d.cols / c), variable % (d.cols / c));
             row.copy_from_slice(d.row(n));
             let of_variable = &mut row[l * c..(l + 1) * c];
-            of_variable.rotate_right(offset); // a one-hot row, moved on by so many categories
+            of_variable.rotate_right(offset); // the one-hot row of the category `offset` later
         }
     }
 
@@ -117,7 +127,7 @@ impl<T: Scalar> CustomOp<T> for Others {
     fn vjp(&self, _: &Recorded<'_, T>, _: &mut InputGrads<'_, '_, T>, _: &mut [T]) {}
 }
 
-/// Inputs: logits, sample, f(D), f of the others. Value: f(D).
+/// Inputs: logits, sample, f(D), f of the other codes. Value: f(D).
 #[derive(Debug)]
 struct LocalNode {
     categories: usize,
@@ -166,8 +176,9 @@ impl<T: Scalar> CustomOp<T> for LocalNode {
             losses.fill(drawn);
             for (offset, &f) in (1..c).zip(&others[v * (c - 1)..]) {
                 let i = (hot + offset) % c;
+                // The loss of a masked category has no weight, and may be NaN.
                 if pi[i] != T::ZERO {
-                    losses[i] = f; // a masked category's loss counts for nothing, and may be NaN
+                    losses[i] = f;
                 }
             }
             vjp_row(omega, pi, losses, to); // J(π^l) F^l

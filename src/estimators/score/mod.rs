@@ -1,4 +1,4 @@
-//! Estimators at the loss: a score times D − π for the logits.
+//! Estimators at the loss, whose gradient for the logits is a score times D − π.
 
 mod double_control_variate;
 mod local_expectation;

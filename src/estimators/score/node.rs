@@ -1,4 +1,4 @@
-//! The node that an estimator at the loss lives in.
+//! The tape's node of an estimator at the loss.
 
 use crate::kernels::softmax::softmax_row;
 use crate::mat::MatMut;
@@ -6,19 +6,24 @@ use crate::scalar::Scalar;
 use crate::tape::{CustomOp, InputGrads, Inputs, Recorded, Tape, Var};
 use std::sync::Arc;
 
-/// An estimator that needs the loss itself: a score times D − π for the logits, and pathwise gradients of the losses.
+/// An estimator that uses the loss itself: its gradient for the logits is a score times D − π, and
+/// the losses have pathwise gradients.
 ///
-/// [`Reinforce`](super::Reinforce) and [`Rebar`](super::Rebar) are the library's; [`score_loss`] records one of your own.
+/// [`Reinforce`](super::Reinforce) and [`Rebar`](super::Rebar) implement this trait; [`score_loss`]
+/// records any implementation.
 pub trait LossEstimator<T: Scalar>: std::fmt::Debug + Send + Sync {
-    /// The weight of each loss's own gradient: first that of f(D), then those of the further losses the estimator asks for.
+    /// Weights of the pathwise gradients of the losses: first the weight of f(D), then those of the
+    /// further losses that the estimator uses.
     fn weights(&self) -> &[f64];
 
-    /// What multiplies D − π in row `row`. `losses(k)` are all rows of loss k, in the order of the weights.
+    /// The factor of D − π in row `row`. `losses(k)` returns all rows of loss k, in the order of
+    /// the weights.
     fn score<'f>(&self, losses: &dyn Fn(usize) -> &'f [T], row: usize) -> T;
 }
 
-/// Records the loss f(D) with the gradient of `estimator`: its score times D − π for the logits, its weights for the losses. Shapes:
-/// logits and sample (to which no gradient flows) `[N, L·C]`; each loss `[N, 1]`, f(D) first; result `[N, 1]`, with the value f(D).
+/// Records the loss f(D) with the gradient of `estimator`: its score times D − π for the logits,
+/// and its weights for the losses. Shapes: logits and sample `[N, L·C]`, where no gradient flows to
+/// the sample; each loss `[N, 1]`, f(D) first; result `[N, 1]`, with the value f(D).
 ///
 /// ```
 /// use hardgrad::estimators::{Baseline, Reinforce, score_loss};
@@ -28,13 +33,14 @@ pub trait LossEstimator<T: Scalar>: std::fmt::Debug + Send + Sync {
 /// let logits = tape.leaf(&Mat::zeros(1, 2)); // π = (½, ½)
 /// let d = tape.constant(&Mat::from_rows(&[[0.0, 1.0]]));
 /// let f = tape.constant(&Mat::from_rows(&[[5.0]]));
-/// let loss = score_loss(&mut tape, Reinforce::new(Baseline::Constant(1.0)), logits, d, &[f], 2);
+/// let reinforce = Reinforce::new(Baseline::Constant(1.0));
+/// let loss = score_loss(&mut tape, reinforce, logits, d, &[f], 2);
 /// tape.backward(loss, &mut ParamGrads::zeros(&params));
 /// assert_eq!(tape.grad(logits).unwrap().data, [-2.0, 2.0]); // (5 − 1) (D − π)
 /// ```
 ///
 /// # Panics
-/// If a shape does not fit, or the number of losses is not that of the estimator's weights.
+/// If a shape does not fit, or the number of losses differs from the number of weights.
 #[track_caller]
 pub fn score_loss<T: Scalar>(
     tape: &mut Tape<'_, T>,

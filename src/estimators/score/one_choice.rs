@@ -1,4 +1,5 @@
-//! Estimators for one choice among C categories whose loss can be had for several of them: an action, a route, a gate.
+//! Estimators for a single choice among C categories whose loss can be evaluated for several
+//! categories: an action, a route, a gate.
 
 use super::samples::check_losses;
 use crate::categorical::argmax;
@@ -11,17 +12,19 @@ use crate::scalar::Scalar;
 use crate::tape::{CustomOp, InputGrads, Inputs, Recorded, Tape, Var};
 use std::sync::Arc;
 
-/// Two different categories for each choice, drawn without replacement.
+/// Estimator from two different categories per choice, drawn without replacement.
 ///
-/// Kool, van Hoof and Welling, "Estimating Gradients for Discrete Random Variables by Sampling without Replacement" (2020), with two
-/// samples, in closed form.
+/// Kool, van Hoof and Welling, "Estimating Gradients for Discrete Random Variables by Sampling
+/// without Replacement" (2020), with two samples, in closed form.
 ///
 /// ```text
-/// ∂ E f/∂θ ≈ (f_i − f_j)(e_i − e_j) / [1/(1 − π_i) + 1/(1 − π_j)],   {i, j} the two largest θ + G
+/// ∂ E f/∂θ ≈ (f_i − f_j)(e_i − e_j) / [1/(1 − π_i) + 1/(1 − π_j)]
+///     {i, j}: the indices of the two largest θ + G
 /// ```
 ///
-/// π = softmax(θ); G Gumbel noise; f_i = f(e_i). Unbiased, with two evaluations of f. The value is the unbiased estimate
-/// w f_i + (1 − w) f_j of E f with w = (1 − π_j)/(2 − π_i − π_j), and the losses' own gradients get these weights.
+/// π = softmax(θ); G Gumbel noise; f_i = f(e_i). The estimator is unbiased, with two evaluations of
+/// f. The value of the node is the unbiased estimate w f_i + (1 − w) f_j of E f with w = (1 −
+/// π_j)/(2 − π_i − π_j), and the gradients of the losses themselves get these weights.
 ///
 /// ```
 /// use hardgrad::estimators::{Choice, Noise, PairWithoutReplacement};
@@ -35,18 +38,19 @@ use std::sync::Arc;
 ///     tape.matmul(d, prices)
 /// });
 /// tape.backward(loss, &mut ParamGrads::zeros(&params));
-/// // Of two categories both are taken, and the gradient is exact: 4 / (4/3 + 4).
+/// // With two categories both are selected, and the gradient is exact: 4 / (4/3 + 4).
 /// assert!((tape.grad(logits).unwrap().data[1] - 0.75).abs() < 1e-15);
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PairWithoutReplacement;
 
 impl PairWithoutReplacement {
-    /// Records both categories and their losses. Shapes: logits `[N, C]`; f: one-hot rows `[2N, C]`, the two of one choice in consecutive
-    /// rows → `[2N, 1]`; result `[N, 1]`. The choice holds the noise of N variables.
+    /// Records both categories and their losses. Shapes: logits `[N, C]`; f: one-hot rows
+    /// `[2N, C]`, the two of one choice in consecutive rows → `[2N, 1]`; result `[N, 1]`. The
+    /// choice must have the noise of N variables.
     ///
     /// # Panics
-    /// If a shape does not fit: a row of logits is one variable.
+    /// If a shape does not fit. Each row of logits is one variable.
     #[track_caller]
     pub fn loss<'t, T: Scalar>(
         &self,
@@ -59,31 +63,37 @@ impl PairWithoutReplacement {
     }
 }
 
-/// The k most probable categories summed, and one of the others drawn.
+/// Estimator from the exact sum over the k most probable categories, and a sample of the other
+/// categories.
 ///
-/// Liu, Regier, Tripuraneni, Jordan and McAuliffe, "Rao-Blackwellized Stochastic Gradients for Discrete Distributions" (2019).
+/// Liu, Regier, Tripuraneni, Jordan and McAuliffe, "Rao-Blackwellized Stochastic Gradients for
+/// Discrete Distributions" (2019).
 ///
 /// ```text
 /// ∂ E f/∂θ ≈ Σ_{i∈S} π_i f_i (e_i − π) + (1 − π_S) f_x (e_x − π),   x ~ π outside S
 /// ```
 ///
-/// S the k most probable categories, the first of equal ones; π_S their probability; f_i = f(e_i). Unbiased, with k + 1 evaluations of f, C for
-/// k ≥ C − 1, where it is exact. The value is Σ_{i∈S} π_i f_i + (1 − π_S) f_x, and the losses' own gradients get these weights.
+/// S the k most probable categories (of equal ones, those with smaller indices); π_S their
+/// probability; f_i = f(e_i). The estimator is unbiased, with k + 1 evaluations of f; for k ≥ C − 1
+/// it is exact, with C evaluations. The value of the node is Σ_{i∈S} π_i f_i + (1 − π_S) f_x, and
+/// the gradients of the losses themselves get these weights.
 ///
 /// ```
 /// use hardgrad::estimators::{Choice, Noise, SumAndSample};
 /// use hardgrad::{Mat, ParamGrads, ParamStore, Workspace};
 /// let (params, mut workspace) = (ParamStore::<f64>::new(), Workspace::new());
-/// let choice = Choice::without_gradient(3).with_noise(Noise::from_gumbel(vec![0.0, 0.0, 1.0]));
+/// let noise = Noise::from_gumbel(vec![0.0, 0.0, 1.0]); // draws the third category
+/// let choice = Choice::without_gradient(3).with_noise(noise);
 /// let mut tape = workspace.tape(&params);
 /// let logits = tape.leaf(&Mat::from_rows(&[[2.0_f64.ln(), 0.0, 0.0]])); // π = (½, ¼, ¼)
 /// let loss = SumAndSample::new(1)?.loss(&mut tape, logits, &choice, |tape, d| {
 ///     let prices = tape.constant(&Mat::from_rows(&[[2.0], [0.0], [4.0]]));
 ///     tape.matmul(d, prices)
 /// });
-/// assert!((tape.scalar(loss) - 3.0).abs() < 1e-15); // ½ · 2 + ½ · 4, as the noise draws the third
+/// assert!((tape.scalar(loss) - 3.0).abs() < 1e-15); // ½ · 2 + ½ · 4
 /// tape.backward(loss, &mut ParamGrads::zeros(&params));
-/// assert!((tape.grad(logits).unwrap().data[2] - 1.25).abs() < 1e-15); // ½ · 2 · (−¼) + ½ · 4 · ¾
+/// // ½ · 2 · (−¼) + ½ · 4 · ¾
+/// assert!((tape.grad(logits).unwrap().data[2] - 1.25).abs() < 1e-15);
 /// # Ok::<(), hardgrad::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,7 +102,7 @@ pub struct SumAndSample {
 }
 
 impl SumAndSample {
-    /// With k categories summed; 0 is REINFORCE without a baseline.
+    /// Creates the estimator with a sum over k categories; k = 0 is REINFORCE without a baseline.
     ///
     /// # Errors
     /// If `k` is above 1,000,000.
@@ -103,11 +113,12 @@ impl SumAndSample {
         Ok(Self { k })
     }
 
-    /// Records the categories and their losses. Shapes, with m = min(k + 1, C): logits `[N, C]`; f: one-hot rows `[m N, C]`, those of one choice
-    /// in consecutive rows → `[m N, 1]`; result `[N, 1]`. The choice holds the noise of N variables.
+    /// Records the categories and their losses. Shapes, with m = min(k + 1, C): logits `[N, C]`; f:
+    /// one-hot rows `[m N, C]`, those of one choice in consecutive rows → `[m N, 1]`; result
+    /// `[N, 1]`. The choice must have the noise of N variables.
     ///
     /// # Panics
-    /// If a shape does not fit: a row of logits is one variable.
+    /// If a shape does not fit. Each row of logits is one variable.
     #[track_caller]
     pub fn loss<'t, T: Scalar>(
         &self,
@@ -135,7 +146,7 @@ fn record<'t, T: Scalar>(
     tape.custom_shared(Arc::new(WeightedNode { plan }), &[logits, d, losses])
 }
 
-/// Which categories of a choice are taken.
+/// Rule that selects the categories at which f is evaluated.
 #[derive(Clone, Copy, Debug)]
 enum Plan {
     Pair,
@@ -143,7 +154,7 @@ enum Plan {
 }
 
 impl Plan {
-    /// Number of categories taken of C.
+    /// Number of selected categories out of C.
     fn count(self, categories: usize) -> usize {
         match self {
             Self::Pair => 2,
@@ -151,7 +162,8 @@ impl Plan {
         }
     }
 
-    /// The categories taken, given logits and noise of one variable. Where fewer can be drawn, the first stands for those that are missing.
+    /// Selects the categories of one variable from its logits and noise. If fewer categories can be
+    /// drawn, the first one is repeated.
     fn take<T: Scalar>(self, logits: &[T], gumbel: &[T], pi: &mut [T], taken: &mut Vec<usize>) {
         softmax_row(logits, T::ONE, pi);
         taken.clear();
@@ -159,7 +171,8 @@ impl Plan {
         let noisy = |i: usize| logits[i] + gumbel[i];
         let descending = |a: T, b: T| b.partial_cmp(&a).unwrap_or(std::cmp::Ordering::Equal);
         match self {
-            Self::Pair => taken.sort_by(|&i, &j| descending(noisy(i), noisy(j))), // stable: the first of equal ones
+            // A stable sort keeps equal numbers in order.
+            Self::Pair => taken.sort_by(|&i, &j| descending(noisy(i), noisy(j))),
             Self::SumAndSample(k) => {
                 taken.sort_by(|&i, &j| descending(logits[i], logits[j]));
                 let k = k.min(taken.len());
@@ -171,11 +184,11 @@ impl Plan {
         taken.iter_mut().for_each(|i| *i = if pi[*i] > T::ZERO { *i } else { first });
     }
 
-    /// Weights of the losses in the value. Shapes: pi `[C]`; taken and weights `[m]`.
+    /// Computes the weights of the losses in the value. Shapes: pi `[C]`; taken and weights `[m]`.
     fn weights<T: Scalar>(self, pi: &[T], taken: &[usize], weights: &mut [T]) {
         weights.fill(T::ZERO);
         if pi[0].to_f64().is_nan() {
-            return weights.fill(pi[0]); // no distribution: NaN in, NaN out
+            return weights.fill(pi[0]); // there is no distribution, so the weights are NaN
         }
         match (self, taken) {
             (Self::Pair, &[i, j]) => match without(pi, &[i]) + without(pi, &[j]) {
@@ -195,7 +208,7 @@ impl Plan {
         }
     }
 
-    /// dlogits += ω · the estimate.
+    /// dlogits += ω · estimate.
     fn add<T: Scalar>(
         self,
         pi: &[T],
@@ -211,7 +224,8 @@ impl Plan {
         if let (Self::Pair, &[i, j]) = (self, taken) {
             if i != j {
                 let (a, b) = (without(pi, &[i]), without(pi, &[j]));
-                let slope = omega * (losses[0] - losses[1]) * (a * b / (a + b)); // 1 / [1/(1 − π_i) + 1/(1 − π_j)]
+                // a b / (a + b) = 1 / [1/(1 − π_i) + 1/(1 − π_j)]
+                let slope = omega * (losses[0] - losses[1]) * (a * b / (a + b));
                 dlogits[i] += slope;
                 dlogits[j] -= slope;
             }
@@ -227,12 +241,13 @@ impl Plan {
     }
 }
 
-/// 1 − Σ_{i∈left} π_i, as the sum of the others: no digits cancel.
+/// Computes 1 − Σ_{i∈left} π_i as the sum of the other probabilities, which avoids cancellation.
 fn without<T: Scalar>(pi: &[T], left: &[usize]) -> T {
     pi.iter().enumerate().filter(|(i, _)| !left.contains(i)).map(|(_, &pi)| pi).sum()
 }
 
-/// Input: logits `[N, C]`. Value: the categories taken, `[m N, C]`. No gradient.
+/// Input: logits `[N, C]`. Value: the selected categories as one-hot rows, `[m N, C]`. There is no
+/// gradient.
 #[derive(Debug)]
 struct TakenNode<T> {
     plan: Plan,
@@ -248,7 +263,7 @@ impl<T: Scalar> CustomOp<T> for TakenNode<T> {
         let (logits, c, noise) = (inputs.get(0), self.drawn.categories, self.drawn.noise.gumbel().len());
         assert!(
             c > 0 && logits.cols == c,
-            "one choice: logits [{}, {}], expected [N, {c}], one variable in a row",
+            "one choice: logits [{}, {}], expected [N, {c}], one variable per row",
             logits.rows,
             logits.cols
         );
@@ -277,7 +292,8 @@ impl<T: Scalar> CustomOp<T> for TakenNode<T> {
     fn vjp(&self, _: &Recorded<'_, T>, _: &mut InputGrads<'_, '_, T>, _: &mut [T]) {}
 }
 
-/// Inputs: logits `[N, C]`, categories `[m N, C]`, losses `[m N, 1]`. Value: the estimate of E f, `[N, 1]`.
+/// Inputs: logits `[N, C]`, categories `[m N, C]`, losses `[m N, 1]`. Value: the estimate of E f,
+/// `[N, 1]`.
 #[derive(Debug)]
 struct WeightedNode {
     plan: Plan,

@@ -11,21 +11,25 @@ use crate::scalar::Scalar;
 use crate::tape::{CustomOp, InputGrads, Inputs, Recorded, Tape, Var};
 use std::sync::Arc;
 
-/// REBAR(τ, η).
+/// REBAR(τ, η): REINFORCE with a control variate from a relaxed sample.
 ///
-/// REBAR. Tucker, Mnih, Maddison, Lawson and Sohl-Dickstein (2017); Wang and Bui (2026), eq. 15.
+/// Tucker, Mnih, Maddison, Lawson and Sohl-Dickstein (2017); Wang and Bui (2026), eq. 15.
 ///
 /// ```text
-/// ∂ E f/∂θ ≈ [f(D) − η f(s(Y))] (D − π) + η ∇_θ f(s(θ+G)) − η ∇_θ f(s(Y)),   s(·) = softmax(·/τ)
+/// ∂ E f/∂θ ≈ [f(D) − η f(s(Y))] (D − π) + η ∇_θ f(s(θ+G)) − η ∇_θ f(s(Y))
+///     s(·) = softmax(·/τ)
 ///     Y ~ θ + G given D, eq. 7, differentiated with its noise held fixed
 /// ```
 ///
-/// τ temperature; η weight of the control variate; π = softmax(θ); D = onehot(argmax(θ+G)); f(D) the loss.
+/// τ temperature; η weight of the control variate; π = softmax(θ); D = onehot(argmax(θ+G)); f(D)
+/// the loss.
 ///
-/// Unbiased for every τ and η. It needs f, and its gradient, at two relaxed points: three decoder passes. Here, unlike in
-/// Gumbel-Rao, the gradient does flow through the conditional draw: without it the control variate's mean would not be 0. The
-/// decoder's own parameters get the gradients of f(D), and η times those of the difference of the relaxed passes, whose mean
-/// is 0 as both relaxed points have one law.
+/// The estimator is unbiased for every τ and η. It needs f and its gradient at two relaxed samples
+/// in addition to D: three decoder passes. In contrast to Gumbel-Rao, the gradient flows through
+/// the conditional draw; otherwise the mean of the control variate would not be 0. The decoder's
+/// parameters get the gradient of f(D), plus η times that of the difference between the relaxed
+/// passes. The mean of this difference is 0, because both relaxed samples have the same
+/// distribution.
 ///
 /// ```
 /// use hardgrad::estimators::{LossEstimator, Rebar};
@@ -43,17 +47,19 @@ pub struct Rebar {
 }
 
 impl Rebar {
-    /// With temperature `tau` of the relaxation and weight `eta` of the control variate (1 is the usual start).
+    /// Creates the estimator with temperature `tau` of the relaxation and weight `eta` of the
+    /// control variate (1 is a common initial value).
     ///
     /// # Errors
-    /// If `tau` is not a finite number ≥ 1e-30, or `eta` not one from −1e30 to 1e30.
+    /// If `tau` is not a finite number ≥ 1e-30, or `eta` is not a number from −1e30 to 1e30.
     pub fn new(tau: f64, eta: f64) -> Result<Self> {
         let eta = finite("eta", eta)?;
         Ok(Self { tau: temperature(tau)?, weights: [1.0, eta, -eta] })
     }
 
-    /// Records a sample D of `choice`, the loss f(D), and f at the two relaxed samples, with this estimator's gradient for the logits.
-    /// f is called three times. Shapes: logits `[N, L·C]`; f: sample `[N, L·C]` → `[N, 1]`; result `[N, 1]`, with the value f(D).
+    /// Records a sample D of `choice`, the loss f(D), and f at the two relaxed samples, with this
+    /// estimator's gradient for the logits. f is called three times. Shapes: logits `[N, L·C]`; f:
+    /// sample `[N, L·C]` → `[N, 1]`; result `[N, 1]`, with the value f(D).
     ///
     /// ```
     /// use hardgrad::estimators::{Choice, Noise, Rebar};
@@ -62,7 +68,7 @@ impl Rebar {
     /// let choice = Choice::without_gradient(2).with_noise(Noise::from_gumbel(vec![0.0, 1.0]));
     /// let mut tape = workspace.tape(&params);
     /// let logits = tape.leaf(&Mat::zeros(1, 2)); // π = (½, ½)
-    /// // At η = 0 it is REINFORCE without a baseline.
+    /// // With η = 0 this is REINFORCE without a baseline.
     /// let loss = Rebar::new(1.0, 0.0)?.loss(&mut tape, logits, &choice, |tape, d| {
     ///     let prices = tape.constant(&Mat::from_rows(&[[2.0], [5.0]]));
     ///     tape.matmul(d, prices)
@@ -82,13 +88,13 @@ impl Rebar {
         choice.assert_draws_at_logits();
         let held = tape.detach(logits);
         let d = tape.sample(choice, held);
-        let relaxed = self.relaxed(tape, logits, d, choice.node());
+        let samples = self.relaxed(tape, logits, d, choice.node());
         let hard = f(tape, d);
-        let [free, tied] = relaxed.map(|z| f(tape, z));
-        score_loss(tape, *self, logits, d, &[hard, free, tied], choice.categories())
+        let [relaxed, conditional] = samples.map(|z| f(tape, z));
+        score_loss(tape, *self, logits, d, &[hard, relaxed, conditional], choice.categories())
     }
 
-    /// Both relaxed samples, softmax((θ+G)/τ) and softmax(Y/τ), `[N, L·C]`.
+    /// Records both relaxed samples, softmax((θ+G)/τ) and softmax(Y/τ), `[N, L·C]`.
     fn relaxed<T: Scalar>(
         &self,
         tape: &mut Tape<'_, T>,
@@ -110,7 +116,7 @@ impl Rebar {
 }
 
 impl<T: Scalar> LossEstimator<T> for Rebar {
-    /// Of f(D), f(s(θ+G)) and f(s(Y)).
+    /// The weights of f(D), f(s(θ+G)) and f(s(Y)).
     fn weights(&self) -> &[f64] {
         &self.weights
     }
@@ -120,15 +126,16 @@ impl<T: Scalar> LossEstimator<T> for Rebar {
     }
 }
 
-/// θ + G conditional on D, eq. 7, as a node that is differentiated with its exponential noise held fixed. Inputs: log π `[N, L·C]` and
-/// the sample D of that shape; value: Y with Z = 1, Y_j = −log(E_j e^{−log π_j} + E_D), Y_D = −log E_D.
+/// Node for θ + G conditional on D, eq. 7, which is differentiated with its exponential noise held
+/// fixed. Inputs: log π `[N, L·C]` and the sample D `[N, L·C]`. Value: Y with Z = 1, Y_j = −log(E_j
+/// e^{−log π_j} + E_D), Y_D = −log E_D.
 #[derive(Debug)]
 struct ConditionalGumbel<T> {
     drawn: Arc<SampleNode<T>>,
 }
 
 impl<T: Scalar> ConditionalGumbel<T> {
-    /// Writes E of variable `i` to `e` and returns the index of its D.
+    /// Writes E of variable `i` to `e`, and returns the index of the category of its sample.
     fn draw(&self, sample: &[T], i: usize, e: &mut [T]) -> usize {
         let c = self.drawn.categories;
         self.drawn.noise.first_exponentials(i, e);
@@ -148,7 +155,7 @@ impl<T: Scalar> CustomOp<T> for ConditionalGumbel<T> {
     fn forward(&self, inputs: &Inputs<'_, T>, out: MatMut<'_, T>) {
         let (log_pi, c) = (inputs.get(0).data, self.drawn.categories);
         for (i, y) in out.data.chunks_mut(c).enumerate() {
-            let hot = self.draw(inputs.get(1).data, i, y); // y holds E until Y replaces it
+            let hot = self.draw(inputs.get(1).data, i, y); // y contains E until it is overwritten with Y
             let log_hot = y[hot].ln();
             for (y, &log_pi) in y.iter_mut().zip(&log_pi[i * c..]) {
                 let t = y.ln() - log_pi - log_hot;
@@ -193,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn the_conditional_draw_is_equation_7() {
+    fn the_conditional_draw_satisfies_equation_7() {
         let op = conditional(Noise::from_gumbel(vec![0.0; 2]).with_exponentials(vec![1.0, 1.0]), 2);
         let (params, mut workspace) = (ParamStore::<f64>::new(), Workspace::new());
         let mut tape = workspace.tape(&params);
@@ -204,7 +211,7 @@ mod tests {
         assert!((tape.value(y).data[0] + 5.0_f64.ln()).abs() < 1e-15); // −ln(E_0/π_0 + E_D)
     }
 
-    /// The conditional draw as a node has a true derivative.
+    /// The vjp of the conditional draw is its derivative.
     #[test]
     fn the_conditional_draw_matches_central_differences() {
         let mut noise = Noise::new();

@@ -8,48 +8,53 @@ use crate::scalar::Scalar;
 use crate::tape::{Tape, Var};
 use serde::{Deserialize, Serialize};
 
-/// What is taken off the loss.
+/// The baseline, which is subtracted from the loss.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Baseline {
-    /// A number that does not depend on this sample: 0 for none, or a [`RunningMean`] of earlier losses.
+    /// A number that does not depend on the current sample: 0 for no baseline, or a [`RunningMean`]
+    /// of earlier losses.
     Constant(f64),
-    /// The mean loss of the other samples of the same example. Rows are examples, each repeated `samples` times in a row.
+    /// The mean loss of the other samples of the same example. Rows are examples, each repeated
+    /// `samples` times consecutively.
     LeaveOneOut {
-        /// Samples of each example, at least 2.
+        /// Number of samples per example, at least 2.
         samples: usize,
     },
 }
 
 impl Baseline {
-    /// Leave-one-out over so many samples.
+    /// Creates a leave-one-out baseline with `samples` samples per example.
     ///
     /// # Errors
-    /// If there are fewer than 2 or more than 10,000: the decoder runs once for each.
+    /// If `samples` is below 2 or above 10,000. The decoder runs once per sample.
     pub fn leave_one_out(samples: usize) -> Result<Self> {
         if !(2..=10_000).contains(&samples) {
-            return Err(Error::argument("samples", samples, "2 to 10000, of which one is left out"));
+            return Err(Error::argument("samples", samples, "a number from 2 to 10000"));
         }
         Ok(Self::LeaveOneOut { samples })
     }
 }
 
-/// REINFORCE.
+/// REINFORCE, the score-function estimator, with a baseline.
 ///
-/// REINFORCE, the score-function estimator. Williams, "Simple Statistical Gradient-Following Algorithms" (1992); Wang and Bui
-/// (2026), section 2.5. Leave-one-out: Kool, van Hoof and Welling, "Buy 4 REINFORCE Samples, Get a Baseline for Free!" (2019).
+/// Williams, "Simple Statistical Gradient-Following Algorithms" (1992); Wang and Bui (2026),
+/// section 2.5. Leave-one-out: Kool, van Hoof and Welling, "Buy 4 REINFORCE Samples, Get a Baseline
+/// for Free!" (2019).
 ///
 /// ```text
 /// ∂ E f/∂θ ≈ (f(D) − b)(D − π)
 /// ```
 ///
-/// π = softmax(θ); D the one-hot sample; f(D) the loss, which need not be differentiable; b the baseline.
+/// π = softmax(θ); D the one-hot sample; f(D) the loss, which need not be differentiable; b the
+/// baseline.
 ///
-/// Unbiased for every b that does not depend on D: E (D − π) = 0. The baseline takes off variance, not bias.
+/// The estimator is unbiased for every b that does not depend on D, because E (D − π) = 0. The
+/// baseline reduces the variance.
 ///
 /// ```
 /// use hardgrad::estimators::{Baseline, LossEstimator, Reinforce};
-/// let losses = [5.0, 1.0, 3.0]; // of three samples of one example
-/// let score = |baseline| LossEstimator::<f64>::score(&Reinforce::new(baseline), &|_| &losses, 0);
+/// let losses = [5.0, 1.0, 3.0]; // losses of three samples of one example
+/// let score = |baseline| -> f64 { Reinforce::new(baseline).score(&|_| &losses, 0) };
 /// assert_eq!(score(Baseline::Constant(1.5)), 3.5);
 /// assert_eq!(score(Baseline::leave_one_out(3)?), 5.0 - (1.0 + 3.0) / 2.0);
 /// # Ok::<(), hardgrad::Error>(())
@@ -60,14 +65,15 @@ pub struct Reinforce {
 }
 
 impl Reinforce {
-    /// With this baseline.
+    /// Creates the estimator with this baseline.
     pub fn new(baseline: Baseline) -> Self {
         Self { baseline }
     }
 
-    /// Records a sample D of `choice` and the loss f(D), each `[N, 1]`, with this estimator's gradient for the logits; the gradient of the
-    /// loss itself flows into whatever else f depends on. With leave-one-out, rows are examples, each repeated
-    /// [`samples`](Baseline::LeaveOneOut) times in a row. Shapes: logits `[N, L·C]`; f: sample `[N, L·C]` → `[N, 1]`.
+    /// Records a sample D of `choice` and the loss f(D), `[N, 1]`, with this estimator's gradient
+    /// for the logits. The gradient of the loss itself flows into all other inputs of f. With
+    /// leave-one-out, rows are examples, each repeated [`samples`](Baseline::LeaveOneOut) times
+    /// consecutively. Shapes: logits `[N, L·C]`; f: sample `[N, L·C]` → `[N, 1]`.
     ///
     /// ```
     /// use hardgrad::estimators::{Baseline, Choice, Noise, Reinforce};
@@ -75,8 +81,10 @@ impl Reinforce {
     /// let (params, mut workspace) = (ParamStore::<f64>::new(), Workspace::new());
     /// let choice = Choice::without_gradient(2).with_noise(Noise::from_gumbel(vec![0.0, 1.0]));
     /// let mut tape = workspace.tape(&params);
-    /// let logits = tape.leaf(&Mat::zeros(1, 2)); // π = (½, ½); the noise draws the second
-    /// let loss = Reinforce::new(Baseline::Constant(1.0)).loss(&mut tape, logits, &choice, |tape, d| {
+    /// // π = (½, ½); the noise draws the second category
+    /// let logits = tape.leaf(&Mat::zeros(1, 2));
+    /// let reinforce = Reinforce::new(Baseline::Constant(1.0));
+    /// let loss = reinforce.loss(&mut tape, logits, &choice, |tape, d| {
     ///     let prices = tape.constant(&Mat::from_rows(&[[2.0], [5.0]]));
     ///     tape.matmul(d, prices)
     /// });
@@ -101,7 +109,7 @@ impl Reinforce {
 
 impl<T: Scalar> LossEstimator<T> for Reinforce {
     fn weights(&self) -> &[f64] {
-        &[1.0] // f's own gradient: the decoder's
+        &[1.0] // of the gradient of f itself, for the decoder
     }
 
     fn score<'f>(&self, losses: &dyn Fn(usize) -> &'f [T], row: usize) -> T {
@@ -117,17 +125,17 @@ impl<T: Scalar> LossEstimator<T> for Reinforce {
     }
 }
 
-/// The baseline of REINFORCE as data; see [`Baseline`].
+/// Configuration of the baseline of REINFORCE; see [`Baseline`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum BaselineConfig {
     /// b = 0.
     None,
-    /// b = an exponential mean of earlier losses, [`RunningMean`].
+    /// b is an exponential moving average of earlier losses, [`RunningMean`].
     RunningMean,
-    /// b = the mean loss of the other samples of the same image.
+    /// b is the mean loss of the other samples of the same example.
     LeaveOneOut {
-        /// Samples of each image, at least 2.
+        /// Number of samples per example, at least 2.
         samples: usize,
     },
 }
@@ -161,14 +169,15 @@ impl Value for BaselineConfig {
     const ACCEPTS: &'static str = "none, running-mean or leave-one-out:N, such as leave-one-out:4";
 }
 
-/// An exponential mean of losses seen before: a baseline that does not depend on the present sample.
+/// Exponential moving average of earlier losses: a baseline that does not depend on the current
+/// sample.
 ///
 /// ```
 /// use hardgrad::estimators::RunningMean;
 /// let mut mean = RunningMean::default();
 /// assert_eq!(mean.get(), 0.0);
 /// mean.add(8.0);
-/// assert!((mean.get() - 8.0).abs() < 1e-12); // corrected for its start at 0
+/// assert!((mean.get() - 8.0).abs() < 1e-12); // corrected for the initial value 0
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct RunningMean {
@@ -177,15 +186,15 @@ pub struct RunningMean {
 }
 
 impl RunningMean {
-    /// What one step keeps of the past: about the last hundred steps count.
+    /// Decay per step: the average covers about the last hundred steps.
     const DECAY: f64 = 0.99;
 
-    /// The mean so far; 0 before the first.
+    /// The current average; 0 before the first loss.
     pub fn get(&self) -> f64 {
         if self.weight > 0.0 { self.sum / self.weight } else { 0.0 }
     }
 
-    /// Takes one more into the mean.
+    /// Adds a loss to the average.
     pub fn add(&mut self, value: f64) {
         self.sum = Self::DECAY * self.sum + (1.0 - Self::DECAY) * value;
         self.weight = Self::DECAY * self.weight + (1.0 - Self::DECAY);

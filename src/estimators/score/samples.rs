@@ -1,8 +1,9 @@
-//! What an estimator needs that sees the losses and the gradients of several samples of each input.
+//! Interface of estimators that use the losses and gradients of several samples of each input.
 //!
-//! The losses are known when f has been recorded, their gradients at the samples only in the reverse sweep. So there are two nodes: one
-//! at the sample, whose vjp calls the estimator, and one at the loss, which the sweep reaches first and which leaves the weighted losses
-//! for the other.
+//! The losses are known when f has been recorded, but their gradients at the samples only in the
+//! reverse sweep. Therefore there are two nodes: one at the samples, whose vjp calls the estimator,
+//! and one at the loss. The sweep reaches the node at the loss first, which stores the weighted
+//! losses for the node at the samples.
 
 use crate::estimators::Choice;
 use crate::kernels::softmax::softmax_row;
@@ -12,41 +13,47 @@ use crate::tape::{CustomOp, InputGrads, Inputs, Recorded, Tape, Var};
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// n samples of the code of one input, as a [`SamplesEstimator`] sees them. ω is the cotangent of the losses, 1/(n N) for their mean over N
-/// inputs: an estimator that is linear in losses and gradients need not know it.
+/// The n samples of one input, as passed to a [`SamplesEstimator`]. ω is the cotangent of the
+/// losses, 1/(n N) for their mean over N inputs. An estimator that is linear in losses and
+/// gradients can ignore it.
 #[derive(Clone, Copy, Debug)]
 pub struct Samples<'a, T> {
     /// The probabilities π = softmax(θ), `[L·C]`.
     pub pi: &'a [T],
     /// The samples D_k, `[n, L·C]`.
     pub one_hot: &'a [T],
-    /// The losses times their cotangent, ω f_k, `[n]`.
+    /// The losses multiplied by their cotangent, ω f_k, `[n]`.
     pub losses: &'a [T],
-    /// Their gradients at the samples, ω ∂f_k/∂D_k, `[n, L·C]`.
+    /// The gradients of the losses at the samples, ω ∂f_k/∂D_k, `[n, L·C]`.
     pub gradients: &'a [T],
-    /// C
+    /// The number of categories C.
     pub categories: usize,
 }
 
-/// An estimator that needs the losses of n samples of each input and their gradients at the samples.
+/// An estimator that uses the losses of n samples of each input and their gradients at the samples.
 ///
-/// [`DoubleControlVariate`](super::DoubleControlVariate) is the library's; [`samples_loss`] records one of your own.
+/// [`DoubleControlVariate`](super::DoubleControlVariate) implements this trait; [`samples_loss`]
+/// records any implementation.
 pub trait SamplesEstimator<T: Scalar>: Debug + Send + Sync {
-    /// n, the number of samples of each input.
+    /// Number of samples per input, n.
     fn samples(&self) -> usize;
 
-    /// Numbers of temporary memory that [`add`](Self::add) wants, where a code has `width` = L·C numbers.
+    /// Number of elements of temporary memory that [`add`](Self::add) needs, where a code has
+    /// `width` = L·C numbers.
     fn work_len(&self, _width: usize) -> usize {
         0
     }
 
-    /// Adds the estimate of ∂/∂θ Σ_k ω E f to `dlogits`, `[L·C]`: with ω = 1/n that of one mean. `work` has unspecified values.
-    fn add(&self, seen: &Samples<'_, T>, dlogits: &mut [T], work: &mut [T]);
+    /// Adds the estimate of ∂/∂θ Σ_k ω E f to `dlogits`, `[L·C]`. With ω = 1/n this is the gradient
+    /// of E f. The contents of `work` are unspecified.
+    fn add(&self, at: &Samples<'_, T>, dlogits: &mut [T], work: &mut [T]);
 }
 
-/// Records n samples D_k of `choice` for each row of logits and the losses f(D_k), with the gradient of `estimator` for the logits; the
-/// gradient of the losses themselves flows into whatever else f depends on. Shapes: logits `[N, L·C]`; f: samples `[N·n, L·C]`, those of one
-/// input in consecutive rows → `[N·n, 1]`; result `[N·n, 1]`. The choice holds the noise of N·n·L variables.
+/// Records n samples D_k of `choice` for each row of logits and the losses f(D_k), with the
+/// gradient of `estimator` for the logits. The gradient of the losses themselves flows into all
+/// other inputs of f. Shapes: logits `[N, L·C]`; f: samples `[N·n, L·C]`, those of one input in
+/// consecutive rows → `[N·n, 1]`; result `[N·n, 1]`. The choice must have the noise of N·n·L
+/// variables.
 ///
 /// ```
 /// use hardgrad::estimators::{Choice, Noise, Samples, SamplesEstimator, samples_loss};
@@ -56,14 +63,15 @@ pub trait SamplesEstimator<T: Scalar>: Debug + Send + Sync {
 /// struct Plain;
 /// impl SamplesEstimator<f64> for Plain {
 ///     fn samples(&self) -> usize { 2 }
-///     fn add(&self, seen: &Samples<'_, f64>, dlogits: &mut [f64], _: &mut [f64]) {
-///         for (d, f) in seen.one_hot.chunks(seen.pi.len()).zip(seen.losses) {
-///             for ((to, d), pi) in dlogits.iter_mut().zip(d).zip(seen.pi) { *to += f * (d - pi); }
+///     fn add(&self, at: &Samples<'_, f64>, dlogits: &mut [f64], _: &mut [f64]) {
+///         for (d, f) in at.one_hot.chunks(at.pi.len()).zip(at.losses) {
+///             for ((to, d), pi) in dlogits.iter_mut().zip(d).zip(at.pi) { *to += f * (d - pi); }
 ///         }
 ///     }
 /// }
 /// let (params, mut workspace) = (ParamStore::<f64>::new(), Workspace::new());
-/// let choice = Choice::without_gradient(2).with_noise(Noise::from_gumbel(vec![0.0, 1.0, 1.0, 0.0]));
+/// let noise = Noise::from_gumbel(vec![0.0, 1.0, 1.0, 0.0]);
+/// let choice = Choice::without_gradient(2).with_noise(noise);
 /// let mut tape = workspace.tape(&params);
 /// let logits = tape.leaf(&Mat::zeros(1, 2)); // π = (½, ½)
 /// let loss = samples_loss(&mut tape, Plain, logits, &choice, |tape, d| {
@@ -93,7 +101,7 @@ pub fn samples_loss<'t, T: Scalar>(
     tape.custom_shared(Arc::new(WeighedNode { passed }), &[loss, d])
 }
 
-/// n samples of each row of logits, through which no gradient flows: `[N, L·C]` → `[N·n, L·C]`.
+/// Records n samples for each row of logits, without a gradient: `[N, L·C]` → `[N·n, L·C]`.
 #[track_caller]
 pub(super) fn several_samples<T: Scalar>(
     tape: &mut Tape<'_, T>,
@@ -108,7 +116,7 @@ pub(super) fn several_samples<T: Scalar>(
     tape.detach(d)
 }
 
-/// The number of samples, if it is one.
+/// Returns `samples` if it is a valid number of samples.
 pub(super) fn sample_count(samples: usize, least: usize) -> crate::Result<usize> {
     if (least..=10_000).contains(&samples) {
         return Ok(samples);
@@ -116,7 +124,7 @@ pub(super) fn sample_count(samples: usize, least: usize) -> crate::Result<usize>
     Err(crate::Error::argument("samples", samples, format!("a number from {least} to 10000")))
 }
 
-/// ω f of every sample, from the node at the loss to the one at the sample.
+/// Passes ω f of every sample from the node at the loss to the node at the samples.
 #[derive(Debug)]
 struct Passed<T>(Mutex<Vec<T>>);
 
@@ -126,7 +134,7 @@ impl<T> Passed<T> {
     }
 }
 
-/// Inputs: logits `[N, L·C]` and samples `[N·n, L·C]`, which are the value; backward: the estimator.
+/// Inputs: logits `[N, L·C]` and samples `[N·n, L·C]`. Value: the samples. Backward: the estimator.
 #[derive(Debug)]
 struct SamplesNode<T, E> {
     estimator: E,
@@ -158,7 +166,8 @@ impl<T: Scalar, E: SamplesEstimator<T>> CustomOp<T> for SamplesNode<T, E> {
         let (n, c) = (self.estimator.samples(), self.categories);
         let (pi, work) = scratch.split_at_mut(width);
         let work = &mut work[..self.estimator.work_len(width)];
-        // Taken, so that a sweep that does not come from the losses finds none.
+        // The losses are removed, so that a later sweep that does not pass through the losses finds
+        // none.
         let losses = self.passed.with(std::mem::take);
         if losses.len() != node.output.rows {
             return;
@@ -168,20 +177,20 @@ impl<T: Scalar, E: SamplesEstimator<T>> CustomOp<T> for SamplesNode<T, E> {
                 softmax_row(logits, T::ONE, pi);
             }
             let rows = i * n * width..(i + 1) * n * width;
-            let seen = Samples {
+            let at = Samples {
                 pi,
                 one_hot: &node.output.data[rows.clone()],
                 losses: &losses[i * n..(i + 1) * n],
                 gradients: &node.g.data[rows],
                 categories: c,
             };
-            self.estimator.add(&seen, dlogits, work);
+            self.estimator.add(&at, dlogits, work);
         }
     }
 }
 
-/// Inputs: losses, which are the value, and samples. Its vjp leaves ω f for the node at the samples, and reaches that node even where f has
-/// no gradient.
+/// Inputs: losses and samples. Value: the losses. The vjp stores ω f for the node at the samples,
+/// and marks that node as reached even if f has no gradient.
 #[derive(Debug)]
 struct WeighedNode<T> {
     passed: Arc<Passed<T>>,
@@ -213,12 +222,12 @@ impl<T: Scalar> CustomOp<T> for WeighedNode<T> {
     }
 }
 
-/// The shape of losses, `[rows, 1]`.
+/// Checks the shape of losses, and returns it: `[rows, 1]`.
 #[track_caller]
 pub(super) fn check_losses<T: Scalar>(losses: crate::MatRef<'_, T>, rows: usize) -> (usize, usize) {
     assert!(
         (losses.rows, losses.cols) == (rows, 1),
-        "losses [{}, {}], expected [{rows}, 1], one for each sample",
+        "losses [{}, {}], expected [{rows}, 1], one loss per sample",
         losses.rows,
         losses.cols
     );

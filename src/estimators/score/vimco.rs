@@ -1,4 +1,5 @@
-//! The importance-weighted bound of several samples, and VIMCO, its score-function estimator.
+//! The importance-weighted bound of several samples, and VIMCO, a score-function estimator of its
+//! gradient.
 
 use super::samples::{check_losses, sample_count, several_samples};
 use crate::error::Result;
@@ -9,25 +10,30 @@ use crate::scalar::Scalar;
 use crate::tape::{CustomOp, InputGrads, Inputs, Recorded, Tape, Var};
 use std::sync::Arc;
 
-/// VIMCO: the importance-weighted bound of K samples with a score for each sample whose baseline comes from the others.
+/// VIMCO: a score-function estimator for the importance-weighted bound of K samples, in which the
+/// baseline of each sample is computed from the other samples.
 ///
 /// Mnih and Rezende, "Variational Inference for Monte Carlo Objectives" (2016).
 ///
 /// ```text
 /// L̂ = log (1/K) Σ_k e^{ℓ_k},   ℓ_k = log p(x, D_k) − log q(D_k)
-/// ∂L̂/∂θ ≈ Σ_k [ L̂ − log (1/K)( Σ_{j≠k} e^{ℓ_j} + exp mean_{j≠k} ℓ_j ) ] (D_k − π)  +  Σ_k softmax(ℓ)_k ∂ℓ_k/∂θ
+/// ∂L̂/∂θ ≈ Σ_k [ L̂ − log (1/K)( Σ_{j≠k} e^{ℓ_j} + exp mean_{j≠k} ℓ_j ) ] (D_k − π)
+///             + Σ_k softmax(ℓ)_k ∂ℓ_k/∂θ
 /// ```
 ///
-/// K samples D_k ~ q, whose probabilities are π = softmax(θ). The first sum is the score part, the second the pathwise part, through which the
-/// parameters of p and the log q(D_k) in ℓ_k get their gradient too. All is computed in log space.
+/// K samples D_k ~ q with probabilities π = softmax(θ). The first sum is the score-function part.
+/// The second is the pathwise part, which also gives the parameters of p, and log q(D_k) in ℓ_k,
+/// their gradients. All computation is in log space.
 ///
-/// Unbiased for ∂E L̂/∂θ. K = 1 has no baseline: it is REINFORCE with the loss −ℓ.
+/// The estimator of ∂E L̂/∂θ is unbiased. For K = 1 there is no baseline: it is REINFORCE with the
+/// loss −ℓ.
 ///
 /// ```
 /// use hardgrad::estimators::{Choice, Noise, Vimco};
 /// use hardgrad::{Mat, ParamGrads, ParamStore, Workspace};
 /// let (params, mut workspace) = (ParamStore::<f64>::new(), Workspace::new());
-/// let noise = Noise::from_gumbel(vec![1.0, 0.0, 0.0, 1.0]); // one sample of each category
+/// // The noise draws one sample of each category.
+/// let noise = Noise::from_gumbel(vec![1.0, 0.0, 0.0, 1.0]);
 /// let choice = Choice::without_gradient(2).with_noise(noise);
 /// let mut tape = workspace.tape(&params);
 /// let logits = tape.leaf(&Mat::zeros(1, 2)); // π = (½, ½)
@@ -47,22 +53,23 @@ pub struct Vimco {
 }
 
 impl Vimco {
-    /// With K = `samples` samples of each input.
+    /// Creates the estimator with K = `samples` samples per input.
     ///
     /// # Errors
-    /// If `samples` is not from 1 to 10,000.
+    /// If `samples` is not a number from 1 to 10,000.
     pub fn new(samples: usize) -> Result<Self> {
         Ok(Self { samples: sample_count(samples, 1)? })
     }
 
-    /// K, the number of samples of each input.
+    /// Number of samples per input, K.
     pub fn samples(&self) -> usize {
         self.samples
     }
 
-    /// Records K samples of each input, their log-weights ℓ and −L̂, with this estimator's gradient for the logits. Shapes: logits
-    /// `[N, L·C]`; `log_weights`: samples `[N·K, L·C]`, those of one input in consecutive rows → ℓ `[N·K, 1]`; result `[N, 1]`. The choice holds
-    /// the noise of N·K·L variables.
+    /// Records K samples per input, their log-weights ℓ, and −L̂, with this estimator's gradient
+    /// for the logits. Shapes: logits `[N, L·C]`; `log_weights`: samples `[N·K, L·C]`, those of one
+    /// input in consecutive rows → ℓ `[N·K, 1]`; result `[N, 1]`. The choice must have the noise of
+    /// N·K·L variables.
     ///
     /// # Panics
     /// If a shape does not fit.
@@ -80,15 +87,16 @@ impl Vimco {
         tape.custom_shared(Arc::new(node), &[weights, logits, d])
     }
 
-    /// L̂ − log (1/K)( Σ_{j≠k} e^{ℓ_j} + exp mean_{j≠k} ℓ_j ) of each sample of one input: what multiplies D_k − π in ∂L̂/∂θ. Shapes:
-    /// `log_weights` ℓ and `scores` `[K]`.
+    /// Computes L̂ − log (1/K)( Σ_{j≠k} e^{ℓ_j} + exp mean_{j≠k} ℓ_j ) for each sample of one
+    /// input, the factor of D_k − π in ∂L̂/∂θ. Shapes: `log_weights` ℓ and `scores` `[K]`.
     ///
     /// ```
     /// use hardgrad::estimators::Vimco;
     /// let mut scores = [0.0; 2];
     /// Vimco::scores(&[0.0, 3.0_f64.ln()], &mut scores); // L̂ = ln 2
-    /// assert!((scores[0] - (2.0_f64 / 3.0).ln()).abs() < 1e-15); // without the first: ln ½ (3 + 3)
-    /// assert!((scores[1] - 2.0_f64.ln()).abs() < 1e-15); // without the second: ln ½ (1 + 1)
+    /// // Without the first sample the bound is ln ½ (3 + 3), without the second ln ½ (1 + 1).
+    /// assert!((scores[0] - (2.0_f64 / 3.0).ln()).abs() < 1e-15);
+    /// assert!((scores[1] - 2.0_f64.ln()).abs() < 1e-15);
     /// ```
     pub fn scores(log_weights: &[f64], scores: &mut [f64]) {
         let k = log_weights.len();
@@ -99,18 +107,20 @@ impl Vimco {
                 1 => log_weights[0],
                 _ => {
                     let mean = others().sum::<f64>() / (k - 1) as f64;
-                    whole - log_sum_exp(others().chain([mean])) // both have the same 1/K
+                    whole - log_sum_exp(others().chain([mean])) // the factors 1/K cancel
                 }
             };
         }
     }
 }
 
-/// Records −log (1/K) Σ_k e^{ℓ_k} of each input: the negative importance-weighted bound of K samples, whose gradient to ℓ_k is
-/// −softmax(ℓ)_k. Shapes: log-weights ℓ `[N·K, 1]`, those of one input in consecutive rows → `[N, 1]`.
+/// Records −log (1/K) Σ_k e^{ℓ_k} for each input: the negative importance-weighted bound of K
+/// samples. Its gradient for ℓ_k is −softmax(ℓ)_k. Shapes: log-weights ℓ `[N·K, 1]`, those of one
+/// input in consecutive rows → `[N, 1]`.
 ///
-/// With samples that have an estimator of their own it trains on that bound: each D_k gets its own g_k = ∂(−L̂)/∂D_k. There log q(D_k) belongs
-/// to ℓ_k as a function of D_k and θ, not the divergence in closed form.
+/// If the samples have an estimator of their own, this loss trains on the bound: each D_k gets its
+/// own g_k = ∂(−L̂)/∂D_k. In ℓ_k, log q(D_k) must then be a function of D_k and θ, not the
+/// divergence in closed form.
 ///
 /// ```
 /// use hardgrad::estimators::importance_loss;
@@ -125,26 +135,27 @@ impl Vimco {
 /// ```
 ///
 /// # Panics
-/// If the rows are not whole inputs of `samples` samples.
+/// If the number of rows is not a multiple of `samples`.
 #[track_caller]
 pub fn importance_loss<T: Scalar>(tape: &mut Tape<'_, T>, log_weights: Var, samples: usize) -> Var {
     tape.custom_shared(Arc::new(BoundNode { samples, categories: None }), &[log_weights])
 }
 
-/// log Σ eˣ; −∞ where all x are.
+/// log Σ eˣ; −∞ if all x are −∞.
 fn log_sum_exp(x: impl Iterator<Item = f64> + Clone) -> f64 {
     let top = x.clone().fold(f64::NEG_INFINITY, f64::max);
     if top == f64::NEG_INFINITY {
-        return x.sum::<f64>(); // −∞, or NaN where there is one
+        return x.sum::<f64>(); // −∞, or NaN if an x is NaN
     }
     top + x.map(|x| (x - top).exp()).sum::<f64>().ln()
 }
 
-/// Inputs: log-weights `[N·K, 1]`, and for VIMCO logits `[N, L·C]` and samples `[N·K, L·C]`. Value: −L̂.
+/// Inputs: log-weights `[N·K, 1]`, and for VIMCO logits `[N, L·C]` and samples `[N·K, L·C]`. Value:
+/// −L̂.
 #[derive(Debug)]
 struct BoundNode {
     samples: usize,
-    /// C, where the logits get a score.
+    /// The number of categories C, if the logits get a score.
     categories: Option<usize>,
 }
 
@@ -155,7 +166,10 @@ impl<T: Scalar> CustomOp<T> for BoundNode {
 
     fn shape(&self, inputs: &Inputs<'_, T>) -> (usize, usize) {
         let (rows, k) = (inputs.get(0).rows, self.samples);
-        assert!(k > 0 && rows.is_multiple_of(k), "{rows} log-weights are not whole inputs of {k} samples");
+        assert!(
+            k > 0 && rows.is_multiple_of(k),
+            "{rows} log-weights, expected a multiple of {k}, the number of samples per input"
+        );
         check_losses(inputs.get(0), rows);
         if self.categories.is_some() {
             check_losses(inputs.get(0), inputs.get(2).rows);

@@ -251,6 +251,62 @@ fn the_weights_are_unbiased() {
     }
 }
 
+/// The code of the largest q decides the cross-entropy; the divergence stays that of q.
+#[test]
+fn the_argmax_loss_decodes_the_most_probable_code() {
+    let data = data(63);
+    let mut trainer = trainer(&data);
+    let evaluation = trainer.evaluate(0).unwrap();
+    let argmax = evaluation.argmax.unwrap();
+    let parts: Vec<(f64, f64)> = oracles(&trainer)
+        .iter()
+        .map(|oracle| {
+            let mut codes = oracle.0;
+            codes.sort_by(|a, b| b.1.total_cmp(&a.1));
+            assert!(codes[0].1 > (1.0 + ROUNDING) * codes[1].1, "f32 finds the same code");
+            let kl: f64 = codes.iter().map(|(_, q)| q * (q * CODES as f64).ln()).sum();
+            (-codes[0].0, kl)
+        })
+        .collect();
+    let bce = mean(&parts.iter().map(|part| part.0).collect::<Vec<_>>());
+    let kl = mean(&parts.iter().map(|part| part.1).collect::<Vec<_>>());
+    // The test images are copies of the training images.
+    for (got, gap, sampled) in
+        [(argmax.train, argmax.train_gap, evaluation.train), (argmax.test, argmax.test_gap, evaluation.test)]
+    {
+        assert!((got.bce - bce).abs() < ROUNDING && (got.kl - kl).abs() < ROUNDING, "{got:?}: {bce} + {kl}");
+        assert_eq!((got.kl, gap), (sampled.kl, sampled.loss - got.loss));
+        assert!(gap.abs() > 100.0 * ROUNDING, "a test that can see which code was decoded: {gap}");
+    }
+}
+
+/// The counts of the codes that the noise of the test pass draws, in both of its batches.
+#[test]
+fn the_usage_is_that_of_the_test_codes() {
+    const TESTED: usize = 63 * IMAGES;
+    let data = data(63);
+    let mut trainer = trainer(&data);
+    let record = trainer.epoch(&mut |_| {}).unwrap();
+    let oracles = oracles(&trainer);
+    let mut usage = CodeUsage::new(2, 3);
+    for (step, first) in [(0, 0), (1, BATCH)] {
+        let count = BATCH.min(TESTED - first);
+        trainer.draw(Purpose::Test, 1, step, count);
+        for (i, noise) in trainer.sampler.noise().gumbel().chunks(6).enumerate() {
+            let oracle = &oracles[(first + i) % IMAGES];
+            let score =
+                |code: usize| oracle.0[code].1.ln() + f64::from(noise[code / 3] + noise[3 + code % 3]);
+            let z = (0..CODES).max_by(|&a, &b| score(a).total_cmp(&score(b))).unwrap();
+            let mut one_hot = [0.0; 6];
+            (one_hot[z / 3], one_hot[3 + z % 3]) = (1.0, 1.0);
+            usage.add(&one_hot).unwrap();
+        }
+    }
+    assert_eq!(usage.counts(0).iter().sum::<u64>(), TESTED as u64);
+    assert_eq!(record.usage, Some(usage.summary()));
+    assert!(usage.perplexity(0) > 1.1 && usage.perplexity(1) > 1.1, "codes that differ: {usage:?}");
+}
+
 #[test]
 fn the_standard_error_is_that_of_a_mean() {
     let bound = ImportanceBound::of(7, &[1.0, 2.0, 6.0]);

@@ -1,7 +1,7 @@
 //! The identities of the estimators at the loss, by enumeration of all samples.
 
 use super::*;
-use hardgrad::certify::certify_loss;
+use hardgrad::certify::{certify_choice, certify_loss};
 use hardgrad::estimators::{
     Baseline, Choice, DoubleControlVariate, LocalExpectation, PairWithoutReplacement, Reinforce,
     SumAndSample, Vimco,
@@ -183,6 +183,84 @@ fn pairs_and_sums_are_unbiased() {
     }
     println!("pair, sum and sample, and with k = C: {}", short(&worst));
     assert!(worst.iter().all(|&error| error < ROUNDING), "{worst:?}");
+}
+
+/// Both estimators of a single choice, by enumeration of the rankings: they have no bias; a pair has
+/// a smaller variance than leave-one-out with as many samples; k = 0 is REINFORCE; k = C − 1 is
+/// exact; and rankings that are longer than the estimator needs change nothing.
+#[test]
+fn certificates_of_one_choice() {
+    let (mut worst, mut ratios) = ([0.0_f64; 4], Vec::new());
+    for case in cases().iter().filter(|case| case.logits.len() == case.categories) {
+        let (problem, c, scale) = (case.problem(), case.categories, case.scale());
+        let pair = |ranked| {
+            certify_choice(&problem, ranked, |tape, logits, choice, f| {
+                PairWithoutReplacement.loss(tape, logits, choice, f)
+            })
+            .unwrap()
+        };
+        let sum = |k, ranked| {
+            let sum = SumAndSample::new(k).unwrap();
+            certify_choice(&problem, ranked, |tape, logits, choice, f| sum.loss(tape, logits, choice, f))
+                .unwrap()
+        };
+        let two = pair(2);
+        worst[0] = worst[0].max(distance(&two.mean, &two.exact) / scale);
+        let longer = pair(3);
+        let difference = (longer.covariance_trace - two.covariance_trace).abs() / scale / scale;
+        worst[1] = worst[1].max(difference + distance(&longer.mean, &two.mean) / scale);
+        ratios.push(two.covariance_trace / leave_one_out(&problem, 2).covariance_trace);
+        for k in 0..c {
+            let sum = sum(k, k + 1);
+            worst[0] = worst[0].max(distance(&sum.mean, &sum.exact) / scale);
+            if k == 0 {
+                let plain = Reinforce::new(Baseline::Constant(0.0));
+                let plain =
+                    certify_loss(&problem, 1, |tape, logits, choice, f| plain.loss(tape, logits, choice, f))
+                        .unwrap();
+                let difference = (sum.covariance_trace - plain.covariance_trace).abs();
+                worst[2] = worst[2].max(difference / scale / scale);
+            } else if k == c - 1 {
+                worst[3] = worst[3].max(sum.covariance_trace.sqrt() / scale);
+            }
+        }
+    }
+    ratios.sort_by(f64::total_cmp);
+    println!(
+        "one choice: bias, longer rankings, k = 0 against REINFORCE, sd for k = C − 1: {}; pair's variance over \
+         leave-one-out's {:.3} to {:.3}",
+        short(&worst),
+        ratios[0],
+        ratios[ratios.len() - 1]
+    );
+    assert!(worst.iter().all(|&error| error < ROUNDING), "{worst:?}");
+    assert!(ratios.iter().all(|&ratio| ratio < 1.0), "{ratios:?}");
+}
+
+/// A category with probability 0 is in no ranking, and a problem of two variables is an error.
+#[test]
+fn certificates_of_one_choice_with_a_mask() {
+    let f = (|d: &[f64]| 2.0 * d[0] - d[2], |_: &[f64], g: &mut [f64]| g.copy_from_slice(&[2.0, 0.0, -1.0]));
+    let certify = |logits: &[f64], categories, ranked| {
+        let problem = Problem::new(logits, categories, &f).unwrap();
+        certify_choice(&problem, ranked, |tape, logits, choice, f| {
+            PairWithoutReplacement.loss(tape, logits, choice, f)
+        })
+    };
+    let masked = certify(&[0.3, f64::NEG_INFINITY, -0.2], 3, 2).unwrap();
+    assert_eq!((masked.codes, masked.mean[1]), (2, 0.0));
+    assert!(masked.bias_norm() < 1e-15 && masked.covariance_trace < 1e-30, "{masked:?}");
+    let single = certify(&[0.3, f64::NEG_INFINITY, f64::NEG_INFINITY], 3, 2).unwrap();
+    assert_eq!((single.codes, &single.mean[..]), (1, &[0.0; 3][..]));
+    for (logits, categories, ranked, expected) in [
+        (&[0.0; 4][..], 2, 2, "variables of the problem: got 2, expected one"),
+        (&[0.0; 3][..], 3, 0, "ranked: got 0, expected at least 1"),
+    ] {
+        let e = certify(logits, categories, ranked).unwrap_err().to_string();
+        assert!(e.contains(expected), "{e}");
+    }
+    let many = certify(&[0.0; 30], 30, 4).unwrap_err().to_string(); // 657 720 rankings
+    assert!(many.contains("ranked: got 4, expected at least 1, and at most 16384 rankings of 30"), "{many}");
 }
 
 /// The gradient of one choice whose noise puts these categories first, in this order.

@@ -6,6 +6,7 @@ mod sample;
 use crate::command_line::{example, stderr};
 use crate::lab::preset::Preset;
 use crate::lab::published;
+use crate::lab::stats::{Estimate, Mean, welch};
 use hardgrad::estimators::EstimatorKind;
 
 use sample::{MNIST, Result, cell, curve};
@@ -62,6 +63,23 @@ fn the_sample_makes_the_same_report_twice() {
     for id in ["table2-as-run", "table3-table4-differences", "on-the-way", "cv-forms", "evaluation", "runs"] {
         assert!(ids.contains(id), "{id} of {ids:?}");
     }
+}
+
+/// With four degrees of freedom, the t-distribution has a closed form.
+#[test]
+fn welchs_p_value_is_that_of_the_closed_form() {
+    let [a, b] = [&[1.0, 2.0, 3.0], &[4.0, 5.0, 6.0]].map(|values| Mean::of(values).unwrap());
+    let [x, y] = [a, b].map(|mean| Estimate::of(mean).unwrap());
+    let square = 9.0 / (2.0 / 3.0_f64); // t² = 3² / (1/3 + 1/3)
+    let q = square / (4.0 + square);
+    let below = 0.5 + 0.75 * (q.sqrt() - q.sqrt().powi(3) / 3.0);
+    let p = welch(x, y).unwrap();
+    assert!((p - 2.0 * (1.0 - below)).abs() < 1e-12, "{p}");
+    assert!(Estimate::of(Mean::of(&[1.0]).unwrap()).is_none());
+    // A single run, pooled with three others, has their variance.
+    let one = Estimate::pooled(Mean::of(&[7.0]).unwrap(), Some(a)).unwrap();
+    assert_eq!((one.mean, one.freedom), (7.0, 2.0));
+    assert!((one.error - 1.0).abs() < 1e-15);
 }
 
 /// Runs of a cell with these train losses after all 160 epochs.
@@ -137,6 +155,16 @@ fn tables_contain_numbers_computed_by_hand() {
     assert_eq!(row(&apart, &["ReinMax", "8x4"])[7..10], ["10", "+0.73", "+1.2"]); // 0.73 / √(1/3 + 0.0256)
     assert_eq!(row(&table(dir.path(), "after-10-epochs-as-run"), &["ReinMax", "train"])[2], "90.00 (1)");
     assert_eq!(row(&table(dir.path(), "other-runs"), &["8x4", "ReinMax, τ 1.3", "adam 0.1"])[4], "90.00 (1)");
+
+    // Variances pooled with the published seeds': CV √(0.24² · 90 / 10 / 2) = 0.509, ReinMax √((2 + 0.2² · 90) / 11 / 3) = 0.412.
+    let claims = table(dir.path(), "claims-train");
+    assert_eq!(claims.len(), 2);
+    assert_eq!(claims[1][2..], ["incomplete", "open", "-2.00", "0.65", "-0.14", "0.31"]);
+    let ranking = table(dir.path(), "ranking-train");
+    // It differs from ReinMax by 2.00 nats, 3.1 standard errors with 20 degrees of freedom: p = 0.006,
+    // multiplied by the 4 pairs that follow in Holm's order.
+    assert_eq!(row(&ranking, &["8x4", "ReinMax-CV"])[2..5], ["GST, STGS, ReinMax", "1", "1"]);
+    assert_eq!(row(&ranking, &["8x4", "STGS"])[2..5], ["–", "4", "5"]);
 
     let text = std::fs::read_to_string(dir.path().join("report/report.md")).unwrap();
     for part in [

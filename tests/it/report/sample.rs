@@ -3,8 +3,9 @@
 
 use crate::lab::preset::Preset;
 use hardgrad::estimators::{BaselineConfig, CvForm, EstimatorConfig, EstimatorKind, Rk2Form};
-use hardgrad::train::{EpochRecord, Evaluation, ImportanceBound, Loss, OptimizerKind, TrainConfig};
-use hardgrad::vae::VaeConfig;
+use hardgrad::train::{
+    ArgmaxLosses, EpochRecord, Evaluation, ImportanceBound, Loss, OptimizerKind, TrainConfig,
+};
 use serde::Serialize;
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -67,8 +68,12 @@ impl Result {
     pub fn new(dataset: Dataset, config: TrainConfig, train: &[f64]) -> Self {
         let epochs = train.len();
         let loss = |loss: f64| Loss { loss, bce: loss - 8.0, kl: 8.0 };
-        let record =
-            |(i, &x): (usize, &f64)| EpochRecord { epoch: i + 1, train: loss(x), test: loss(x + 2.0) };
+        let record = |(i, &x): (usize, &f64)| EpochRecord {
+            epoch: i + 1,
+            train: loss(x),
+            test: loss(x + 2.0),
+            usage: None,
+        };
         let name = format!(
             "{} {}, {} {}, seed {}",
             config.vae.latent,
@@ -99,11 +104,20 @@ impl Result {
     }
 
     fn evaluated(mut self) -> Self {
-        let last = self.history[self.history.len() - 1];
+        let last = &self.history[self.history.len() - 1];
         let importance = ImportanceBound { samples: 64, bound: last.test.loss - 5.25, standard_error: 0.31 };
         let exact = Some(last.test.loss - 6.5);
         let train = Loss { loss: last.train.loss - 0.4, ..last.train };
-        self.evaluation = Some(Evaluation { train, test: last.test, importance: Some(importance), exact });
+        let (train_loss, test) = (train.loss, last.test);
+        let less = |loss: f64, gap: f64| Loss { loss: loss - gap, bce: loss - gap - 8.0, kl: 8.0 };
+        let argmax = ArgmaxLosses {
+            train: less(train_loss, 1.5),
+            train_gap: 1.5,
+            test: less(test.loss, 1.25),
+            test_gap: 1.25,
+        };
+        let (argmax, importance) = (Some(argmax), Some(importance));
+        self.evaluation = Some(Evaluation { train, test, argmax, importance, exact });
         self
     }
 
@@ -124,17 +138,7 @@ impl Result {
 
 /// A cell of the tables.
 pub fn cell(preset: Preset, kind: EstimatorKind, latent: &str, seed: u64) -> TrainConfig {
-    let latent = latent.parse().unwrap();
-    let run = preset.run(kind, latent).unwrap();
-    let vae = VaeConfig::paper(latent);
-    TrainConfig {
-        vae,
-        estimator: run.estimator,
-        optimizer: run.optimizer,
-        lr: run.lr,
-        seed,
-        ..TrainConfig::default()
-    }
+    TrainConfig { seed, ..preset.run(kind, latent.parse().unwrap()).unwrap() }
 }
 
 /// Losses from 210 nats down to `end`, with a small perturbation that resembles noise.

@@ -1,7 +1,7 @@
 //! The router of a mixture of experts: one choice among eight experts for each input, trained with
 //! four gradients.
 //!
-//! The example shows which loss a router minimizes. The squared error of the chosen expert is
+//! The example shows which loss a router minimises. The squared error of the chosen expert is
 //! (r · D)², with r the residuals of all experts and D the one-hot choice. The mean of
 //! Straight-Through is the gradient of (r · π)², the squared error of the *averaged* experts: its
 //! router mixes experts whose average is right although each of them is wrong. ReinMax is unbiased
@@ -63,8 +63,8 @@ fn expected(tape: &mut Tape<'_, f64>, r: Var, pi: Var) -> Var {
     tape.row_sum(weighted)
 }
 
-/// Trains a router. Returns the mean squared errors of its chosen and of its averaged experts at new
-/// points.
+/// Trains a router. Returns the mean squared errors of its chosen and of its averaged experts at
+/// new points.
 fn train(estimator: &str, seed: u64) -> Result<[f64; 2], Error> {
     let (streams, mut params) = (Streams::new(seed), ParamStore::new());
     let router = Mlp::new(&mut params, "router", &[2, 32, C], &mut streams.rng(Purpose::Init, 0, 0));

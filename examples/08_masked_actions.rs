@@ -1,11 +1,11 @@
-//! A policy with invalid actions: three contexts, four actions, and a different set of valid actions
-//! in each context.
+//! A policy with invalid actions: three contexts, four actions, and a different set of valid
+//! actions in each context.
 //!
-//! The example shows the effect of a logit of −∞. The action has probability 0, is never drawn, adds
-//! nothing to the entropy, and its logit has a gradient of exactly 0. The other actions have the
-//! probabilities and gradients that they would have without this action. A logit multiplied by 0 is
-//! a logit of 0: the action is still drawn, and the gradients of the valid actions are wrong. If the
-//! probabilities of invalid actions are multiplied by 0, the probabilities do not sum to 1.
+//! The example shows the effect of a logit of −∞. The action has probability 0, is never drawn,
+//! adds nothing to the entropy, and its logit has a gradient of exactly 0. The other actions have
+//! the probabilities and gradients that they would have without this action. A logit multiplied by
+//! 0 is a logit of 0: the action is still drawn, and the gradients of the valid actions are wrong.
+//! If the probabilities of invalid actions are multiplied by 0, the probabilities do not sum to 1.
 //!
 //! ```text
 //! cargo run --release --example 08_masked_actions        (a tenth of a second; with --smoke it prints nothing)
@@ -121,8 +121,8 @@ fn main() -> Result<(), Error> {
         if !smoke {
             println!("{way:?}: π {pi:.3?}, gradient {gradient:.3?}");
         }
-        // The first has about ten roundings of numbers up to 4. The other two are off by more than a
-        // tenth.
+        // The first has about ten roundings of numbers up to 4. The other two are off by more than
+        // a tenth.
         assert!(
             if way == Way::MinusInfinity { off < 40.0 * f64::EPSILON } else { off > 0.1 },
             "{way:?}: {off}"
@@ -145,8 +145,8 @@ fn main() -> Result<(), Error> {
             println!("{way:?}, trained: {:.1} % invalid actions, off by at most {off:.1e}", 100.0 * invalid);
         }
         match way {
-            // The training has converged: for a gradient that consists of rounding errors, Adam moves
-            // by lr · 1e-17 / 1e-8 per step, for about a hundred steps.
+            // The training has converged: for a gradient that consists of rounding errors, Adam
+            // moves by lr · 1e-17 / 1e-8 per step, for about a hundred steps.
             Way::MinusInfinity => assert!(invalid == 0.0 && off < 1e-8, "{invalid} {off}"),
             _ => assert!(invalid > 0.01, "{invalid}"),
         }

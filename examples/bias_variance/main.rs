@@ -1,4 +1,5 @@
-//! Figure 1 and table 1 of the paper: bias and variance of every estimator over the checkpoints of a VAE trained with ReinMax.
+//! Figure 1 and table 1 of the paper: bias and variance of every estimator over the checkpoints of
+//! a VAE trained with ReinMax.
 //!
 //! ```text
 //! cargo run --release --example bias_variance                       MNIST or the built-in digits, 8x4, 50 epochs: some minutes
@@ -20,9 +21,11 @@
 //! the bias, like the noise of the estimator's mean. The standard error of a cosine contains only
 //! the noise of the estimator.
 //!
-//! The program writes `bias_variance.jsonl`, with one line per estimator and checkpoint; `cosine.svg` and `relative_sd.svg`, the paper's figure 1;
-//! `forms_cosine.svg` and `forms_relative_sd.svg`, the forms of ReinMax-CV; and `table.md`. Except for wall times, the
-//! numbers do not depend on `--threads`. Results of an earlier run in `--out` are kept, so a run that was stopped is continued.
+//! The program writes `bias_variance.jsonl`, with one line per estimator and checkpoint;
+//! `cosine.svg` and `relative_sd.svg`, the paper's figure 1; `forms_cosine.svg` and
+//! `forms_relative_sd.svg`, the forms of ReinMax-CV; and `table.md`. Except for wall times, the
+//! numbers do not depend on `--threads`. Results of an earlier run in `--out` are kept, so a run
+//! that was stopped is continued.
 //!
 //! The exit status is that of `train_vae`. A run in `--out` is continued without `--resume`.
 
@@ -58,7 +61,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
-/// Bias and variance of the gradient estimators over the checkpoints of a VAE: figure 1 and table 1 of "Beyond ReinMax".
+/// Bias and variance of the gradient estimators over the checkpoints of a VAE: figure 1 and table 1
+/// of "Beyond ReinMax".
 #[derive(Clone, Debug, Parser)]
 struct Args {
     /// Data to train on

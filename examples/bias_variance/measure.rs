@@ -58,7 +58,8 @@ impl Point<f64> {
 }
 
 impl<T: Scalar> Point<T> {
-    /// The exact gradient, eq. 2, by enumeration of all codes: of the mean over the batch, `[batch, L·C]`.
+    /// The exact gradient, eq. 2, by enumeration of all codes: of the mean over the batch, `[batch,
+    /// L·C]`.
     pub fn exact(&self) -> Vec<f64> {
         let (mut workspace, mut grads) = (Workspace::new(), ParamGrads::zeros(&self.params));
         let mut tape = workspace.tape(&self.params);
@@ -74,8 +75,8 @@ impl<T: Scalar> Point<T> {
 pub struct Reference {
     /// The exact gradient, or a mean of samples.
     pub gradient: Vec<f64>,
-    /// Standard error of the mean of the samples: the root of the sum of the squared standard errors
-    /// of its entries. `None` for the exact gradient.
+    /// Standard error of the mean of the samples: the root of the sum of the squared standard
+    /// errors of its entries. `None` for the exact gradient.
     pub standard_error: Option<f64>,
 }
 

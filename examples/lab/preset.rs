@@ -118,8 +118,8 @@ impl Preset {
         self.run_of(kind, latent, self.epochs())
     }
 
-    /// The run of an estimator in a latent space with this number of epochs, over which its schedules
-    /// extend, and with seed 0.
+    /// The run of an estimator in a latent space with this number of epochs, over which its
+    /// schedules extend, and with seed 0.
     ///
     /// # Errors
     /// If the tables have no such estimator or latent space.
@@ -182,9 +182,9 @@ impl Preset {
 /// publication has the latent spaces of [`MVE_LATENTS`]; the hyper-parameters do not depend on
 /// them.
 ///
-/// The publication does not say how the temperature of Gumbel-Rao changes, nor what the weight decay
-/// is. This preset changes the temperature exponentially, as λ, and has PyTorch's default weight
-/// decay.
+/// The publication does not say how the temperature of Gumbel-Rao changes, nor what the weight
+/// decay is. This preset changes the temperature exponentially, as λ, and has PyTorch's default
+/// weight decay.
 fn mve_table(kind: EstimatorKind, latent: LatentShape, epochs: usize) -> Result<TrainConfig> {
     let over = |to| Some(TemperatureSchedule { shape: ScheduleShape::Exponential, to, over: epochs });
     let (estimator, tau_schedule) = match kind {

@@ -74,8 +74,9 @@ pub enum Intent {
 }
 
 impl RunDir {
-    /// Creates the directory if it does not exist and writes `config.json`. It is an error if another process writes into the
-    /// directory, if the directory holds a run with another config or other data, or, for a new run, if it holds any run.
+    /// Creates the directory if it does not exist and writes `config.json`. It is an error if
+    /// another process writes into the directory, if the directory holds a run with another config
+    /// or other data, or, for a new run, if it holds any run.
     pub fn open(
         path: &Path,
         config: &TrainConfig,
@@ -139,7 +140,8 @@ impl RunDir {
         Ok(false)
     }
 
-    /// Removes the derived files of an earlier run, so that they are not mistaken for files of the new run.
+    /// Removes the derived files of an earlier run, so that they are not mistaken for files of the
+    /// new run.
     pub fn remove_derived(&self) -> Result<(), RunError> {
         for name in DERIVED {
             let file = self.file(name);
@@ -244,7 +246,8 @@ impl RunDir {
         Ok(write_atomically(&self.file("metrics.jsonl"), lines.as_bytes())?)
     }
 
-    /// Writes `reconstructions.png` (inputs above reconstructions) and `samples.png` (decoded codes from the prior).
+    /// Writes `reconstructions.png` (inputs above reconstructions) and `samples.png` (decoded codes
+    /// from the prior).
     pub fn save_pictures(&self, trainer: &mut Trainer<'_>, data: &Dataset) -> Result<(), RunError> {
         const COLUMNS: usize = 16;
         let (height, width) = (data.test.images().rows(), data.test.images().cols());
@@ -282,7 +285,8 @@ pub fn make_directory(path: &Path) -> Result<(), RunError> {
     })
 }
 
-/// Locks the directory, and prints a note if the process that held the lock ended without unlocking it.
+/// Locks the directory, and prints a note if the process that held the lock ended without unlocking
+/// it.
 fn lock(path: &Path) -> Result<Lock, RunError> {
     let file = path.join("run.lock");
     let attempt = Lock::take(&file).map_err(|e| {

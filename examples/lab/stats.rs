@@ -78,8 +78,8 @@ impl Estimate {
     }
 
     /// The mean with the variance between seeds pooled over its runs and `other` runs of the same
-    /// experiment, because the variance of three runs is inaccurate, and one run has none. `None` if
-    /// neither has a variance.
+    /// experiment, because the variance of three runs is inaccurate, and one run has none. `None`
+    /// if neither has a variance.
     pub fn pooled(mean: Mean, other: Option<Mean>) -> Option<Self> {
         let (mut squares, mut freedom) = (0.0, 0.0);
         for Mean { n, error, .. } in [Some(mean), other].into_iter().flatten() {

@@ -1,4 +1,5 @@
-//! Plans the paper's experiments, runs them on one machine or a cluster, and collects their results.
+//! Plans the paper's experiments, runs them on one machine or a cluster, and collects their
+//! results.
 //!
 //! ```text
 //! cargo run --release --example reproduce -- plan tables --configs 8x4 --seeds 3 --out runs/tables
@@ -8,14 +9,14 @@
 //! cargo run --release --example reproduce -- report --out runs/tables   # → runs/tables/report/report.html
 //! ```
 //!
-//! `plan field --methods mve:lambda=10,mve:lambda=1:tau_schedule=exponential:1000:160` plans runs of
-//! any estimator, with any option of the training as KEY=VALUE. `plan mve-table` plans the table of
-//! "Generalized and Optimal Straight-Through Estimators".
+//! `plan field --methods mve:lambda=10,mve:lambda=1:tau_schedule=exponential:1000:160` plans runs
+//! of any estimator, with any option of the training as KEY=VALUE. `plan mve-table` plans the table
+//! of "Generalized and Optimal Straight-Through Estimators".
 //!
-//! `--out` holds `manifest.jsonl`, with one line per run; `runs/ID/`, with the files of `train_vae` and, for a complete run,
-//! `result.json`; and `results.jsonl`, with all results of the last merge. A run with a result in it
-//! is complete, even without its directory. The id of a run is a hash of its data, its number of
-//! epochs and all options that differ from their defaults.
+//! `--out` holds `manifest.jsonl`, with one line per run; `runs/ID/`, with the files of `train_vae`
+//! and, for a complete run, `result.json`; and `results.jsonl`, with all results of the last merge.
+//! A run with a result in it is complete, even without its directory. The id of a run is a hash of
+//! its data, its number of epochs and all options that differ from their defaults.
 //!
 //! Exit status:
 //!
@@ -92,7 +93,8 @@ enum Command {
         #[command(flatten)]
         out: Out,
     },
-    /// Write the paper's tables and figures from results.jsonl, with the published numbers, to OUT/report
+    /// Write the paper's tables and figures from results.jsonl, with the published numbers, to
+    /// OUT/report
     Report {
         #[command(flatten)]
         out: Out,
@@ -307,7 +309,8 @@ fn status(out: &Path) -> Result<ExitCode, RunError> {
     Ok(ExitCode::from(u8::from(begun + missing + damaged > 0)))
 }
 
-/// Results of an earlier merge. A line that cannot be read is reported, and its run counts as not complete.
+/// Results of an earlier merge. A line that cannot be read is reported, and its run counts as not
+/// complete.
 fn collected(manifest: &Manifest, out: &Path) -> Merged {
     let collected = Merged::of_file(manifest, out);
     for problem in &collected.problems {

@@ -70,8 +70,8 @@ impl Method {
     /// The config with the changed options.
     ///
     /// # Errors
-    /// If no option has such a name, if a text is not a value of its option, or if another option of
-    /// the command line sets it.
+    /// If no option has such a name, if a text is not a value of its option, or if another option
+    /// of the command line sets it.
     pub fn apply(&self, config: &TrainConfig) -> Result<TrainConfig> {
         let mut text = String::new();
         let mut keys = Vec::new();

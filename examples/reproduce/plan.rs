@@ -303,7 +303,8 @@ fn methods(selection: &Selection, all: &[EstimatorKind]) -> Result<Vec<Estimator
     Ok(chosen.iter().map(|method| method.kind).collect())
 }
 
-/// Seconds that these runs take on one thread, one after the other, measured with some steps of each kind of run.
+/// Seconds that these runs take on one thread, one after the other, measured with some steps of
+/// each kind of run.
 pub fn estimate(runs: &[Run], data: &Dataset) -> Result<f64, RunError> {
     let mut measured: Vec<(TrainConfig, f64)> = Vec::new();
     let mut total = 0.0;

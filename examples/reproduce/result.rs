@@ -120,8 +120,8 @@ impl RunResult {
         }
     }
 
-    /// Whether two results have equal numbers, regardless of their provenance. A number that only one
-    /// of them has, because an earlier version computed the other, is not compared.
+    /// Whether two results have equal numbers, regardless of their provenance. A number that only
+    /// one of them has, because an earlier version computed the other, is not compared.
     pub fn agrees_with(&self, other: &Self) -> bool {
         let (mut a, mut b) = (self.clone(), other.clone());
         if a.history.len() == b.history.len() {

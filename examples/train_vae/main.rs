@@ -5,12 +5,13 @@
 //! cargo run --release --example train_vae -- --estimator stgs --tau 0.5 --lr 3e-4 --epochs 10 --out runs/stgs
 //! ```
 //!
-//! The program writes `config.json`, `metrics.jsonl`, `curves.svg`, `checkpoint.bin` (and `checkpoint.prev.bin`, the checkpoint
-//! before it), `reconstructions.png` and `samples.png` to `--out`, and with `--evaluate` also `evaluation.json`. The defaults
-//! (ReinMax, 8×4, 20 epochs) take about a minute on two cores with MNIST and reach about 133 nats.
+//! The program writes `config.json`, `metrics.jsonl`, `curves.svg`, `checkpoint.bin` (and
+//! `checkpoint.prev.bin`, the checkpoint before it), `reconstructions.png` and `samples.png` to
+//! `--out`, and with `--evaluate` also `evaluation.json`. The defaults (ReinMax, 8×4, 20 epochs)
+//! take about a minute on two cores with MNIST and reach about 133 nats.
 //!
-//! A directory that holds a run is never overwritten by a new run. `--resume` continues the run; it requires the config and the
-//! images of the run.
+//! A directory that holds a run is never overwritten by a new run. `--resume` continues the run; it
+//! requires the config and the images of the run.
 //!
 //! Exit status:
 //!
@@ -19,7 +20,8 @@
 //! - 2: an argument is wrong, the data cannot be used, or `--out` cannot be written, holds another run, or is in use by another
 //!   process.
 //! - 128 + N: the run was stopped by signal N, and all steps so far are in the checkpoint: 130 by SIGINT, 143 by SIGTERM, and
-//!   likewise by SIGHUP (unless it was ignored from the start, as by `nohup`), SIGUSR1, SIGUSR2 and SIGXCPU.
+//!   likewise by SIGHUP (unless it was ignored from the start, as by `nohup`), SIGUSR1, SIGUSR2 and
+//!   SIGXCPU.
 //!
 //! A closed or full standard output or error changes neither the results nor the exit status.
 
@@ -128,7 +130,8 @@ struct Args {
 }
 
 impl Args {
-    /// Total number of epochs. The schedules of the preset mve-table extend over its published number.
+    /// Total number of epochs. The schedules of the preset mve-table extend over its published
+    /// number.
     fn epochs(&self) -> usize {
         self.epochs.unwrap_or(match self.estimator.preset {
             Some(preset @ Preset::MveTable) => preset.epochs(),

@@ -1,4 +1,5 @@
-//! `bias_variance` as a user runs it, against enumeration: 3×2 on the built-in digits, before training.
+//! `bias_variance` as a user runs it, against enumeration: 3×2 on the built-in digits, before
+//! training.
 
 use crate::command_line::{example, stderr};
 use hardgrad::data::{DIGITS_TEST, DIGITS_TRAIN, digits};
@@ -139,7 +140,8 @@ fn the_measurement_agrees_with_enumeration() {
     let (n, trace, mean_norm) =
         (DRAWS as f64, number(reinmax, "covariance_trace"), number(reinmax, "mean_norm"));
     assert!((trace - want.trace).abs() < 5.0 * (want.trace_variance / n).sqrt(), "{trace}, {}", want.trace);
-    // ‖m‖² of the draws' mean m: the noise adds S/N, with variance 4 mᵀΣm/N + 2 tr(Σ²)/N², and Σ is at most S.
+    // ‖m‖² of the draws' mean m: the noise adds S/N, with variance 4 mᵀΣm/N + 2 tr(Σ²)/N², and Σ is
+    // at most S.
     let noise = want.trace / n;
     let sd = (4.0 * want.mean_square * noise + 2.0 * noise * noise).sqrt();
     let square = mean_norm * mean_norm;

@@ -241,9 +241,10 @@ fn a_masked_category_is_as_one_left_out_in_f32() {
     check::<f32>();
 }
 
-/// Every vjp on slices against central differences of its function, with masks: of Σ g value over the rows, and of Σ g y over the
-/// numbers of `unimix` that are not masked. A step of h = ∛ε leaves an error of h² times a third derivative and of ε/h times the
-/// sum, neither of which exceeds the numbers of 21 variables of C logarithms of at most 8 + ln C.
+/// Every vjp on slices against central differences of its function, with masks: of Σ g value over
+/// the rows, and of Σ g y over the numbers of `unimix` that are not masked. A step of h = ∛ε leaves
+/// an error of h² times a third derivative and of ε/h times the sum, neither of which exceeds the
+/// numbers of 21 variables of C logarithms of at most 8 + ln C.
 #[test]
 fn vjps_match_central_differences_with_masks() {
     const C: usize = 5;
@@ -252,7 +253,8 @@ fn vjps_match_central_differences_with_masks() {
         let still = Problem::new(kind, (3, 7), C);
         let gradients = library::<f64>(&still);
         let tolerance = 21.0 * C as f64 * (8.0 + (C as f64).ln()) * (h * h + f64::EPSILON / h);
-        // The inputs that can be moved, and the function and the gradient of each: the names' order in `library`.
+        // The inputs that can be moved, and the function and the gradient of each: the names' order
+        // in `library`.
         type Move = fn(&mut Problem, usize, f64);
         let moves: [(Move, &[(usize, usize)]); 3] = [
             (|problem, i, h| problem.x[i] += h, &[(0, 0), (1, 1), (2, 2), (3, 4)]),

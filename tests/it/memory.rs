@@ -19,7 +19,8 @@ fn size(which: &str) -> u64 {
     line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
 }
 
-/// Runs `work` in a child that runs this test alone; its address space must not grow by `most` bytes.
+/// Runs `work` in a child that runs this test alone; its address space must not grow by `most`
+/// bytes.
 fn bounded(test: &str, most: u64, prepare: impl FnOnce(&Path), work: impl FnOnce(&Path)) {
     if let Some(dir) = std::env::var_os(CHILD) {
         // The address space may have been larger before. Without this allocation, `VmPeak` would

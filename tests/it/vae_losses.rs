@@ -63,8 +63,8 @@ fn losses_of_neighbours_by_differences_equal_the_decoder_s() {
     }
 }
 
-/// The mean over all codes, and over draws within five standard errors, is the exact gradient; the decoder's gradient is that of the drawn
-/// code.
+/// The mean over all codes, and over draws within five standard errors, is the exact gradient; the
+/// decoder's gradient is that of the drawn code.
 #[test]
 fn local_expectation_of_the_vae_is_unbiased() {
     let (params, vae, x) = small(&[5], "3x2");
@@ -118,8 +118,9 @@ fn local_expectation_of_the_vae_is_unbiased() {
     assert!(error < 5.0 && variance > 0.0, "{error} standard errors");
 }
 
-/// The straight-through family on the importance-weighted bound: each D_k gets its own g_k = ∂(−L̂)/∂D_k, to which log q(D_k) adds ln π; and
-/// the logits also get the gradient of log q(D_k) directly.
+/// The straight-through family on the importance-weighted bound: each D_k gets its own g_k =
+/// ∂(−L̂)/∂D_k, to which log q(D_k) adds ln π; and the logits also get the gradient of log q(D_k)
+/// directly.
 #[test]
 fn the_straight_through_family_on_the_importance_weighted_bound() {
     const K: usize = 4;

@@ -35,7 +35,8 @@ fn networks_agree_with_pytorch() {
     let (logits, pixels) = (vae.encode(&mut tape, x), vae.decode(&mut tape, z));
     for (name, got) in [("logits", logits), ("pixels", pixels)] {
         for (got, want) in tape.value(got).data.iter().zip(numbers(name)) {
-            // Two layers of at most six products of numbers below 1, and a bias, each rounded in another order.
+            // Two layers of at most six products of numbers below 1, and a bias, each rounded in
+            // another order.
             assert!((got - want).abs() < 16.0 * f32::EPSILON, "{name}: {got} for {want}");
         }
     }

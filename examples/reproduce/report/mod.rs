@@ -1,4 +1,5 @@
-//! `reproduce report`: the paper's tables and figures from the runs of a directory, beside the published numbers.
+//! `reproduce report`: the paper's tables and figures from the runs of a directory, beside the
+//! published numbers.
 //!
 //! The report depends only on `results.jsonl`, `manifest.jsonl`, the file of `--bias-variance` and
 //! the picture of one run: equal files give an equal report, byte by byte.

@@ -39,8 +39,8 @@ impl Ranking {
         self.0.iter().position(|other| other.kind == kind)
     }
 
-    /// The pairs (better, worse) that Welch's t-test separates, with Holm's correction for the number
-    /// of pairs.
+    /// The pairs (better, worse) that Welch's t-test separates, with Holm's correction for the
+    /// number of pairs.
     fn certain(&self) -> Vec<(EstimatorKind, EstimatorKind)> {
         let pairs = self.0.iter().enumerate().flat_map(|(i, a)| self.0[i + 1..].iter().map(move |b| (a, b)));
         let mut tests: Vec<_> =

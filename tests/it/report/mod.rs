@@ -98,8 +98,8 @@ fn row<'a>(table: &'a [Vec<String>], labels: &[&str]) -> &'a [String] {
     found.unwrap_or_else(|| panic!("no row {labels:?} in {table:?}"))
 }
 
-/// Published: ReinMax 125.08 ± 0.20, Rao 125.31 ± 0.28, CV 124.94 ± 0.24, STGS 127.59 ± 0.23, GST 128.31 ± 0.21; test: ReinMax
-/// 127.27 ± 0.16.
+/// Published: ReinMax 125.08 ± 0.20, Rao 125.31 ± 0.28, CV 124.94 ± 0.24, STGS 127.59 ± 0.23, GST
+/// 128.31 ± 0.21; test: ReinMax 127.27 ± 0.16.
 #[test]
 fn tables_contain_numbers_computed_by_hand() {
     let dir = tempfile::tempdir().unwrap();
@@ -156,13 +156,14 @@ fn tables_contain_numbers_computed_by_hand() {
     assert_eq!(row(&table(dir.path(), "after-10-epochs-as-run"), &["ReinMax", "train"])[2], "90.00 (1)");
     assert_eq!(row(&table(dir.path(), "other-runs"), &["8x4", "ReinMax, τ 1.3", "adam 0.1"])[4], "90.00 (1)");
 
-    // Variances pooled with the published seeds': CV √(0.24² · 90 / 10 / 2) = 0.509, ReinMax √((2 + 0.2² · 90) / 11 / 3) = 0.412.
+    // Variances pooled with the published seeds': CV √(0.24² · 90 / 10 / 2) = 0.509, ReinMax √((2 +
+    // 0.2² · 90) / 11 / 3) = 0.412.
     let claims = table(dir.path(), "claims-train");
     assert_eq!(claims.len(), 2);
     assert_eq!(claims[1][2..], ["incomplete", "open", "-2.00", "0.65", "-0.14", "0.31"]);
     let ranking = table(dir.path(), "ranking-train");
-    // It differs from ReinMax by 2.00 nats, 3.1 standard errors with 20 degrees of freedom: p = 0.006,
-    // multiplied by the 4 pairs that follow in Holm's order.
+    // It differs from ReinMax by 2.00 nats, 3.1 standard errors with 20 degrees of freedom: p =
+    // 0.006, multiplied by the 4 pairs that follow in Holm's order.
     assert_eq!(row(&ranking, &["8x4", "ReinMax-CV"])[2..5], ["GST, STGS, ReinMax", "1", "1"]);
     assert_eq!(row(&ranking, &["8x4", "STGS"])[2..5], ["–", "4", "5"]);
 

@@ -57,7 +57,8 @@ struct Planned<'a> {
     config: &'a TrainConfig,
 }
 
-/// The id in the earlier scheme: a hash of the config's JSON, from which later options with their default values are missing.
+/// The id in the earlier scheme: a hash of the config's JSON, from which later options with their
+/// default values are missing.
 fn earlier_id(config: &TrainConfig, dataset: Dataset, epochs: usize) -> String {
     let text = serde_json::to_string(&(config, dataset, epochs)).unwrap();
     Sha256::digest(text)[..6].iter().map(|b| format!("{b:02x}")).collect()

@@ -79,11 +79,12 @@ pub fn option(name: &str) -> String {
 }
 
 /// The library's error with the option in place of the argument. Arguments whose names consist of
-/// small letters and `_` are options.
+/// small letters, `_` and, not first, `-` are options.
 pub fn on_command_line(e: hardgrad::Error) -> hardgrad::Error {
     match e {
         hardgrad::Error::Argument { name, value, expected }
-            if name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_') =>
+            if !name.starts_with('-')
+                && name.bytes().all(|b| b.is_ascii_lowercase() || b"_-".contains(&b)) =>
         {
             wrong_option(option(name), value, expected)
         }

@@ -127,7 +127,6 @@ const TRAIN_VAE: &[&str] = &[
     "--lr-schedule cosine:10:10",
     "--lr-schedule cosine:10:1:2",
     "--lr-schedule cosine:10:1:0.1:-1",
-    "--lr-schedule cosine:10:0:1:1 --data ok",
     "--lr 0 --data ok",
     "--lr x",
     "--clip-norm 0 --data ok",

@@ -1,4 +1,5 @@
-//! Each fused kernel at the model's sizes, and each estimator's draw and vjp against K and C, on one thread.
+//! Each fused kernel at the model's sizes, and draw and vjp of each estimator for several K and C,
+//! on one thread.
 //!
 //! ```text
 //! cargo bench --bench kernels
@@ -32,7 +33,7 @@ fn op(
     let mut group = c.benchmark_group("kernel");
     group.throughput(Throughput::Elements(inputs[0].as_slice().len() as u64));
     for backward in [false, true] {
-        group.bench_function(format!("{name}{}", ["", " and back"][usize::from(backward)]), |b| {
+        group.bench_function(format!("{name}{}", ["", " and backward"][usize::from(backward)]), |b| {
             b.iter(|| {
                 let mut tape = workspace.tape(&params);
                 let vars = [0, 1].map(|i| match i == leaf {
@@ -79,7 +80,7 @@ fn optimizers(c: &mut Criterion) {
     group.finish();
 }
 
-/// Sample-side estimators by name.
+/// Estimators of the gradient of the sample, by name.
 fn estimators(draws: usize) -> Vec<(&'static str, EstimatorConfig)> {
     use EstimatorConfig as E;
     vec![

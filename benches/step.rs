@@ -1,4 +1,4 @@
-//! Where a training step's time goes: the matrix products at the model's shapes, and the whole step.
+//! Time of a training step: the matrix products at the model's shapes, and the whole step.
 //!
 //! ```text
 //! cargo bench --bench step
@@ -18,7 +18,7 @@ fn matrix(rows: usize, cols: usize) -> Mat<f32> {
     Mat::from_fn(rows, cols, |i, j| ((i * 31 + j * 17) % 13) as f32 * 0.1 - 0.6)
 }
 
-/// A layer's product forward, and with both products of its vjp.
+/// Benchmarks the product of a layer, alone and with both products of its vjp.
 fn products(c: &mut Criterion) {
     let mut group = c.benchmark_group("product");
     for [n, k, m] in LAYERS {

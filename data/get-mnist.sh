@@ -3,10 +3,10 @@
 #
 #   data/get-mnist.sh [mnist|fashion|kmnist] [directory]      (default: mnist; a directory of that name beside this script)
 #
-# What is checked is a SHA-256: of MNIST, of the decompressed content, so it does not matter how a mirror compressed it; of the
-# others, of the .gz file as its authors published it.
-# Files that are there and right are left alone; a wrong one is an error and is left alone too.
-# MNIST_MIRRORS: other places to try, URLs separated by spaces (curl also takes file://).
+# It checks a SHA-256: for MNIST that of the decompressed content, so the compression by a mirror does not matter; for the others that
+# of the .gz file that the authors published.
+# Existing files that are correct are kept. A file with another checksum is an error, and is kept too.
+# MNIST_MIRRORS: other mirrors, as URLs separated by spaces (with curl also file://).
 set -eu
 
 case ${1:-} in
@@ -34,7 +34,7 @@ if have curl; then
 elif have wget; then
     fetch() { wget --quiet --tries=3 --timeout=20 --output-document="$2" "$1"; }
 else
-    fail "neither curl nor wget found; install one of them"
+    fail "found neither curl nor wget, which download the files; install one of them"
 fi
 
 # SHA-256 of the standard input.
@@ -45,41 +45,41 @@ elif have shasum; then
 elif have openssl; then
     sha256() { openssl dgst -sha256 -r | cut -d ' ' -f 1; }
 else
-    fail "no tool for SHA-256 found (sha256sum, shasum or openssl)"
+    fail "found no tool for SHA-256; install sha256sum, shasum or openssl"
 fi
-have gzip || fail "gzip not found; install it"
+have gzip || fail "found no gzip, which decompresses the files; install it"
 
 mkdir -p "$dir"
 part=
 trap 'rm -f -- "$part"' EXIT
 trap 'exit 1' HUP INT TERM
 
-# What the SHA-256 of a .gz file is taken of.
+# Prints the bytes of a .gz file over which the SHA-256 is computed.
 checked() {
     if [ "$set_name" = mnist ]; then gzip -dc; else cat; fi
 }
 
-# get NAME SHA256: makes sure that $dir/NAME or $dir/NAME.gz is there and right.
+# get NAME SHA256: downloads NAME.gz into $dir unless $dir/NAME or $dir/NAME.gz exists, and checks it.
 get() {
     name=$1
-    right=$2
+    expected=$2
     for file in "$dir/$name" "$dir/$name.gz"; do
         [ -e "$file" ] || continue
         case $file in
             *.gz) found=$(checked <"$file" | sha256) ;;
             *)
                 if [ "$set_name" != mnist ]; then
-                    echo "$file: there; not checked, as only the .gz file's SHA-256 is known"
+                    echo "$file: exists; not checked, because only the SHA-256 of the .gz file is known"
                     return
                 fi
                 found=$(sha256 <"$file")
                 ;;
         esac
-        if [ "$found" = "$right" ]; then
-            echo "$file: there, and right"
+        if [ "$found" = "$expected" ]; then
+            echo "$file: exists and is correct"
             return
         fi
-        fail "$file is not the official file (SHA-256 $found, expected $right).
+        fail "$file is not the official file (SHA-256 $found, expected $expected).
 Remove it, or name another directory: $0 $set_name directory"
     done
 
@@ -93,15 +93,15 @@ Remove it, or name another directory: $0 $set_name directory"
   $url: download failed"
         elif ! gzip -t <"$part" 2>/dev/null; then
             reasons="$reasons
-  $url: not a gzip file, or cut off"
+  $url: not a gzip file, or truncated"
         else
             found=$(checked <"$part" | sha256)
-            if [ "$found" = "$right" ]; then
+            if [ "$found" = "$expected" ]; then
                 mv -- "$part" "$dir/$name.gz"
                 return
             fi
             reasons="$reasons
-  $url: SHA-256 is $found, expected $right"
+  $url: SHA-256 is $found, expected $expected"
         fi
     done
     fail "could not get $name.gz:$reasons"

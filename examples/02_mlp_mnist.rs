@@ -1,5 +1,5 @@
-//! A classifier, to show that the engine is an ordinary one: an MLP of 784–512–10 with softmax cross-entropy and Adam.
-//! Leaves `metrics.jsonl` and `curves.svg` in `runs/02_mlp_mnist`.
+//! An ordinary classifier on the autodiff engine: an MLP of 784–512–10 with softmax cross-entropy
+//! and Adam. It writes `metrics.jsonl` and `curves.svg` to `runs/02_mlp_mnist`.
 //!
 //! ```text
 //! cargo run --release --example 02_mlp_mnist              MNIST where it is found, else the built-in digits
@@ -21,7 +21,8 @@ use hardgrad::optim::{Adam, AdamConfig, Optimizer};
 use hardgrad::rng::{Purpose, Streams};
 use hardgrad::{ParamGrads, ParamStore, Tape, Var, Workspace};
 use lab::data::DatasetChoice;
-use lab::output::tell as println; // std's panics where nobody reads
+use lab::numbers::positive;
+use lab::output::tell as println; // unlike std's, it does not panic if the pipe is closed
 use lab::svg::{Chart, Mark, Series};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -35,7 +36,8 @@ struct Args {
     /// Directory with the four files of MNIST or of a data set in its format [default: $MNIST_DIR, data/mnist]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    #[arg(long, default_value_t = 6)]
+    /// Number of epochs to train
+    #[arg(long, value_name = "N", default_value_t = 6, allow_negative_numbers = true, value_parser = positive::<u64>)]
     epochs: u64,
     /// One epoch of the built-in digits, and a check of the accuracy
     #[arg(long)]
@@ -73,7 +75,9 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
     }
     let data = lab::data::load(args.dataset, args.data.as_deref())?;
     let (Some(train_labels), Some(test_labels)) = (data.train.labels(), data.test.labels()) else {
-        return Err("a classifier needs labels".into());
+        return Err(
+            "--data: the data set has no labels, expected one label per image for a classifier".into()
+        );
     };
     let classes = train_labels.iter().chain(test_labels).max().map_or(1, |&top| usize::from(top) + 1);
     let (streams, mut params) = (Streams::new(0), ParamStore::new());
@@ -112,7 +116,8 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
     let out = Path::new("runs/02_mlp_mnist");
     Chart::linear(title, ["epoch", "test error, %"], Mark::Line, series).save(&out.join("curves.svg"))?;
     write_atomically(&out.join("metrics.jsonl"), lines.as_bytes())?;
-    // The claim is about MNIST's test set, known by its checksum. On the digits chance would be 10 %.
+    // The stated accuracy is that of MNIST, which the checksum of the test images identifies. On
+    // the digits, guessing gives 10 %.
     let mnist = data.test.images().crc32() == 0xe4ca_5f57 && args.epochs >= 6;
     let wanted = f64::from(mnist) * 97.5 + f64::from(args.smoke) * 90.0;
     assert!(accuracy >= wanted, "test accuracy {accuracy} %, expected at least {wanted} %");

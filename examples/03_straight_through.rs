@@ -1,12 +1,16 @@
-//! A sample stops the gradient; Straight-Through and ReinMax let one through, and one of them is exact up to quadratics.
+//! The gradient of a sample is zero. Straight-Through and ReinMax estimate the gradient of its
+//! expectation: the mean of the former is exact for linear f, that of the latter for quadratic f
+//! too.
 //!
-//! One variable, three categories, f(D) = (a · D)^p. The line integral of the directional derivative g'(x) from one corner of the
-//! simplex to another is what the exact gradient needs. Straight-Through takes the rectangle of its height at the sample
-//! (first order), ReinMax the trapezoid of both ends (second order). A higher order is exact for more functions, not better for all:
-//! at p = 3 ReinMax's mean is further from the exact gradient than Straight-Through's.
+//! One variable has three categories, and f(D) = (a · D)^p. The exact gradient contains the line
+//! integrals of the directional derivative of f between corners of the simplex. Straight-Through
+//! approximates them by the rectangle with the height at the sample (first order), ReinMax by the
+//! trapezoid with the heights at both ends (second order). A higher order is exact for more
+//! functions and not better for all: at p = 3 the mean of ReinMax is further from the exact
+//! gradient than that of Straight-Through.
 //!
 //! ```text
-//! cargo run --release --example 03_straight_through        (a millisecond; --smoke: the same, silent)
+//! cargo run --release --example 03_straight_through        (a millisecond; with --smoke it prints nothing)
 //!
 //! autodiff alone, any p  0.00000  0.00000  0.00000   no error, no warning, no learning
 //! p = 1  exact           0.19476 -0.45569  0.26093
@@ -26,7 +30,7 @@ mod lab;
 use hardgrad::certify::certify;
 use hardgrad::estimators::{Choice, Estimator, Noise, ReinMax, StraightThrough};
 use hardgrad::{Error, Mat, ParamGrads, ParamStore, Workspace, exact::Problem, rng};
-use lab::output::answer as println; // std's panics where nobody reads
+use lab::output::answer as println; // unlike std's, it does not panic if the pipe is closed
 
 const A: [f64; 3] = [1.0, -0.5, 2.0];
 const LOGITS: [f64; 3] = [0.2, 0.9, -0.4];
@@ -36,14 +40,14 @@ fn score(code: &[f64]) -> f64 {
     code.iter().zip(A).map(|(d, a)| a * d).sum()
 }
 
-/// The gradient that plain autodiff gives: through a sample that is just a value.
+/// The gradient by plain autodiff, for which the sample is a constant.
 fn plain_autodiff() -> Option<Mat<f64>> {
     let (params, mut workspace) = (ParamStore::new(), Workspace::new());
     let choice = Choice::without_gradient(3).with_noise(Noise::from_gumbel(vec![0.0; 3]));
     let mut tape = workspace.tape(&params);
     let logits = tape.leaf(Mat::from_rows(&[LOGITS]).view());
     let sample = tape.sample(&choice, logits); // argmax has derivative 0 wherever it has one
-    let kl = tape.categorical_kl(logits, 3); // something else that depends on the logits, so that there is a gradient at all
+    let kl = tape.categorical_kl(logits, 3); // another term that depends on the logits, so that they have a gradient
     let nothing = tape.affine(kl, 0.0, 0.0);
     let prices = tape.constant(Mat::from_rows(&[A]).view());
     let priced = tape.mul(sample, prices);
@@ -54,7 +58,7 @@ fn plain_autodiff() -> Option<Mat<f64>> {
 }
 
 fn main() -> Result<(), Error> {
-    let smoke = std::env::args().any(|a| a == "--smoke");
+    let smoke = lab::smoke::is_wanted();
     let say = |line: String| {
         if !smoke {
             println!("{line}")

@@ -1,5 +1,6 @@
-//! Bias, variance and cost of the estimators, against the exact gradient of a small decoder by enumeration of all codes. Writes
-//! `estimators.jsonl` and `estimators.svg` to `runs/04_estimators_compared`.
+//! Bias, variance and cost of the estimators, against the exact gradient of a small decoder by
+//! enumeration of all codes. Writes `estimators.jsonl` and `estimators.svg` to
+//! `runs/04_estimators_compared`.
 //!
 //! ```text
 //! cargo run --release --example 04_estimators_compared              8x4, some seconds
@@ -8,11 +9,13 @@
 //! cargo run --release --example 04_estimators_compared -- --smoke   2x4 and a check, a second
 //! ```
 //!
-//! Estimators on the sample are enumerated. Estimators at the loss, marked *, are unbiased, and are drawn 4096 times: the bias
-//! that is printed for them is noise of about sd/64. All numbers are relative to the norm of the exact gradient.
+//! Estimators on the sample are enumerated. Estimators at the loss, marked *, are unbiased, and are
+//! drawn 4096 times: the bias that is printed for them is noise of about sd/64. All numbers are
+//! relative to the norm of the exact gradient.
 //!
-//! VIMCO is missing, because it estimates the gradient of another loss, the importance-weighted bound. A pair without replacement
-//! and sum and sample are for a single choice, so they need a latent space of one variable.
+//! VIMCO is missing, because it estimates the gradient of another loss, the importance-weighted
+//! bound. A pair without replacement and sum and sample are for a single choice, so they need a
+//! latent space of one variable.
 
 #[path = "lab/mod.rs"]
 mod lab;
@@ -71,8 +74,8 @@ impl Decoder {
         tape.scalar(loss)
     }
 
-    /// Mean and covariance trace of 4096 estimates of an estimator at the loss. `record` records the loss of rows of logits, with
-    /// `samples` samples for each row.
+    /// Mean and covariance trace of 4096 estimates of an estimator at the loss. `record` records
+    /// the loss of rows of logits, with `samples` samples for each row.
     fn draw(
         &self,
         theta: &[f64],
@@ -194,7 +197,8 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
     let problem = Problem::new(&theta, latent.categories, &objective)?;
     let (exact, mean) = (problem.gradient(), problem.expectation());
     let norm = exact.iter().map(|g| g * g).sum::<f64>().sqrt();
-    // REINFORCE with the best constant baseline in reach, E f: unbiased, its variance a sum over the codes.
+    // REINFORCE with the best constant baseline in reach, E f: unbiased, its variance a sum over
+    // the codes.
     let square = |d: &[f64]| d.iter().zip(problem.pi()).map(|(d, pi)| (d - pi).powi(2)).sum::<f64>();
     let weight = |d: &[f64]| (value(d) - mean).powi(2) * square(d);
     let second = problem.codes().map(|code| code.probability * weight(&code.one_hot)).sum::<f64>();

@@ -1,21 +1,23 @@
-//! A discrete VAE by hand: encoder, one ReinMax node, decoder, bound; and how far the bound lies below the exact log-likelihood,
-//! which 8^4 = 4096 codes are few enough to sum. Leaves `metrics.jsonl` and `curves.svg` in `runs/05_categorical_vae`.
+//! A discrete VAE written by hand: encoder, one ReinMax node, decoder and evidence lower bound; and
+//! the gap between the bound and the exact log-likelihood, which is a sum over 8^4 = 4096 codes. It
+//! writes `metrics.jsonl` and `curves.svg` to `runs/05_categorical_vae`.
 //!
 //! ```text
 //! cargo run --release --example 05_categorical_vae              MNIST where it is found, else the built-in digits; half a minute
 //! cargo run --release --example 05_categorical_vae -- --smoke   one epoch of the built-in digits, and checks; two seconds
 //!
-//! epoch 1: 212.83 nats an image
+//! epoch 1: 212.83 nats per image
 //! …
-//! epoch 5: 149.55 nats an image
+//! epoch 5: 149.55 nats per image
 //! 100 test images: exact bound 144.59, exact -log p(x) 137.94 nats; the gap is the KL to the true posterior
 //! ```
 //!
-//! `train_vae` is the same with checkpoints, every estimator, pictures and a command line.
+//! `train_vae` trains this model with checkpoints, every estimator, pictures and more options.
 
 #[path = "lab/mod.rs"]
 mod lab;
 
+use clap::Parser;
 use hardgrad::data::Batches;
 use hardgrad::estimators::{Choice, ReinMax};
 use hardgrad::files::write_atomically;
@@ -24,19 +26,30 @@ use hardgrad::rng::{Purpose, Streams};
 use hardgrad::vae::{Vae, VaeConfig};
 use hardgrad::{ParamGrads, ParamStore, Workspace};
 use lab::data::DatasetChoice;
-use lab::output::tell as println; // std's panics where nobody reads
+use lab::output::tell as println; // unlike std's, it does not panic if the pipe is closed
 use lab::svg::{Chart, Mark, Series};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+
+#[derive(Parser)]
+struct Args {
+    /// Directory with the four files of MNIST or of a data set in its format [default: $MNIST_DIR,
+    /// data/mnist]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// One epoch of the built-in digits, and checks
+    #[arg(long)]
+    smoke: bool,
+}
 
 fn main() -> ExitCode {
     lab::exit::of(run())
 }
 
 fn run() -> Result<(), Box<dyn std::error::Error>> {
-    let smoke = std::env::args().any(|a| a == "--smoke");
+    let Args { data, smoke } = Args::parse();
     let (choice, epochs) = if smoke { (DatasetChoice::Digits, 1) } else { (DatasetChoice::Auto, 5) };
-    let data = lab::data::load(choice, None)?;
+    let data = lab::data::load(choice, data.as_deref())?;
     let (images, latent) = (data.train.images(), "8x4".parse()?);
     let (streams, mut params) = (Streams::new(0), ParamStore::<f32>::new());
     let config = VaeConfig { pixels: images.pixels_per_image(), ..VaeConfig::paper(latent) };
@@ -61,7 +74,7 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
             adam.step(&mut params, &grads);
         }
         last = sum / batches.len() as f64;
-        println!("epoch {epoch}: {last:.2} nats an image");
+        println!("epoch {epoch}: {last:.2} nats per image");
         curve.push((epoch as f64, last));
         lines += &format!("{{\"epoch\":{epoch},\"loss\":{last}}}\n");
     }
@@ -69,13 +82,13 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
     println!(
         "100 test images: exact bound {bound:.2}, exact -log p(x) {exact:.2} nats; the gap is the KL to the true posterior"
     );
-    // Both are exact, so this is Jensen's inequality, image by image, up to rounding in f32.
+    // Both are exact, so this is Jensen's inequality for each image, up to rounding in f32.
     assert!(bound >= exact - 1e-2, "the bound {bound} must not be below {exact}");
     assert!(last < 0.6 * 784.0 * 2f64.ln() || !smoke, "{last} nats after one epoch");
     let series = vec![Series { name: "train".into(), points: curve }];
     let title = format!("8x4 VAE with ReinMax on {}", data.name);
     let out = Path::new("runs/05_categorical_vae");
-    Chart::linear(title, ["epoch", "loss, nats an image"], Mark::Line, series)
+    Chart::linear(title, ["epoch", "loss, nats per image"], Mark::Line, series)
         .save(&out.join("curves.svg"))?;
     Ok(write_atomically(&out.join("metrics.jsonl"), lines.as_bytes())?)
 }

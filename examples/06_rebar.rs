@@ -1,8 +1,9 @@
-//! Unbiased estimators need variance reduction: REINFORCE, its baseline, leave-one-out, and REBAR, on E (Σ_l b_l / L − 0.45)²
-//! over L = 8 binary variables, whose exact gradient is a sum over 256 codes. Leaves `rebar.jsonl` and `rebar.svg` in `runs/06_rebar`.
+//! Variance of unbiased estimators: REINFORCE, REINFORCE with a baseline, leave-one-out, and REBAR,
+//! on E (Σ_l b_l / L − 0.45)² over L = 8 binary variables, whose exact gradient is a sum over 256
+//! codes. It writes `rebar.jsonl` and `rebar.svg` to `runs/06_rebar`.
 //!
 //! ```text
-//! cargo run --release --example 06_rebar        10,000 gradients each, a second; --smoke is the same
+//! cargo run --release --example 06_rebar        10,000 gradients of each estimator, a second, also with --smoke
 //!
 //! REINFORCE              sd of the mean of 4 0.05035, mean within 1.3 standard errors of exact
 //! REINFORCE, b = E f     sd of the mean of 4 0.04031, mean within 1.8 standard errors of exact
@@ -19,14 +20,14 @@ mod lab;
 use hardgrad::estimators::{Baseline, Choice, Rebar, Reinforce};
 use hardgrad::files::write_atomically;
 use hardgrad::{Mat, ParamGrads, ParamStore, Tape, Var, Workspace, exact::Problem, rng};
-use lab::output::tell as println; // std's panics where nobody reads
+use lab::output::tell as println; // unlike std's, it does not panic if the pipe is closed
 use lab::svg::{Chart, Mark, Series};
 use std::path::Path;
 use std::process::ExitCode;
 
 const L: usize = 8;
 const DRAWS: usize = 40_000;
-/// Gradients, each the mean of four draws.
+/// Number of gradients, each the mean of four draws.
 const N: usize = DRAWS / 4;
 const LOGITS: [f64; 2 * L] =
     [0.0, 0.5, 0.0, -0.3, 0.0, 1.0, 0.0, 0.1, 0.0, -1.2, 0.0, 0.4, 0.0, 0.0, 0.0, -0.6];
@@ -65,6 +66,7 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<(), Box<dyn std::error::Error>> {
+    lab::smoke::is_wanted(); // it changes nothing here, and any other argument is an error
     let away = |z: &[f64]| z.chunks(2).map(|z| z[1]).sum::<f64>() / L as f64 - 0.45;
     let value = |z: &[f64]| away(z).powi(2);
     let slope = |z: &[f64], g: &mut [f64]| {
@@ -89,7 +91,8 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
         let grads = gradients(&estimator);
         let (mut trace, mut worst) = (0.0, 0.0_f64);
         for (j, exact) in exact.iter().enumerate() {
-            // The mean of four samples: what leave-one-out gives at once, and independent of the next four.
+            // The mean of four draws, which leave-one-out combines in one estimate. It is
+            // independent of the next four.
             let four = |k: usize| (4 * k..4 * k + 4).map(|i| grads.row(i)[j]).sum::<f64>() / 4.0;
             let column = || (0..N).map(four);
             let mean = column().sum::<f64>() / N as f64;

@@ -1,13 +1,15 @@
-//! The router of a mixture of experts: one choice among eight experts for each input, trained by four gradients.
+//! The router of a mixture of experts: one choice among eight experts for each input, trained with
+//! four gradients.
 //!
-//! A reader learns which loss a router minimizes. The squared error of the chosen expert is (r · D)², with r the residuals of
-//! all experts and D the one-hot choice. The mean of Straight-Through is the gradient of (r · π)², the squared error of the
-//! *averaged* experts: its router mixes experts whose average is right while each of them is wrong. ReinMax is unbiased here,
-//! because the error is quadratic in D. The pair without replacement and the sum over all experts are unbiased for every loss,
-//! with two and eight evaluations for each input.
+//! The example shows which loss a router minimises. The squared error of the chosen expert is
+//! (r · D)², with r the residuals of all experts and D the one-hot choice. The mean of
+//! Straight-Through is the gradient of (r · π)², the squared error of the *averaged* experts: its
+//! router mixes experts whose average is right although each of them is wrong. ReinMax is unbiased
+//! here, because the error is quadratic in D. The pair without replacement and the sum over all
+//! experts are unbiased for every loss, with two and eight evaluations for each input.
 //!
 //! ```text
-//! cargo run --release --example 07_router        eight seeds of 600 steps each, 2 s; --smoke: the same, silent
+//! cargo run --release --example 07_router        (eight seeds of 600 steps each, 2 s; with --smoke it prints nothing)
 //!
 //! squared error at new points, mean over the seeds ± standard error
 //! ST       1 evaluation(s)  chosen expert 0.7441 ± 0.0077  averaged experts 0.3801 ± 0.0065
@@ -24,14 +26,15 @@ use hardgrad::estimators::{Choice, PairWithoutReplacement, ReinMax, StraightThro
 use hardgrad::optim::{Adam, AdamConfig, Optimizer};
 use hardgrad::rng::{Pcg64, Purpose, Streams, from_key, uniform};
 use hardgrad::{Error, Mat, ParamGrads, ParamStore, Tape, Var, Workspace, exact::Problem, nn::Mlp};
-use lab::output::answer as println; // std's panics where nobody reads
+use lab::output::answer as println; // unlike std's, it does not panic if the pipe is closed
 use lab::stats::Mean;
 
 const C: usize = 8;
 const ESTIMATORS: [(&str, usize); 4] = [("ST", 1), ("ReinMax", 1), ("pair", 2), ("exact", C)];
 
-/// N points of a square, `[N, 2]`, and the residuals of the experts there, `[N, C]`. Each expert is a linear function, and the
-/// target is the output of another expert in each of eight sectors.
+/// N points of a square, `[N, 2]`, and the residuals of the experts at these points, `[N, C]`. Each
+/// expert is a linear function, and in each of eight sectors the target is the output of another
+/// expert.
 fn draw(rng: &mut Pcg64, n: usize) -> (Mat<f64>, Mat<f64>) {
     let x = Mat::from_vec(n, 2, (0..2 * n).map(|_| 2.0 * uniform::<f64>(rng) - 1.0).collect());
     let expert = |x: &[f64], k: usize| {
@@ -60,7 +63,8 @@ fn expected(tape: &mut Tape<'_, f64>, r: Var, pi: Var) -> Var {
     tape.row_sum(weighted)
 }
 
-/// Trains a router. Returns the mean squared errors of its chosen and of its averaged experts at new points.
+/// Trains a router. Returns the mean squared errors of its chosen and of its averaged experts at
+/// new points.
 fn train(estimator: &str, seed: u64) -> Result<[f64; 2], Error> {
     let (streams, mut params) = (Streams::new(seed), ParamStore::new());
     let router = Mlp::new(&mut params, "router", &[2, 32, C], &mut streams.rng(Purpose::Init, 0, 0));
@@ -104,7 +108,7 @@ fn train(estimator: &str, seed: u64) -> Result<[f64; 2], Error> {
     Ok(means.map(|mean| tape.scalar(mean)))
 }
 
-/// The means of Straight-Through and ReinMax at one input, by enumeration.
+/// Checks the means of Straight-Through and ReinMax at one input, by enumeration.
 fn check_means() -> Result<(), Error> {
     let (r, logits) = (draw(&mut from_key(3), 1).1, [0.3, -0.2, 0.8, 0.0, -1.0, 0.5, 0.1, -0.4]);
     let dot = |d: &[f64]| d.iter().zip(r.row(0)).map(|(d, r)| d * r).sum::<f64>();
@@ -115,7 +119,8 @@ fn check_means() -> Result<(), Error> {
     let problem = Problem::new(&logits, C, &objective)?;
     let st = certify(&StraightThrough::new(1.0)?, &problem, 2, &mut from_key(0))?;
     let reinmax = certify(&ReinMax::new(1.0)?, &problem, 2, &mut from_key(0))?;
-    // Residuals are below 4√2, their products below 32: a hundred roundings of those.
+    // Residuals are below 4√2 and their products below 32. The tolerance is a hundred roundings of
+    // such products.
     let (pi, tolerance) = (problem.pi(), 100.0 * 32.0 * f64::EPSILON);
     for (k, mean) in st.mean.iter().enumerate() {
         let of_average = 2.0 * dot(pi) * pi[k] * (r.row(0)[k] - dot(pi)); // ∂(r · π)²/∂θ_k
@@ -126,7 +131,7 @@ fn check_means() -> Result<(), Error> {
 }
 
 fn main() -> Result<(), Error> {
-    let smoke = std::env::args().any(|a| a == "--smoke");
+    let smoke = lab::smoke::is_wanted();
     check_means()?;
     if !smoke {
         println!("squared error at new points, mean over the seeds ± standard error");
@@ -148,7 +153,7 @@ fn main() -> Result<(), Error> {
     }
     for other in &found[1..] {
         let five_errors = 5.0 * error(&found[0]).hypot(error(other));
-        assert!(found[0].mean - other.mean > five_errors, "ST {:?}, another {other:?}", found[0]);
+        assert!(found[0].mean - other.mean > five_errors, "ST {:?}, other {other:?}", found[0]);
     }
     Ok(())
 }

@@ -1,12 +1,14 @@
-//! A policy with invalid actions: three contexts, four actions, and in each context another set of valid ones.
+//! A policy with invalid actions: three contexts, four actions, and a different set of valid
+//! actions in each context.
 //!
-//! A reader learns what a logit of −∞ does. The action has probability 0, is never drawn, adds nothing to the entropy, and its
-//! logit has a gradient of exactly 0; the other actions have the probabilities and gradients that they would have without it. A
-//! logit multiplied by 0 is a logit of 0: the action is still drawn, and the gradients of the valid actions are wrong.
-//! Probabilities multiplied by 0 do not sum to 1, and their gradients do not sum to 0.
+//! The example shows the effect of a logit of −∞. The action has probability 0, is never drawn,
+//! adds nothing to the entropy, and its logit has a gradient of exactly 0. The other actions have
+//! the probabilities and gradients that they would have without this action. A logit multiplied by
+//! 0 is a logit of 0: the action is still drawn, and the gradients of the valid actions are wrong.
+//! If the probabilities of invalid actions are multiplied by 0, the probabilities do not sum to 1.
 //!
 //! ```text
-//! cargo run --release --example 08_masked_actions        a tenth of a second; --smoke: the same, silent
+//! cargo run --release --example 08_masked_actions        (a tenth of a second; with --smoke it prints nothing)
 //!
 //! MinusInfinity: π [0.750, 0.250, 0.000, 0.000], gradient [0.375, -0.375, 0.000, 0.000]
 //! ZeroLogit: π [0.500, 0.167, 0.167, 0.167], gradient [0.000, -0.333, 0.000, 0.000]
@@ -21,15 +23,16 @@ mod lab;
 use hardgrad::estimators::{At, BuiltEstimator, EstimatorKind, Noise, Scratch};
 use hardgrad::optim::{Adam, AdamConfig, Optimizer};
 use hardgrad::{Error, Mat, ParamGrads, ParamStore, Tape, Var, Workspace, rng};
-use lab::output::answer as println; // std's panics where nobody reads
+use lab::output::answer as println; // unlike std's, it does not panic if the pipe is closed
 
 const C: usize = 4;
 const VALID: [[f64; C]; 3] = [[1.0, 1.0, 0.0, 0.0], [0.0, 1.0, 1.0, 1.0], [1.0, 1.0, 1.0, 1.0]];
-/// What the environment charges, also for an invalid action.
+/// Cost of each action, including the invalid ones.
 const COSTS: [[f64; C]; 3] = [[2.0, 0.0, 3.0, 3.0], [3.0, 1.0, 0.5, 2.0], [1.0, 0.0, 0.2, 1.5]];
 /// Weight of the entropy in the loss E f − λ H.
 const LAMBDA: f64 = 1.0;
 
+/// What is done with the invalid actions.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Way {
     MinusInfinity,
@@ -57,7 +60,7 @@ fn policy(tape: &mut Tape<'_, f64>, theta: Var, way: Way, lambda: f64) -> (Var, 
     (pi, tape.sub(cost, entropy))
 }
 
-/// Probabilities in the first context, and the gradient of the expected cost there.
+/// Probabilities in the first context, and the gradient of the expected cost of this context.
 fn first_context(way: Way) -> [Vec<f64>; 2] {
     let (params, mut workspace) = (ParamStore::new(), Workspace::new());
     let mut tape = workspace.tape(&params);
@@ -86,7 +89,7 @@ fn train(way: Way) -> Result<Mat<f64>, Error> {
     Ok(tape.value(pi).to_mat())
 }
 
-/// Every estimator of the sample leaves a masked logit without a gradient, and its sample never has a masked action.
+/// Checks that no estimator on the sample gives a masked logit a gradient or draws a masked action.
 fn check_estimators() -> Result<(), Error> {
     let (logits, g) = ([0.3, f64::NEG_INFINITY, -0.4, f64::NEG_INFINITY], [1.0, 2.0, -1.0, 0.5]);
     let (mut noise, mut scratch) = (Noise::new(), Scratch::new());
@@ -107,7 +110,7 @@ fn check_estimators() -> Result<(), Error> {
 }
 
 fn main() -> Result<(), Error> {
-    let smoke = std::env::args().any(|a| a == "--smoke");
+    let smoke = lab::smoke::is_wanted();
     check_estimators()?;
     // Two valid actions: π = (¾, ¼), and the gradient is ± π_0 π_1 (f_0 − f_1).
     let want = [[0.75, 0.25, 0.0, 0.0], [0.375, -0.375, 0.0, 0.0]];
@@ -118,7 +121,8 @@ fn main() -> Result<(), Error> {
         if !smoke {
             println!("{way:?}: π {pi:.3?}, gradient {gradient:.3?}");
         }
-        // About ten roundings of numbers up to 4; the other two are off by more than a tenth.
+        // The first has about ten roundings of numbers up to 4. The other two are off by more than
+        // a tenth.
         assert!(
             if way == Way::MinusInfinity { off < 40.0 * f64::EPSILON } else { off > 0.1 },
             "{way:?}: {off}"
@@ -141,7 +145,8 @@ fn main() -> Result<(), Error> {
             println!("{way:?}, trained: {:.1} % invalid actions, off by at most {off:.1e}", 100.0 * invalid);
         }
         match way {
-            // Converged: Adam moves by lr · 1e-17 / 1e-8 for a gradient that is rounding, and remembers a hundred steps.
+            // The training has converged: for a gradient that consists of rounding errors, Adam
+            // moves by lr · 1e-17 / 1e-8 per step, for about a hundred steps.
             Way::MinusInfinity => assert!(invalid == 0.0 && off < 1e-8, "{invalid} {off}"),
             _ => assert!(invalid > 0.01, "{invalid}"),
         }

@@ -1,5 +1,5 @@
-//! An estimator of one's own, checked by the library's certificate: the identity straight-through, which hands the cotangent on as
-//! if D had been θ.
+//! A user-defined estimator, whose bias and variance the library computes: the identity
+//! straight-through estimator, which returns the cotangent unchanged, as if D were θ.
 //!
 //! ```text
 //! cargo run --release --example custom_estimator
@@ -11,7 +11,7 @@ mod lab;
 use hardgrad::certify::certify;
 use hardgrad::estimators::{Estimator, Formula, Latent, ReinMax, StraightThrough, Work};
 use hardgrad::{Error, Real, exact::Problem, rng};
-use lab::output::answer as println; // std's panics where nobody reads
+use lab::output::answer as println; // unlike std's, it does not panic if the pipe is closed
 
 /// ∂f/∂θ ≈ g
 #[derive(Debug)]
@@ -28,6 +28,7 @@ impl Formula for IdentityStraightThrough {
 }
 
 fn main() -> Result<(), Error> {
+    clap::Command::new("custom_estimator").get_matches(); // an argument is an error
     // Two variables of three categories; f(D) = (Σ a_j D_j)², quadratic but not separable.
     const A: [f64; 6] = [1.0, -2.0, 0.5, 3.0, 1.0, -1.0];
     let sum = |code: &[f64]| A.iter().zip(code).map(|(a, d)| a * d).sum::<f64>();
@@ -43,7 +44,8 @@ fn main() -> Result<(), Error> {
     ];
     println!("{:10} {:>10} {:>10} {:>16}", "estimator", "|bias|", "cosine", "covariance trace");
     for (name, estimator) in estimators {
-        // D is enumerated; these three use no other noise, so that the fewest draws given D are enough.
+        // D is enumerated. These three estimators use no other noise, so the smallest number of
+        // draws given D suffices.
         let certificate = certify(estimator, &problem, 2, &mut rng::from_key(0))?;
         let (bias, cosine) = (certificate.bias_norm(), certificate.cosine);
         println!("{name:10} {bias:10.2e} {cosine:10.4} {:16.3}", certificate.covariance_trace);

@@ -1,22 +1,26 @@
-//! A common toy problem: minimise the expectation of the mean of |D_l − c|^p over the logits of 128 binary variables D_l.
+//! A common toy problem: minimise the expectation of the mean of |D_l − c|^p over the logits of 128
+//! binary variables D_l.
 //!
 //! ```text
 //! cargo run --release --example polynomial
 //! cargo run --release --example polynomial -- --p 3 --c 0.48 --steps 2000
 //! ```
 //!
-//! The variables are independent, so the expected loss is known: π (1 − c)^p + (1 − π) c^p averaged over the variables. Its
-//! minimum is min(c^p, (1 − c)^p). An estimator sees neither. An estimator on the sample gets the derivative of |x − c|^p at the
-//! sample, x = 0 or 1. At p = 2 the mean of ReinMax is the exact gradient, while that of straight-through vanishes at π = c, so
-//! training stays there.
+//! The variables are independent, so the expected loss is known: π (1 − c)^p + (1 − π) c^p averaged
+//! over the variables. Its minimum is min(c^p, (1 − c)^p). An estimator sees neither. An estimator
+//! on the sample gets the derivative of |x − c|^p at the sample, x = 0 or 1. At p = 2 the mean of
+//! ReinMax is the exact gradient, while that of straight-through vanishes at π = c, so training
+//! stays there.
 //!
-//! An estimator at the loss gets the loss of whole samples, and as many samples as the others. Some estimators have no curve of
-//! their own. The limit of MVE for λ → ∞ is ReinMax for two categories. Local expectation, and for each variable on its own a pair
-//! without replacement and sum and sample, are the exact gradient, because the variables are binary and the loss is a sum over them.
-//! VIMCO minimises another loss, the importance-weighted bound.
+//! An estimator at the loss gets the loss of whole samples, and as many samples as the others. Some
+//! estimators have no curve of their own. The limit of MVE for λ → ∞ is ReinMax for two categories.
+//! Local expectation, and for each variable on its own a pair without replacement and sum and
+//! sample, are the exact gradient, because the variables are binary and the loss is a sum over
+//! them. VIMCO minimises another loss, the importance-weighted bound.
 //!
-//! The program prints a table and writes `polynomial.jsonl` and `polynomial.svg` to `--out`: the difference between the expected
-//! loss and the minimum after each step. The curve "exact gradient" is that of the expected loss itself.
+//! The program prints a table and writes `polynomial.jsonl` and `polynomial.svg` to `--out`: the
+//! difference between the expected loss and the minimum after each step. The curve "exact gradient"
+//! is that of the expected loss itself.
 
 #[path = "lab/mod.rs"]
 mod lab;
@@ -82,7 +86,8 @@ fn power(s: &str) -> Result<f64, String> {
         .ok_or_else(|| "expected a finite number > 1".into())
 }
 
-/// The mean over the variables of |x − c|^p, where x is the coordinate of category 1: `[N, L·2] → [N, 1]`.
+/// The mean over the variables of |x − c|^p, where x is the coordinate of category 1: `[N, L·2] →
+/// [N, 1]`.
 struct Distance {
     c: f64,
     p: f64,

@@ -1,16 +1,18 @@
-//! How long one training step of the paper's VAE takes: forward, backward and optimiser, on real batches.
+//! Time of one training step of the paper's VAE: forward pass, backward pass and optimiser, with a
+//! new batch in each step.
 //!
 //! ```text
 //! cargo run --release --example step_time -- --threads 2 --latent 8x4 --estimator reinmax
 //! ```
 //!
-//! Prints one line of JSON: the median, the tenth and the ninetieth percentile of the steps' wall times in milliseconds; the
-//! matrix products' billions of floating-point operations in a step and in a second; and the allocations in a step: none.
+//! The program prints one line of JSON: the median, the tenth and the ninetieth percentile of the
+//! wall times of the steps in milliseconds; the floating-point operations of the matrix products,
+//! in billions per step and per second; and the number of allocations per step, which is 0.
 //!
-//! MNIST where its files are found, else the built-in digits.
+//! It uses MNIST if its files are found, otherwise the built-in digits.
 //!
-//! Exit status: 0 done; 1 the measurement failed, or its result could not be written; 2 wrong arguments or data; 141 nobody reads
-//! standard output any more.
+//! Exit status: 0 if done; 1 if the measurement failed or its result could not be written; 2 for
+//! wrong arguments or data; 141 if the reader of standard output has closed the pipe.
 
 #[path = "lab/mod.rs"]
 mod lab;
@@ -22,6 +24,7 @@ use hardgrad::vae::{LatentShape, VaeConfig};
 use lab::data::DatasetChoice;
 use lab::error::RunError;
 use lab::estimator::EstimatorArgs;
+use lab::numbers::{positive, whole};
 use lab::output::answer;
 use lab::threads::with_threads;
 use serde_json::json;
@@ -34,11 +37,13 @@ use std::time::Instant;
 #[global_allocator]
 static COUNTING: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
-/// Steps before the clock counts: memory is allocated, caches and clock rates settle.
+/// Number of steps that are not timed, while memory is allocated, caches are filled and clock rates
+/// settle.
 const WARM_UP: usize = 20;
 
 /// Time one training step.
 #[derive(Debug, Parser)]
+#[command(name = "step_time")] // printed with errors of the hyper-parameters
 struct Args {
     /// Number of threads [default: one per core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
@@ -48,16 +53,17 @@ struct Args {
     latent: LatentShape,
     #[command(flatten)]
     estimator: EstimatorArgs,
-    /// adam or radam
+    /// Optimiser: adam, adamw or radam
     #[arg(long, default_value = "adam")]
     optimizer: OptimizerKind,
-    /// Images to a batch
-    #[arg(long, value_name = "N", default_value_t = 100)]
+    /// Images per batch
+    #[arg(long, value_name = "N", default_value_t = 100, allow_negative_numbers = true, value_parser = whole::<usize>)]
     batch_size: usize,
-    /// Steps to time
-    #[arg(long, value_name = "N", default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..))]
+    /// Number of steps to time
+    #[arg(long, value_name = "N", default_value_t = 300, allow_negative_numbers = true, value_parser = positive::<u32>)]
     steps: u32,
-    /// Directory of MNIST's four files
+    /// Directory with the four files of MNIST or of a data set in its format [default: $MNIST_DIR,
+    /// data/mnist]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
 }
@@ -77,10 +83,13 @@ fn run(args: &Args) -> Result<(), RunError> {
         batch_size: args.batch_size,
         ..TrainConfig::default()
     };
-    // The first step of an epoch has the shuffle in it and a last, smaller one is no whole step.
+    // The first step of an epoch includes the shuffle, and the last batch may be smaller: neither
+    // is timed.
     let most = data.train.len() / 2;
     if args.batch_size > most {
-        let expected = format!("at most {most}, so that an epoch has two whole steps");
+        let expected = format!(
+            "at most {most}, half the number of training images, so that an epoch has two full steps"
+        );
         return Err(hardgrad::Error::argument("batch_size", args.batch_size, expected).into());
     }
     let mut trainer = Trainer::new(config, &data)?;
@@ -93,7 +102,7 @@ fn run(args: &Args) -> Result<(), RunError> {
             let now = (Instant::now(), COUNTING.stats().allocations);
             let whole = progress.images - images == args.batch_size;
             images = progress.images;
-            // The last epoch goes on after enough steps.
+            // The last epoch continues after enough steps.
             if let Some((then, count)) = last.replace(now).filter(|_| whole && millis.len() < wanted) {
                 if warm_up > 0 {
                     warm_up -= 1;
@@ -123,15 +132,17 @@ fn run(args: &Args) -> Result<(), RunError> {
     Ok(())
 }
 
-/// The same training images and one test image: a trainer ends each epoch with a test pass, which is not what is timed here.
+/// The training images and one test image: a trainer ends each epoch with a test pass, which is not
+/// timed here.
 fn without_test_pass(data: &Dataset) -> hardgrad::Result<Dataset> {
     let images = data.test.images();
     let one = Images::new(images.image(0).to_vec(), 1, images.rows(), images.cols())?;
     Ok(Dataset { test: Split::new(one, None)?, ..data.clone() })
 }
 
-/// Billions of floating-point operations of a step's dense matrix products: each layer's forward product, its weights' gradient
-/// and, but for the first layer, its input's. That the decoder's input is one-hot is not taken off.
+/// Billions of floating-point operations of the dense matrix products of a step: the forward
+/// product of each layer, the gradient of its weights and, except in the first layer, that of its
+/// input. The decoder's input counts as dense, although it is one-hot.
 fn gemm_gflop(config: &TrainConfig) -> f64 {
     let mut sizes = vec![config.vae.pixels];
     sizes.extend(&config.vae.hidden);

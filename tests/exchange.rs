@@ -1,11 +1,13 @@
-//! Files that go from one machine to another. `tests/emulated/run` runs this test on two architectures, so it is a binary of its
-//! own, which builds faster than `it`:
+//! Files that one machine writes and another reads. `tests/emulated/run` runs this test on two
+//! architectures, so it is a separate binary, which builds faster than `it`:
 //!
-//! - `EXCHANGE_WRITE=dir` writes a checkpoint, parameters and weights into `dir`, and beside them in text what they hold;
-//! - `EXCHANGE_READ=dir` reads them, compares them with the text bit by bit, and writes them again to the same bytes.
+//! - `EXCHANGE_WRITE=dir` writes a checkpoint, parameters and weights into `dir`, and a text file
+//!   with their content;
+//! - `EXCHANGE_READ=dir` reads them, compares them with the text bit by bit, and writes them again
+//!   to equal bytes.
 //!
 //! With neither, both happen in a temporary directory.
-#![allow(clippy::unwrap_used)] // a test that cannot unwrap has failed
+#![allow(clippy::unwrap_used)] // in a test, a failed `unwrap` is a failure of the test
 
 use hardgrad::data::digits;
 use hardgrad::estimators::{BaselineConfig, EstimatorConfig};
@@ -16,7 +18,8 @@ use std::fmt::{Debug, Write};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Numbers with a different byte in every place, both zeros, the smallest and the largest, and what is not finite.
+/// Numbers whose bytes all differ, both zeros, the smallest and the largest number, infinities and
+/// NaN.
 fn single() -> ParamStore<f32> {
     let special = [0x8000_0000, 0x0000_0001, 0x7f7f_ffff, 0x7f80_0000, 0xff80_0000, 0x7fc1_2345];
     let mut params = finite();
@@ -39,7 +42,7 @@ fn double() -> ParamStore<f64> {
     params
 }
 
-/// What a `.safetensors` file may hold. A weight is transposed in it.
+/// Parameters that a `.safetensors` file can contain. The file stores weights transposed.
 fn finite() -> ParamStore<f32> {
     let mut params = ParamStore::new();
     let numbers = (0..6).map(|i| f32::from_bits(0x0123_4567 + 0x1111_1111 * i)).collect();
@@ -48,7 +51,8 @@ fn finite() -> ParamStore<f32> {
     params
 }
 
-/// Within the second epoch of a run that has everything: moments, a running mean, sums of losses, a history.
+/// A checkpoint within the second epoch of a run, with moments, a running mean, sums of losses and
+/// a history.
 fn trained() -> Checkpoint {
     let data = digits(0, 30, 10);
     let latent = LatentShape { categories: 3, variables: 2 };
@@ -66,8 +70,8 @@ fn trained() -> Checkpoint {
     trainer.checkpoint()
 }
 
-/// In text, which has no byte order: every number in the digits that name it alone, and parameters also bit by bit, as `NaN`
-/// is the name of many.
+/// The content as text, which has no byte order: every number with enough digits to identify it,
+/// and parameters also as bits, because there are several NaNs.
 fn text<T: Scalar>(params: &ParamStore<T>, bits: impl Fn(&T) -> u64) -> String {
     let mut text = String::new();
     for (name, id) in params.iter() {
@@ -97,7 +101,7 @@ fn all(
 #[cfg(feature = "safetensors")]
 use hardgrad::files::weights;
 
-/// Without the feature there are no such files.
+/// Without the feature `safetensors` there are no files of this format.
 #[cfg(not(feature = "safetensors"))]
 mod weights {
     use hardgrad::{ParamStore, Result};
@@ -149,10 +153,10 @@ fn read(dir: &Path) {
     for entry in fs::read_dir(again.path()).unwrap() {
         let name = entry.unwrap().file_name();
         let bytes = [dir, again.path()].map(|dir| fs::read(dir.join(&name)).unwrap());
-        assert!(bytes[0] == bytes[1], "{} is written here in other bytes", name.display());
+        assert!(bytes[0] == bytes[1], "{} is written with other bytes than it was read", name.display());
     }
 
-    // And the run goes on: its images have the checksum that the other machine's had.
+    // The run continues, because the images have the checksum in the checkpoint.
     let data = digits(0, 30, 10);
     let mut trainer = Trainer::resume(checkpoint.clone(), &data).unwrap();
     assert_eq!(trainer.checkpoint(), checkpoint);

@@ -3,26 +3,26 @@
 
     python3 -m venv torch && torch/bin/pip install torch        # about a minute, 5 GB
     cargo build --release --example step_time
-    cargo build --release --example step_time --features gemm --target-dir target/gemm    # if its column is wanted
+    cargo build --release --example step_time --features gemm --target-dir target/gemm    # for the column "gemm"
     python3 benches/peers/compare.py --python torch/bin/python
 
 Each cell is the median over the rounds of a process's median step, in milliseconds. A round runs every program once, so that a slow
-minute of the machine slows them all. "fastest" is PyTorch's fastest of eager and compiled, default and fused Adam; "eager" is eager with
-its default Adam. Ratios are of medians. PyTorch times one fixed batch; this crate takes a new batch of images each step.
+period of the machine affects all of them. "fastest" is the fastest of PyTorch's variants: eager or compiled, default or fused Adam.
+"eager" is eager with its default Adam. Ratios are ratios of medians. PyTorch uses one fixed batch, this crate a new batch in each step.
 """
 import argparse, json, statistics, subprocess, sys
 
 ap = argparse.ArgumentParser()
 ap.add_argument("--python", default="torch/bin/python", help="a Python with PyTorch")
 ap.add_argument("--ours", default="target/release/examples/step_time")
-ap.add_argument("--gemm", default="target/gemm/release/examples/step_time", help="the build with the crate gemm; empty for none")
+ap.add_argument("--gemm", default="target/gemm/release/examples/step_time", help="step_time with the feature gemm; empty to leave it out")
 ap.add_argument("--threads", default="2,1")
 ap.add_argument("--latents", default="8x4,16x12,64x8,10x30")
 ap.add_argument("--estimators", default="st,stgs,gst,reinmax,gumbel-rao,reinmax-rao")
-ap.add_argument("--taus", default="1.0", help="of the Gumbel-Rao estimators; the others are timed at 1")
+ap.add_argument("--taus", default="1.0", help="temperatures of the Gumbel-Rao estimators; the others use 1")
 ap.add_argument("--rounds", type=int, default=3)
 ap.add_argument("--steps", type=int, default=70)
-ap.add_argument("--no-compile", action="store_true", help="leave out torch.compile, which takes a minute a cell")
+ap.add_argument("--no-compile", action="store_true", help="leave out torch.compile, which takes a minute per cell")
 ap.add_argument("--jsonl", help="append every measurement to this file")
 a = ap.parse_args()
 

@@ -1,4 +1,5 @@
-//! Figure 1 and table 1 of the paper: bias and variance of every estimator over the checkpoints of a VAE trained with ReinMax.
+//! Figure 1 and table 1 of the paper: bias and variance of every estimator over the checkpoints of
+//! a VAE trained with ReinMax.
 //!
 //! ```text
 //! cargo run --release --example bias_variance                       MNIST or the built-in digits, 8x4, 50 epochs: some minutes
@@ -6,19 +7,25 @@
 //! cargo run --release --example bias_variance -- --smoke            3x2, two epochs, and a check
 //! ```
 //!
-//! It trains a run for each seed (`--out`/seed-0 and so on), and at each checkpoint compares 1024 estimates of the gradient with the
-//! exact one by enumeration of all codes. The loss is the cross-entropy alone, averaged over the first 100 training images; gradients
-//! are with respect to the encoder's logits. The exact gradient is computed in f64, the draws in f32, as in training, and summed in
-//! f64: rounding is about 1e-6 of a draw, the noise of a draw at least a tenth of it (`--f64` draws in f64 too).
+//! It trains a run for each seed (`--out`/seed-0 and so on), and at each checkpoint compares
+//! estimates of the gradient, from 1024 samples per image, with the exact gradient by enumeration
+//! of all codes. The loss is the cross-entropy alone, averaged over the first 100 training images;
+//! gradients are with respect to the encoder's logits. The exact gradient is computed in f64. The
+//! estimates are computed in f32, as in training, and summed in f64: their rounding errors are
+//! about 1e-6 of an estimate, and their noise is at least a tenth of it (`--f64` computes them in
+//! f64 too).
 //!
-//! Where the codes cannot be enumerated (16x12, 64x8), the reference is a mean of draws of local expectation, which is unbiased and
-//! has little variance. Its standard error is reported (`reference_se`), and its noise is removed from the corrected cosine and
-//! the corrected norm of the bias, as that of the estimator's mean is. The standard error of a cosine is that of the estimator's draws
-//! alone.
+//! Where the codes cannot be enumerated (16x12, 64x8), the reference is a mean of samples of local
+//! expectation, which is unbiased and has little variance. Its standard error is reported
+//! (`reference_se`), and its noise is removed from the corrected cosine and the corrected norm of
+//! the bias, like the noise of the estimator's mean. The standard error of a cosine contains only
+//! the noise of the estimator.
 //!
-//! The program writes `bias_variance.jsonl`, with one line per estimator and checkpoint; `cosine.svg` and `relative_sd.svg`, the paper's figure 1;
-//! `forms_cosine.svg` and `forms_relative_sd.svg`, the forms of ReinMax-CV; and `table.md`. Except for wall times, the
-//! numbers do not depend on `--threads`. Results of an earlier run in `--out` are kept, so a run that was stopped is continued.
+//! The program writes `bias_variance.jsonl`, with one line per estimator and checkpoint;
+//! `cosine.svg` and `relative_sd.svg`, the paper's figure 1; `forms_cosine.svg` and
+//! `forms_relative_sd.svg`, the forms of ReinMax-CV; and `table.md`. Except for wall times, the
+//! numbers do not depend on `--threads`. Results of an earlier run in `--out` are kept, so a run
+//! that was stopped is continued.
 //!
 //! The exit status is that of `train_vae`. A run in `--out` is continued without `--resume`.
 
@@ -40,6 +47,7 @@ use lab::bias_variance::plan;
 use lab::bias_variance::record::{self, Line, What};
 use lab::data::DatasetChoice;
 use lab::error::RunError;
+use lab::numbers::{number, positive, whole};
 use lab::output::{note, tell};
 use lab::preset::Preset;
 use lab::progress::{bar, bars_are_drawn};
@@ -53,7 +61,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
-/// Bias and variance of the gradient estimators over the checkpoints of a VAE: figure 1 and table 1 of "Beyond ReinMax".
+/// Bias and variance of the gradient estimators over the checkpoints of a VAE: figure 1 and table 1
+/// of "Beyond ReinMax".
 #[derive(Clone, Debug, Parser)]
 struct Args {
     /// Data to train on
@@ -66,37 +75,38 @@ struct Args {
     #[arg(long, value_name = "CxL", default_value = "8x4")]
     latent: LatentShape,
     /// Temperature of ReinMax in training, > 0; the published script uses 1, the runs of tables 2 and 3 use 1.3
-    #[arg(long, value_name = "T", default_value_t = 1.0, allow_negative_numbers = true)]
+    #[arg(long, value_name = "T", default_value_t = 1.0, allow_negative_numbers = true, value_parser = number)]
     tau: f64,
     /// Number of epochs to train
-    #[arg(long, value_name = "N", default_value_t = 50)]
+    #[arg(long, value_name = "N", default_value_t = 50, allow_negative_numbers = true, value_parser = whole::<usize>)]
     epochs: usize,
     /// Epochs between measurements; the first is before training
-    #[arg(long, value_name = "N", default_value_t = 5)]
+    #[arg(long, value_name = "N", default_value_t = 5, allow_negative_numbers = true, value_parser = whole::<usize>)]
     every: usize,
-    /// First training seed, which is also the seed of the draws
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    /// First training seed, which is also the seed of the samples
+    #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true, value_parser = whole::<u64>)]
     seed: u64,
     /// Number of training seeds
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 1, allow_negative_numbers = true, value_parser = positive::<u16>)]
     seeds: u16,
-    /// Estimates of each gradient: a multiple of 64, at least 128
-    #[arg(long, value_name = "N", default_value_t = 1024)]
-    draws: usize,
+    /// Samples per image and estimator, a multiple of 64, at least 128; an estimate takes one, with
+    /// leave-one-out four
+    #[arg(long, value_name = "N", default_value_t = 1024, allow_negative_numbers = true, value_parser = whole::<usize>)]
+    samples: usize,
     /// Number of training images in the fixed batch, from the first on
-    #[arg(long, value_name = "N", default_value_t = 100)]
+    #[arg(long, value_name = "N", default_value_t = 100, allow_negative_numbers = true, value_parser = whole::<usize>)]
     batch: usize,
-    /// Conditional draws of Gumbel-Rao terms
-    #[arg(long, value_name = "K", default_value_t = 100)]
-    k: usize,
-    /// Reference of the biases: the exact gradient by enumeration of the codes, of which there may be at most 16384, or a mean of
-    /// draws of local expectation, which takes L (C - 1) + 1 passes of the decoder per image and draw
+    /// Number K of conditional draws of Gumbel-Rao terms
+    #[arg(long, value_name = "K", default_value_t = 100, alias = "k", allow_negative_numbers = true, value_parser = whole::<usize>)]
+    draws: usize,
+    /// Reference for the biases: the exact gradient by enumeration of the codes, of which there may be at most 16384, or a mean
+    /// of samples of local expectation, which takes L (C - 1) + 1 passes of the decoder per image and sample
     #[arg(long, value_enum, default_value = "auto")]
     reference: ReferenceChoice,
-    /// Draws of local expectation: a multiple of 16
-    #[arg(long, value_name = "N", default_value_t = 256)]
-    reference_draws: usize,
-    /// Compute the draws in f64 instead of f32
+    /// Samples of local expectation per image: a multiple of 16, at least 32
+    #[arg(long, value_name = "N", default_value_t = 256, allow_negative_numbers = true, value_parser = whole::<usize>)]
+    reference_samples: usize,
+    /// Compute the estimates in f64 instead of f32
     #[arg(long)]
     f64: bool,
     /// Number of threads; it does not change the results [default: one per core]
@@ -105,7 +115,8 @@ struct Args {
     /// Directory for the results
     #[arg(long, value_name = "DIR", default_value = "runs/bias_variance")]
     out: PathBuf,
-    /// Run with 3x2, two epochs and few draws, and check that unbiased estimators have no measured bias
+    /// Run with 3x2, two epochs and few samples, and check that unbiased estimators have no
+    /// measured bias
     #[arg(long)]
     smoke: bool,
     /// Print only the final summary
@@ -125,25 +136,25 @@ enum ReferenceChoice {
 }
 
 impl Args {
-    /// Draws of local expectation for the reference; `None` for the exact gradient.
-    fn local_draws(&self) -> Option<usize> {
+    /// Number of samples of local expectation for the reference. `None` for the exact gradient.
+    fn local_samples(&self) -> Option<usize> {
         let local = match self.reference {
             ReferenceChoice::Auto => self.latent.codes().is_err(),
             ReferenceChoice::Exact => false,
             ReferenceChoice::Local => true,
         };
-        local.then_some(self.reference_draws)
+        local.then_some(self.reference_samples)
     }
 
     /// The estimators to measure: the exact gradient only where it can be computed.
     fn estimators(&self) -> Vec<EstimatorConfig> {
-        let mut configs = plan::all(self.k);
+        let mut configs = plan::all(self.draws);
         configs.retain(|&config| config != EstimatorConfig::Exact || self.latent.codes().is_ok());
         configs
     }
 }
 
-/// When checkpoints are kept.
+/// Schedule of the checkpoints that are kept.
 #[derive(Clone, Copy)]
 struct Schedule {
     epochs: usize,
@@ -152,7 +163,7 @@ struct Schedule {
 }
 
 impl Schedule {
-    /// The epochs after which one is kept.
+    /// Epochs after which a checkpoint is kept.
     fn kept(&self) -> impl Iterator<Item = usize> + use<> {
         (self.every..=self.epochs).step_by(self.every)
     }
@@ -165,7 +176,7 @@ fn main() -> ExitCode {
     }
     if args.smoke {
         let latent = LatentShape { categories: 3, variables: 2 };
-        args = Args { latent, epochs: 2, every: 1, draws: 256, batch: 20, k: 10, ..args };
+        args = Args { latent, epochs: 2, every: 1, samples: 256, batch: 20, draws: 10, ..args };
     }
     lab::exit::status(with_threads(args.threads, || run(&args)).and_then(|done| done))
 }
@@ -196,7 +207,7 @@ fn run(args: &Args) -> Result<End, RunError> {
             "{} latent on {}, checkpoints of a ReinMax run at τ {}",
             args.latent, data.name, args.tau
         ),
-        k: args.k,
+        draws: args.draws,
     };
     report.save(&args.out)?;
     if args.smoke {
@@ -206,13 +217,13 @@ fn run(args: &Args) -> Result<End, RunError> {
     Ok(End::Done)
 }
 
-/// The run that is measured: ReinMax with the optimiser and learning rate of the tables, or those of 8x4 where they have no such
-/// latent space.
+/// Config of the run: ReinMax with the optimiser and learning rate of the tables, or those of 8x4
+/// for latent spaces that the tables do not have.
 fn config(args: &Args, data: &Dataset) -> hardgrad::Result<TrainConfig> {
-    match args.local_draws() {
+    match args.local_samples() {
         None => drop(args.latent.codes()?),
-        Some(draws) if draws < 32 || !draws.is_multiple_of(16) => {
-            return Err(Error::argument("--reference-draws", draws, "a multiple of 16 from 32 on"));
+        Some(samples) if samples < 32 || !samples.is_multiple_of(16) => {
+            return Err(Error::argument("reference_samples", samples, "a multiple of 16, at least 32"));
         }
         Some(_) => {}
     }
@@ -223,20 +234,21 @@ fn config(args: &Args, data: &Dataset) -> hardgrad::Result<TrainConfig> {
     at_least_one("epochs", args.epochs)?;
     at_least_one("every", args.every)?;
     at_least_one("batch", args.batch)?;
-    // Of each estimator there are so many estimates as the standard errors need, of those with several samples to an estimate too.
-    let samples = plan::all(args.k).iter().map(|config| config.samples()).max().unwrap_or(1);
+    // Estimators with several samples per estimate need enough estimates for the standard errors,
+    // too.
+    let samples = plan::all(args.draws).iter().map(|config| config.samples()).max().unwrap_or(1);
     let step = Estimates::GROUPS * samples;
-    if args.draws < 2 * step || !args.draws.is_multiple_of(step) {
+    if args.samples < 2 * step || !args.samples.is_multiple_of(step) {
         let expected = format!(
-            "a multiple of {step} from {} on: at least two estimates in each of {} equal groups, and leave-one-out takes {samples} \
-             samples per estimate",
+            "a multiple of {step} from {} on: each of {} groups holds at least two estimates, and an estimate by leave-one-out takes \
+             {samples} samples",
             2 * step,
             Estimates::GROUPS
         );
-        return Err(Error::argument("--draws", args.draws, expected));
+        return Err(Error::argument("samples", args.samples, expected));
     }
     if args.batch > data.train.len() {
-        let expected = format!("at most {}, the training images", data.train.len());
+        let expected = format!("at most {}, the number of training images", data.train.len());
         return Err(Error::argument("batch", args.batch, expected));
     }
     for config in args.estimators() {
@@ -254,7 +266,8 @@ fn config(args: &Args, data: &Dataset) -> hardgrad::Result<TrainConfig> {
     config.validated()
 }
 
-/// The lines of one checkpoint: those that an earlier run left, or new ones. The inner error is a signal that came meanwhile.
+/// The lines of one checkpoint: those of an earlier run, or new ones. The inner error is a signal
+/// that arrived during the measurement.
 fn checkpoint(
     args: &Args,
     data: &Dataset,
@@ -266,11 +279,11 @@ fn checkpoint(
     let configs = args.estimators();
     let what = |config_of: &EstimatorConfig| What {
         epoch,
-        draws: args.draws / config_of.samples(),
+        estimates: args.samples / config_of.samples(),
         batch: args.batch,
         seed: config.seed,
         precision: if args.f64 { "f64" } else { "f32" }.into(),
-        reference_draws: args.local_draws(),
+        reference_samples: args.local_samples(),
         ..What::of(*config_of)
     };
     let whats: Vec<What> = configs.iter().map(what).collect();
@@ -283,7 +296,7 @@ fn checkpoint(
     let indices: Vec<u32> = (0..args.batch as u32).collect();
     data.train.images().fill(&indices, images.as_mut_slice());
     let point = Point::new(&config.vae, &train::params(dir, epoch, config, data)?, images);
-    let settings = Settings { draws: args.draws, seed: config.seed, epoch };
+    let settings = Settings { samples: args.samples, seed: config.seed, epoch };
     let bar = if !args.quiet && bars_are_drawn() {
         let template = "{msg}: measuring {bar:32} {pos} %  {eta} left";
         bar(100, template).with_message(format!("seed {}, epoch {epoch}", config.seed))
@@ -294,7 +307,7 @@ fn checkpoint(
         bar.set_position((100.0 * part) as u64);
         stop.signal().is_none()
     };
-    let exact = args.local_draws().is_none().then(|| point.exact());
+    let exact = args.local_samples().is_none().then(|| point.exact());
     let found = if args.f64 {
         compare(&point, exact, args, &settings, &mut tick)?
     } else {
@@ -319,10 +332,12 @@ fn checkpoint(
     Ok(Ok(lines))
 }
 
-/// The statistics and wall times of all estimators, with the standard error of the reference. `None` if `tick` says false.
+/// The statistics and wall times of all estimators, with the standard error of the reference.
+/// `None` if `tick` returns false.
 type Compared = Option<(Vec<(Summary, f64)>, Option<f64>)>;
 
-/// Measures all estimators against the exact gradient, or against local expectation if there is none.
+/// Measures all estimators against the exact gradient, or against local expectation if there is
+/// none.
 fn compare<T: Scalar>(
     point: &Point<T>,
     exact: Option<Vec<f64>>,
@@ -330,8 +345,8 @@ fn compare<T: Scalar>(
     settings: &Settings,
     tick: &mut dyn FnMut(f64) -> bool,
 ) -> Result<Compared, RunError> {
-    let reference = match (exact, args.local_draws()) {
-        (None, Some(draws)) => measure::reference(point, draws, settings, &mut |part| tick(part / 2.0)),
+    let reference = match (exact, args.local_samples()) {
+        (None, Some(samples)) => measure::reference(point, samples, settings, &mut |part| tick(part / 2.0)),
         (exact, _) => exact.map(|gradient| Reference { gradient, standard_error: None }),
     };
     let Some(reference) = reference else { return Ok(None) };
@@ -339,8 +354,8 @@ fn compare<T: Scalar>(
     Ok(found.map(|found| (found, reference.standard_error)))
 }
 
-/// The exact gradient lies on itself; before training, where gradients are large, so do the estimators without bias, within five
-/// standard errors.
+/// Checks the cosines of estimators without bias: that of the exact gradient is 1, and before
+/// training, when gradients are large, those of the others are 1 within five standard errors.
 fn check(lines: &[Line]) -> Result<(), RunError> {
     for line in lines {
         let far = match line.what.estimator.as_str() {

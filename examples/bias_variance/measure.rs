@@ -1,9 +1,10 @@
-//! The measurement at one checkpoint: all estimators on the same images, the same parameters and the same samples.
+//! The measurement at one checkpoint: all estimators use the same images, parameters and samples.
 //!
-//! The loss is the cross-entropy alone, averaged over the batch, and gradients are with respect to the encoder's logits. A draw is
-//! one code for each image. All draw the same D from the same Gumbel noise, so that one decoder pass gives f(D) and g = ∂f/∂D for
-//! every estimator that hooks onto the sample, and differences between estimators are not differences between samples. REBAR has
-//! two relaxed passes of its own.
+//! The loss is the cross-entropy alone, averaged over the batch, and gradients are with respect to
+//! the encoder's logits. A draw is one code for each image. All estimators use the same codes D
+//! from the same Gumbel noise, so one decoder pass gives f(D) and g = ∂f/∂D for all of them, and
+//! differences between estimators are not differences between samples. REBAR makes two more passes,
+//! with relaxed codes.
 
 use hardgrad::estimators::{
     AdaptiveWeight, At, Baseline, BaselineConfig, BuiltEstimator, Choice, EstimatorConfig, Rebar, Reinforce,
@@ -15,22 +16,22 @@ use hardgrad::vae::{Vae, VaeConfig};
 use hardgrad::{Mat, MatRef, ParamGrads, ParamStore, Result, Scalar, Workspace, rng};
 use std::time::Instant;
 
-/// Draws of each image that go through the decoder together. It decides which numbers are drawn.
+/// Number of draws per image in one pass through the decoder. The random numbers depend on it.
 const TOGETHER: usize = 16;
 
-/// Fixed parameters and a fixed batch, in some precision.
+/// Fixed parameters and a fixed batch, in one precision.
 pub struct Point<T> {
     vae: Vae,
     params: ParamStore<T>,
     /// `[batch, pixels]`
     images: Mat<T>,
-    /// Of the encoder, `[batch, L·C]`.
+    /// Logits of the encoder, `[batch, L·C]`.
     logits: Mat<T>,
     categories: usize,
 }
 
 impl Point<f64> {
-    /// With these parameters, in the order of the store.
+    /// A point with these parameters, in the order of the store.
     pub fn new(config: &VaeConfig, params: &[f32], images: Mat<f64>) -> Self {
         let mut store = ParamStore::new();
         let vae = Vae::new(&mut store, config, &mut rng::from_key(0));
@@ -43,7 +44,7 @@ impl Point<f64> {
         Self { vae, params: store, images, logits, categories: config.latent.categories }
     }
 
-    /// The same in another precision.
+    /// The point in another precision.
     pub fn to<T: Scalar>(&self) -> Point<T> {
         let cast = |m: MatRef<'_, f64>| Mat::from_fn(m.rows, m.cols, |i, j| T::of(m.row(i)[j]));
         Point {
@@ -57,7 +58,8 @@ impl Point<f64> {
 }
 
 impl<T: Scalar> Point<T> {
-    /// The exact gradient, eq. 2, by enumeration of all codes: of the mean over the batch, `[batch, L·C]`.
+    /// The exact gradient, eq. 2, by enumeration of all codes: of the mean over the batch, `[batch,
+    /// L·C]`.
     pub fn exact(&self) -> Vec<f64> {
         let (mut workspace, mut grads) = (Workspace::new(), ParamGrads::zeros(&self.params));
         let mut tape = workspace.tape(&self.params);
@@ -71,16 +73,16 @@ impl<T: Scalar> Point<T> {
 
 /// The gradient that estimates are compared with, of the mean over the batch, `[batch, L·C]`.
 pub struct Reference {
-    /// The exact gradient, or a mean of draws.
+    /// The exact gradient, or a mean of samples.
     pub gradient: Vec<f64>,
-    /// Standard error of the mean of draws: the root of the sum of the squared standard errors of its
-    /// numbers. `None` for the exact gradient.
+    /// Standard error of the mean of the samples: the root of the sum of the squared standard
+    /// errors of its entries. `None` for the exact gradient.
     pub standard_error: Option<f64>,
 }
 
 impl Reference {
-    /// The statistics of an estimator with this reference, where `found` takes its gradient for exact.
-    /// The noise of the reference is removed from the corrected statistics and from its norm.
+    /// Corrects the statistics of an estimator, `found`, which were computed as if this reference
+    /// were exact: removes its noise from the corrected statistics and from its norm.
     pub fn correct(&self, found: Summary) -> Summary {
         let Some(noise) = self.standard_error.map(|se| se * se) else { return found };
         let norm = (found.exact_norm.powi(2) - noise).sqrt();
@@ -95,26 +97,26 @@ impl Reference {
     }
 }
 
-/// How, and how much.
+/// Settings of the measurement.
 pub struct Settings {
-    /// Estimates of each estimator, a multiple of 64.
-    pub draws: usize,
-    /// Of the draws.
+    /// Number of samples per image, a multiple of 64.
+    pub samples: usize,
+    /// Seed of the samples.
     pub seed: u64,
-    /// Of the checkpoint: each has draws of its own.
+    /// Epoch of the checkpoint. Each checkpoint has its own samples.
     pub epoch: usize,
 }
 
-/// One estimator, and what it has given so far.
+/// One estimator and its estimates so far.
 struct Measured<T> {
     estimator: BuiltEstimator<T>,
     estimates: Estimates,
     seconds: f64,
 }
 
-/// What all estimators share of one pass: `TOGETHER` draws of each image, an image's in a row.
+/// Data of one pass that all estimators share: `TOGETHER` draws per image, in consecutive rows.
 struct Pass<T> {
-    /// Holds the noise that drew D.
+    /// Choice with the noise from which D was drawn.
     choice: Choice<T>,
     logits: Mat<T>,
     /// D
@@ -125,20 +127,21 @@ struct Pass<T> {
     g: Mat<T>,
 }
 
-/// The mean of `draws` draws of local expectation, which is unbiased and has little variance. Its
-/// noise is independent of that of the estimators. `None` if `tick` says false.
+/// The mean of `samples` samples of local expectation, which is unbiased and has little variance.
+/// Its noise is independent of that of the estimators. `tick` is called after each pass with the
+/// part that is done. Returns `None` if it returns false.
 pub fn reference<T: Scalar>(
     point: &Point<T>,
-    draws: usize,
+    samples: usize,
     settings: &Settings,
     tick: &mut dyn FnMut(f64) -> bool,
 ) -> Option<Reference> {
-    /// The first step of the noise: no estimator has so many.
+    /// The first step of the noise. The estimators have fewer steps.
     const FIRST_STEP: usize = 1 << 40;
 
     let mut bench = Bench::new(point, settings);
     let mut moments = RunningMoments::new(point.logits.as_slice().len());
-    let passes = draws.div_ceil(TOGETHER);
+    let passes = samples.div_ceil(TOGETHER);
     for step in 0..passes {
         let pass = bench.pass(FIRST_STEP + step);
         let grad = bench.local_expectation(&pass);
@@ -152,8 +155,8 @@ pub fn reference<T: Scalar>(
     Some(Reference { gradient: moments.mean().to_vec(), standard_error: Some(standard_error) })
 }
 
-/// Measures these estimators, and their wall times. `tick` is called after each pass, with the part that is done; measuring ends
-/// with `None` if it says false.
+/// Measures these estimators and their wall times. `tick` is called after each pass with the part
+/// that is done. Returns `None` if it returns false.
 pub fn measure<T: Scalar>(
     point: &Point<T>,
     reference: &Reference,
@@ -169,13 +172,13 @@ pub fn measure<T: Scalar>(
             let expected = "an estimator of the evidence lower bound of one sample";
             return Err(hardgrad::Error::argument("estimator", "vimco", expected));
         }
-        let estimates = Estimates::new(reference.gradient.len(), settings.draws / samples)?;
+        let estimates = Estimates::new(reference.gradient.len(), settings.samples / samples)?;
         all.push(Measured { estimator, estimates, seconds: 0.0 });
     }
-    // Pass 0 only tells the running mean what losses are like, as the steps before do in training.
+    // Pass 0 only initialises the running mean of the losses, as the earlier steps do in training.
     let warm_up = bench.pass(0);
     bench.remember(&warm_up);
-    let passes = settings.draws.div_ceil(TOGETHER);
+    let passes = settings.samples.div_ceil(TOGETHER);
     for step in 1..=passes {
         let pass = bench.pass(step);
         for measured in &mut all {
@@ -192,7 +195,7 @@ pub fn measure<T: Scalar>(
     Ok(Some(all.into_iter().map(|m| (summary(m.estimates), m.seconds)).collect()))
 }
 
-/// Memory, and the running mean of the losses.
+/// Memory for the passes, and the running mean of the losses.
 struct Bench<'a, T> {
     point: &'a Point<T>,
     settings: &'a Settings,
@@ -201,7 +204,7 @@ struct Bench<'a, T> {
     scratch: Scratch<T>,
     mean: RunningMean,
     weight: AdaptiveWeight,
-    /// The exact gradient in this precision, once it has been asked for.
+    /// The exact gradient in this precision, once it was computed.
     exact: Option<Vec<f64>>,
 }
 
@@ -221,7 +224,7 @@ impl<'a, T: Scalar> Bench<'a, T> {
         }
     }
 
-    /// The decoder pass that all share.
+    /// The decoder pass that all estimators share.
     fn pass(&mut self, step: usize) -> Pass<T> {
         let (point, settings) = (self.point, self.settings);
         let (rows, width) = (point.logits.rows() * TOGETHER, point.logits.cols());
@@ -232,7 +235,7 @@ impl<'a, T: Scalar> Bench<'a, T> {
         let (x, logits) = (tape.constant(point.images.view()), tape.leaf(point.logits.view()));
         let (x, logits) = (tape.repeat_rows(x, TOGETHER), tape.repeat_rows(logits, TOGETHER));
         let drawn = tape.sample(&choice, logits);
-        // A leaf of its own, because a sample without a gradient to its logits gets none either.
+        // A new leaf, because a sample without a gradient of its logits has no gradient itself.
         let sample = tape.value(drawn).to_mat();
         let z = tape.leaf(sample.view());
         let losses = point.vae.bce(&mut tape, x, z);
@@ -242,7 +245,7 @@ impl<'a, T: Scalar> Bench<'a, T> {
         Pass { choice, logits, sample, losses, g }
     }
 
-    /// Takes the losses into the running mean, draw by draw.
+    /// Adds the losses to the running mean, draw by draw.
     fn remember(&mut self, pass: &Pass<T>) {
         for draw in 0..TOGETHER {
             let of_draw = pass.losses.as_slice().iter().skip(draw).step_by(TOGETHER);
@@ -271,7 +274,8 @@ impl<'a, T: Scalar> Bench<'a, T> {
                 (1, self.score(pass, Reinforce::new(Baseline::Constant(b))))
             }
             BuiltEstimator::Rebar(rebar) => (1, self.rebar(pass, rebar)),
-            // An adapted weight is the one that it has before the first step, or that of the passes so far.
+            // An adapted weight is computed from the passes so far, and has its initial value
+            // before them.
             BuiltEstimator::DoubleControlVariate(estimator, weight) => {
                 if *weight == WeightConfig::Adapted {
                     self.weight.add(estimator.take_moments());
@@ -285,7 +289,7 @@ impl<'a, T: Scalar> Bench<'a, T> {
                 (estimator.samples(), self.of_samples(pass, estimator))
             }
             BuiltEstimator::LocalExpectation => (1, self.local_expectation(pass)),
-            BuiltEstimator::Vimco(_) => return, // `measure` has refused it
+            BuiltEstimator::Vimco(_) => return, // `measure` returns an error for it
             BuiltEstimator::Exact => {
                 let exact = self.exact.get_or_insert_with(|| self.point.exact());
                 (0..TOGETHER).for_each(|_| measured.estimates.add(exact));
@@ -320,7 +324,8 @@ impl<'a, T: Scalar> Bench<'a, T> {
         tape.grad_or_zeros(logits)
     }
 
-    /// An estimator that sees several samples of each image: their sum in the first row of them.
+    /// An estimator of several samples per image. The first row of the samples contains the sum of
+    /// the estimate.
     fn of_samples(&mut self, pass: &Pass<T>, estimator: &dyn SamplesEstimator<T>) -> Mat<T> {
         let (n, width, categories) = (estimator.samples(), pass.logits.cols(), self.point.categories);
         let mut grad = Mat::zeros(pass.logits.rows(), width);

@@ -1,4 +1,4 @@
-//! The lines as pictures and tables, averaged over the training seeds.
+//! Charts and tables of the lines, averaged over the training seeds.
 
 use crate::lab::bias_variance::plan;
 use crate::lab::bias_variance::record::{Line, What};
@@ -9,20 +9,20 @@ use hardgrad::files::write_atomically;
 use std::fmt::Write as _;
 use std::path::Path;
 
-/// One number of a line.
+/// Function that returns one number of a line.
 type Number = fn(&Line) -> Option<f64>;
 
-/// What table 1 prints for ReinMax, ST and ReinMax-Argmax.
+/// Values of table 1 for ReinMax, ST and ReinMax-Argmax.
 const PRINTED: [f64; 3] = [7.400, 2.733, 2.873];
 
-/// All lines, and what they are about.
+/// All lines, with a description of the run.
 pub struct Report<'a> {
-    /// Of all seeds and epochs.
+    /// Lines of all seeds and epochs.
     pub lines: &'a [Line],
     /// The latent space, the data and the run, for titles.
     pub run: String,
-    /// Conditional draws.
-    pub k: usize,
+    /// Number K of conditional draws.
+    pub draws: usize,
 }
 
 /// The files that are written.
@@ -34,10 +34,10 @@ impl Report<'_> {
     pub fn save(&self, out: &Path) -> Result<(), RunError> {
         let [cosine, relative_sd, forms_cosine, forms_relative_sd, table] = FILES;
         for (configs, names) in [
-            (plan::figure(self.k), [cosine, relative_sd]),
-            (plan::forms(self.k), [forms_cosine, forms_relative_sd]),
+            (plan::figure(self.draws), [cosine, relative_sd]),
+            (plan::forms(self.draws), [forms_cosine, forms_relative_sd]),
         ] {
-            let y = "cosine of the mean of the draws and the exact gradient";
+            let y = "cosine of the mean of the estimates and the exact gradient";
             self.chart(y, &configs, |l| l.cosine, &out.join(names[0]))?;
             let y = "relative standard deviation, |std| / |mean|";
             self.chart(y, &configs, |l| l.relative_sd, &out.join(names[1]))?;
@@ -93,36 +93,36 @@ impl Report<'_> {
 
     fn tables(&self) -> String {
         let first = self.lines.first().map(|line| &line.what);
-        let (draws, batch) = first.map_or((0, 0), |what| (what.draws, what.batch));
+        let (estimates, batch) = first.map_or((0, 0), |what| (what.estimates, what.batch));
         let mut seeds: Vec<String> = self.lines.iter().map(|line| line.what.seed.to_string()).collect();
         seeds.dedup();
         seeds.sort_unstable();
         seeds.dedup();
         let mut text = format!(
-            "# Bias and variance of the estimators\n\n{}; {draws} draws on the first {batch} \
-             training images, K = {}, training seeds {}; means over them. A dash: the number does not exist.\n",
+            "# Bias and variance of the estimators\n\n{}; {estimates} estimates on the first {batch} \
+             training images, K = {}, means over the training seeds {}. A dash means that the number does not exist.\n",
             self.run,
-            self.k,
+            self.draws,
             seeds.join(", ")
         );
         let relative = self.lines.iter().filter_map(|l| Some(l.reference_se? / l.exact_norm?));
-        if let Some(draws) = first.and_then(|what| what.reference_draws) {
+        if let Some(samples) = first.and_then(|what| what.reference_samples) {
             let _ = writeln!(
                 text,
-                "\nThe codes are not enumerated. In place of the exact gradient stands a mean of {draws} draws of local expectation; its \
-                 standard error is at most {:.4} of its norm.",
+                "\nThe codes are not enumerated. The reference is not the exact gradient but a mean of {samples} \
+                 samples of local expectation; its standard error is at most {:.4} of its norm.",
                 relative.fold(0.0, f64::max)
             );
         }
         self.table_1(&mut text);
-        let figure = plan::figure(self.k);
-        let more: Vec<_> = plan::all(self.k).into_iter().filter(|c| !figure.contains(c)).collect();
+        let figure = plan::figure(self.draws);
+        let more: Vec<_> = plan::all(self.draws).into_iter().filter(|c| !figure.contains(c)).collect();
         for (title, number, decimals) in [
             ("cosine of the mean and the exact gradient", (|l| l.cosine) as Number, 3),
             ("relative standard deviation, ‖std‖ / ‖mean‖", |l| l.relative_sd, 2),
         ] {
             self.by_epoch(&mut text, &format!("Figure 1: {title}"), &figure, number, decimals);
-            self.by_epoch(&mut text, &format!("Beyond it: {title}"), &more, number, decimals);
+            self.by_epoch(&mut text, &format!("Other estimators: {title}"), &more, number, decimals);
         }
         self.at_the_end(&mut text);
         text
@@ -152,7 +152,7 @@ impl Report<'_> {
         }
     }
 
-    /// Table 1, in the normalisations it might be in.
+    /// Table 1, in several normalisations, because the paper does not state which one it uses.
     fn table_1(&self, text: &mut String) {
         let Some(&epoch) = self.epochs().last() else { return };
         let _ = writeln!(
@@ -178,21 +178,21 @@ impl Report<'_> {
         }
     }
 
-    /// Everything after the last epoch.
+    /// The table of bias and variance after the last epoch.
     fn at_the_end(&self, text: &mut String) {
         let Some(&epoch) = self.epochs().last() else { return };
         let _ = writeln!(
             text,
             "\n## Bias against variance after {epoch} epochs\n\nBias and standard deviation are relative to the exact gradient's norm; the \
-             cosine and the bias are corrected for the noise that is left in the mean. The error is that of one draw.\n\n\
-             | | cosine | standard error | bias | sd | √(bias² + sd²) | ms a draw |\n|---|---:|---:|---:|---:|---:|---:|"
+             cosine and the bias are corrected for the remaining noise of the mean. √(bias² + sd²) is the error of one estimate.\n\n\
+             | | cosine | standard error | bias | sd | √(bias² + sd²) | ms per estimate |\n|---|---:|---:|---:|---:|---:|---:|"
         );
         let relative: [Number; 3] = [
             |l| Some(l.bias_norm_corrected? / l.exact_norm?),
             |l| Some(l.sd_norm? / l.exact_norm?),
             |l| Some(l.bias_norm_corrected.unwrap_or(0.0).hypot(l.sd_norm?) / l.exact_norm?),
         ];
-        for config in plan::all(self.k) {
+        for config in plan::all(self.draws) {
             let value = |number, decimals| cell(self.mean(config, epoch, number), decimals);
             let _ = writeln!(
                 text,
@@ -203,7 +203,7 @@ impl Report<'_> {
                 value(relative[0], 3),
                 value(relative[1], 2),
                 value(relative[2], 2),
-                value(|l| Some(1e3 * l.seconds / l.what.draws as f64), 2)
+                value(|l| Some(1e3 * l.seconds / l.what.estimates as f64), 2)
             );
         }
     }

@@ -1,4 +1,4 @@
-//! The checkpoints: a run of ReinMax, with a copy of its checkpoint kept every so many epochs.
+//! The checkpoints: a run of ReinMax, and copies of its checkpoint after every so many epochs.
 
 use crate::Schedule;
 use crate::lab::error::RunError;
@@ -11,12 +11,12 @@ use hardgrad::data::Dataset;
 use hardgrad::train::{Checkpoint, TrainConfig, Trainer};
 use std::path::{Path, PathBuf};
 
-/// Where the checkpoint after this epoch is kept.
+/// Path of the checkpoint after this epoch.
 fn file(dir: &Path, epoch: usize) -> PathBuf {
     dir.join(format!("epoch-{epoch:03}.bin"))
 }
 
-/// Trains until the checkpoints of all epochs are in `dir`; what is there already is not made again.
+/// Trains until the checkpoints of all epochs are in `dir`. Existing checkpoints are kept.
 pub fn checkpoints(
     dir: &Path,
     config: &TrainConfig,
@@ -64,7 +64,10 @@ pub fn params(dir: &Path, epoch: usize, config: &TrainConfig, data: &Dataset) ->
     }
     let checkpoint = Checkpoint::load(&file(dir, epoch))?;
     if &checkpoint.config != config || checkpoint.history.len() != epoch {
-        let message = format!("{}: the checkpoint is of another run", file(dir, epoch).display());
+        let message = format!(
+            "{}: the checkpoint is of another run; remove it, or give another --out",
+            file(dir, epoch).display()
+        );
         return Err(RunError::argument(message));
     }
     Ok(checkpoint.params)

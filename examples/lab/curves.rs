@@ -1,4 +1,4 @@
-//! A run's losses as a picture.
+//! Chart of the losses of a run.
 
 use super::error::RunError;
 use super::svg::{Chart, Mark, Series};
@@ -19,6 +19,6 @@ pub fn save(trainer: &Trainer<'_>, path: &Path) -> Result<(), RunError> {
     ];
     let title =
         format!("{} latent, {}, learning rate {}", config.vae.latent, config.estimator.kind(), config.lr);
-    let chart = Chart::linear(title, ["epoch", "loss, nats an image"], Mark::Line, series);
+    let chart = Chart::linear(title, ["epoch", "loss, nats per image"], Mark::Line, series);
     Ok(write_atomically(path, chart.to_svg().as_bytes())?)
 }

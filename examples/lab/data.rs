@@ -1,4 +1,4 @@
-//! Finding the data: `--dataset`, `--data`, `$MNIST_DIR`, `data/mnist`, or the built-in digits.
+//! Search for the data: `--dataset`, `--data`, `$MNIST_DIR`, `data/mnist`, or the built-in digits.
 
 use super::error::RunError;
 use super::output::note;
@@ -17,16 +17,16 @@ pub enum DatasetChoice {
     Digits,
 }
 
-/// Directory of MNIST unless another is named.
+/// Default directory of MNIST.
 const USUAL_PLACE: &str = "data/mnist";
 
 const HOW_TO_GET_IT: &str = "data/get-mnist.sh downloads MNIST into data/mnist";
 
-/// Loads the data, and says on standard error if it had to fall back to the built-in digits.
+/// Loads the data. If it falls back to the built-in digits it prints a note on standard error.
 ///
-/// The built-in digits are the same for every `--seed`, which is the run's seed and not the data's. A place that is named, by `dir`
-/// or by `$MNIST_DIR`, is not passed over: what is missing or damaged there is an error. So it is in `data/mnist`, if there is such
-/// a directory.
+/// The built-in digits are equal for every `--seed`, because that is the seed of the run and not of
+/// the data. If `dir`, `$MNIST_DIR` or, when it exists, the directory `data/mnist` lacks a file or
+/// has a damaged one, that is an error.
 pub fn load(choice: DatasetChoice, dir: Option<&Path>) -> Result<Dataset, RunError> {
     let data = find(choice, dir).map_err(RunError::argument)?;
     not_empty(&data).map_err(RunError::argument)?;
@@ -38,32 +38,56 @@ fn find(choice: DatasetChoice, dir: Option<&Path>) -> Result<Dataset, String> {
         return match dir {
             None => Ok(digits(0, DIGITS_TRAIN, DIGITS_TEST)),
             Some(dir) => Err(format!(
-                "--data: got {}, but --dataset digits are built in and read from no directory: leave out one of the two",
+                "--data: got {} with --dataset digits, which are built in and not read from a directory; leave out one of the two options",
                 dir.display()
             )),
         };
     }
     if let Some(dir) = dir {
-        return load_mnist(dir).map_err(|e| format!("--data: {e}"));
+        return load_from(dir).map_err(|e| format!("--data: {e}"));
     }
     if let Some(dir) = std::env::var_os("MNIST_DIR").filter(|dir| !dir.is_empty()) {
         let instead = "unset MNIST_DIR, or give --data DIR or --dataset digits";
-        return load_mnist(dir.as_ref()).map_err(|e| format!("MNIST_DIR: {e}. To use other data, {instead}"));
+        return load_from(dir.as_ref()).map_err(|e| format!("MNIST_DIR: {e}; to use other data, {instead}"));
     }
     if Path::new(USUAL_PLACE).exists() {
         let instead = "remove it, or give --data DIR or --dataset digits";
-        return load_mnist(USUAL_PLACE.as_ref()).map_err(|e| format!("{e}. To use other data, {instead}"));
+        return load_from(USUAL_PLACE.as_ref()).map_err(|e| format!("{e}; to use other data, {instead}"));
     }
     if choice == DatasetChoice::Mnist {
         return Err(format!(
-            "no MNIST: there is no directory {USUAL_PLACE}, and neither --data nor MNIST_DIR names another; {HOW_TO_GET_IT}"
+            "--dataset: got mnist, but there is no directory {USUAL_PLACE}, and neither --data nor MNIST_DIR names another; {HOW_TO_GET_IT}"
         ));
     }
-    note!("no MNIST in {USUAL_PLACE}: training on the built-in digits instead ({HOW_TO_GET_IT})");
+    note!(
+        "note: there is no MNIST in {USUAL_PLACE}: training on the built-in digits instead ({HOW_TO_GET_IT})"
+    );
     Ok(digits(0, DIGITS_TRAIN, DIGITS_TEST))
 }
 
-/// Refuses a data set with nothing to train on, or nothing to test with, and names the file.
+/// Loads the four files from a directory, or those whose names begin with `place` and a hyphen, as
+/// EMNIST's do.
+fn load_from(place: &Path) -> Result<Dataset, String> {
+    if !place.exists() && !is_prefix(place) {
+        return Err(format!(
+            "got {0}, expected a directory with the four files of MNIST, or the beginning {0}- of the names of such files \
+             ({HOW_TO_GET_IT})",
+            place.display()
+        ));
+    }
+    load_mnist(place).map_err(|e| e.to_string())
+}
+
+/// Whether the names of some files are this path, a hyphen, and more.
+fn is_prefix(place: &Path) -> bool {
+    let Some(name) = place.file_name() else { return false };
+    let beginning = format!("{}-", name.to_string_lossy());
+    let directory = place.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let files = std::fs::read_dir(directory.unwrap_or(Path::new(".")));
+    files.is_ok_and(|files| files.flatten().any(|f| f.file_name().to_string_lossy().starts_with(&beginning)))
+}
+
+/// Returns an error that names the file if there are no training images or no test images.
 fn not_empty(data: &Dataset) -> Result<(), String> {
     let files = match &data.source {
         Source::Directory(place) => find_mnist(place).ok(),
@@ -74,13 +98,13 @@ fn not_empty(data: &Dataset) -> Result<(), String> {
     };
     if data.train.is_empty() {
         return Err(format!(
-            "{}: it holds no images, expected at least 1 to train on",
+            "{}: the file contains no images, expected at least 1 to train on",
             file(|f| &f.train_images)
         ));
     }
     if data.test.is_empty() {
         return Err(format!(
-            "{}: it holds no images, expected at least 1 to test with",
+            "{}: the file contains no images, expected at least 1 to test with",
             file(|f| &f.test_images)
         ));
     }

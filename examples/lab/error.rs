@@ -32,7 +32,7 @@ impl RunError {
         Self { message: message.to_string(), fault: Fault::Argument }
     }
 
-    /// A fault of the machine.
+    /// An error of the machine or the disk.
     pub fn machine(message: impl fmt::Display) -> Self {
         Self { message: message.to_string(), fault: Fault::Machine }
     }
@@ -78,11 +78,13 @@ pub fn option(name: &str) -> String {
     format!("--{}", name.replace('_', "-"))
 }
 
-/// The library's error with the option in place of the argument: its names of arguments are one word, the options likewise.
+/// The library's error with the option in place of the argument. Arguments whose names consist of
+/// small letters, `_` and, not first, `-` are options.
 pub fn on_command_line(e: hardgrad::Error) -> hardgrad::Error {
     match e {
         hardgrad::Error::Argument { name, value, expected }
-            if name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_') =>
+            if !name.starts_with('-')
+                && name.bytes().all(|b| b.is_ascii_lowercase() || b"_-".contains(&b)) =>
         {
             wrong_option(option(name), value, expected)
         }
@@ -92,7 +94,8 @@ pub fn on_command_line(e: hardgrad::Error) -> hardgrad::Error {
 
 /// An error that names an option.
 pub fn wrong_option(name: String, value: impl fmt::Display, expected: impl Into<String>) -> hardgrad::Error {
-    // The library's names are static. There are as many of these as options, and the program ends with the first.
+    // The library's names are static. Few bytes are leaked, because the program ends with this
+    // error.
     hardgrad::Error::argument(Box::leak(name.into_boxed_str()), value, expected)
 }
 

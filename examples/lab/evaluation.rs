@@ -1,4 +1,4 @@
-//! Measuring a finished run: `evaluation.json`, and lines for the reader.
+//! Evaluation of a finished run: `evaluation.json`, and a summary on standard output.
 
 use super::error::RunError;
 use super::output::{note, tell};
@@ -21,8 +21,8 @@ struct File {
     evaluation: Evaluation,
 }
 
-/// Measures the parameters with `samples` samples for the importance-weighted bound, writes `evaluation.json` and prints the
-/// numbers. A signal ends it, and then nothing is written.
+/// Evaluates the parameters with `samples` samples for the importance-weighted bound, writes
+/// `evaluation.json` and prints the numbers. After a signal it returns and writes nothing.
 pub fn run(
     dir: &RunDir,
     trainer: &mut Trainer<'_>,
@@ -74,14 +74,14 @@ fn print(epoch: usize, evaluation: &Evaluation, seconds: f64) {
     }
 }
 
-/// A bar on a terminal, and elsewhere a line every half minute.
+/// Progress of the evaluation: a bar on a terminal, otherwise a line every half minute.
 struct Passes {
     bar: Option<ProgressBar>,
     quiet: bool,
     next: std::cell::Cell<Instant>,
 }
 
-/// From one line to the next.
+/// Time between two lines.
 const LINE_EVERY: Duration = Duration::from_secs(30);
 
 impl Passes {

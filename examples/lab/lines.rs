@@ -1,5 +1,5 @@
-//! Files of lines, such as JSON lines. All programs read them by the same rules: what is not a line of text is an error with the
-//! number of the line, and blank lines do not count.
+//! Reading files of lines, such as JSON lines. All programs follow these rules: a line that is not
+//! UTF-8 is an error with the number of the line, and blank lines are skipped.
 
 use std::fmt::Display;
 use std::io;
@@ -9,13 +9,13 @@ use std::path::Path;
 pub struct Lines(Vec<(usize, String)>);
 
 impl Lines {
-    /// Reads the file, the whole of it.
+    /// Reads the whole file.
     pub fn read(path: &Path) -> Result<Self, String> {
         Self::read_if_there(path)?
             .ok_or_else(|| format!("cannot read {}: there is no such file", path.display()))
     }
 
-    /// Reads the file. `None` if there is none.
+    /// Reads the whole file. Returns `None` if there is none.
     pub fn read_if_there(path: &Path) -> Result<Option<Self>, String> {
         let bytes = match std::fs::read(path) {
             Ok(bytes) => bytes,
@@ -37,12 +37,13 @@ impl Lines {
     }
 }
 
-/// What is wrong with a line: "runs/results.jsonl, line 3: not a result".
+/// Message about a line: "runs/results.jsonl, line 3: not a result".
 pub fn at(path: &Path, number: usize, what: impl Display) -> String {
     format!("{}, line {number}: {what}", path.display())
 }
 
-/// serde's message about a text that is a line of a file, of which it knows no more than that it is its first.
+/// Serde's message without its line number, which is 1 because Serde parses each line as a text of
+/// its own.
 pub fn in_a_line(message: String) -> String {
     message.replace(" at line 1 column", ", at column")
 }

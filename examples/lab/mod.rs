@@ -1,6 +1,8 @@
-//! What the programs in `examples/` share: directories of runs, the training loop, command-line options, progress, figures.
+//! Code that the programs in `examples/` share: directories of runs, the training loop,
+//! command-line options, progress, figures.
 //!
-//! It is no example itself, as it has no `main.rs`. A program names it once: `#[path = "../lab/mod.rs"] mod lab;`.
+//! This directory has no `main.rs`, so Cargo does not take it for an example. A program includes it
+//! by `#[path = "../lab/mod.rs"] mod lab;`.
 
 #![allow(
     dead_code,
@@ -18,6 +20,7 @@ pub mod evaluation;
 pub mod exit;
 pub mod lines;
 pub mod lock;
+pub mod numbers;
 pub mod output;
 pub mod pictures;
 pub mod preset;
@@ -26,6 +29,7 @@ pub mod published;
 pub mod reporter;
 pub mod run;
 pub mod run_dir;
+pub mod smoke;
 pub mod stats;
 pub mod stop;
 pub mod svg;

@@ -1,16 +1,19 @@
-//! Everything that the programs print.
+//! Macros for all output of the programs.
 //!
-//! `println!` panics when nobody reads it any more (`| head -1`) and when its disk is full. These macros never do:
+//! `println!` panics when the reader has closed the pipe (`| head -1`) and when the disk is full.
+//! These macros do not panic:
 //!
 //! - `note!` prints progress, warnings and errors to standard error. A line that cannot be written is dropped.
-//! - `tell!` prints to standard output what stands in files as well. A line that cannot be written is dropped.
-//! - `answer!` prints to standard output what is a program's only product. If the line cannot be written the program ends: without
-//!   a message and with status 141, as a shell reports a broken pipe, if the reader is gone; otherwise with a message and status 1.
+//! - `tell!` prints to standard output what the program also writes to files. A line that cannot be
+//!   written is dropped.
+//! - `answer!` prints to standard output the only result of a program. If the line cannot be
+//!   written the program ends: without a message and with status 141, as a shell reports a broken
+//!   pipe, if the reader has closed the pipe; otherwise with a message and status 1.
 
 use std::fmt::Arguments;
 use std::io::{self, ErrorKind, Write};
 
-/// Exit status of a program whose reader is gone: 128 and the number of SIGPIPE.
+/// Exit status of a program whose reader has closed the pipe: 128 plus the number of SIGPIPE.
 const BROKEN_PIPE: i32 = 128 + 13;
 
 /// `eprintln!` that drops what cannot be written.

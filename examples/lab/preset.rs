@@ -28,8 +28,11 @@ pub enum Preset {
 /// The latent spaces of the tables, in their order.
 pub const TABLE_LATENTS: [&str; 6] = ["8x4", "4x24", "8x16", "16x12", "64x8", "10x30"];
 
-/// The latent spaces of the table in the paper on MVE: 128 × 4, 32 × 16 and 8 × 64 there, where the
-/// number of variables stands first.
+/// Reason why other latent spaces and estimators are errors.
+const ONLY_PRESETS: &str = "for which --preset has hyper-parameters";
+
+/// The latent spaces of the table in the paper on MVE: 128 × 4, 32 × 16 and 8 × 64 there, with the
+/// number of variables first.
 pub const MVE_LATENTS: [&str; 3] = ["4x128", "16x32", "64x8"];
 
 /// K of every Gumbel-Rao term.
@@ -115,7 +118,8 @@ impl Preset {
         self.run_of(kind, latent, self.epochs())
     }
 
-    /// The same for another number of epochs: schedules extend over the whole run.
+    /// The run of an estimator in a latent space with this number of epochs, over which its
+    /// schedules extend, and with seed 0.
     ///
     /// # Errors
     /// If the tables have no such estimator or latent space.
@@ -131,7 +135,7 @@ impl Preset {
         let name = latent.to_string();
         let column = TABLE_LATENTS.iter().position(|&l| l == name);
         let Some(column) = column else {
-            let expected = format!("one of {} with --preset", TABLE_LATENTS.join(", "));
+            let expected = format!("one of {}, {ONLY_PRESETS}", TABLE_LATENTS.join(", "));
             return Err(Error::argument("latent", name, expected));
         };
         let as_run = self == Self::AsRun;
@@ -157,8 +161,8 @@ impl Preset {
                 eta: 1.5,
             }),
             _ => {
-                let expected =
-                    "one of st, stgs, gumbel-rao, gst, reinmax, reinmax-rao, reinmax-cv with --preset";
+                let names = "st, stgs, gumbel-rao, gst, reinmax, reinmax-rao, reinmax-cv";
+                let expected = format!("one of {names}, {ONLY_PRESETS}");
                 return Err(Error::argument("estimator", kind, expected));
             }
         };
@@ -178,8 +182,8 @@ impl Preset {
 /// publication has the latent spaces of [`MVE_LATENTS`]; the hyper-parameters do not depend on
 /// them.
 ///
-/// Not known from the publication, and assumed: that the temperature of Gumbel-Rao changes
-/// exponentially, as λ does, and that the weight decay is PyTorch's default.
+/// Two settings are assumptions of ours: the temperature of Gumbel-Rao changes exponentially, as λ
+/// does, and the weight decay is PyTorch's default.
 fn mve_table(kind: EstimatorKind, latent: LatentShape, epochs: usize) -> Result<TrainConfig> {
     let over = |to| Some(TemperatureSchedule { shape: ScheduleShape::Exponential, to, over: epochs });
     let (estimator, tau_schedule) = match kind {

@@ -1,34 +1,35 @@
-//! How long work tells how it goes on.
+//! Progress reports of long computations.
 
 use hardgrad::train::{EpochRecord, Progress};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// Is told how a run goes on.
+/// Receives the progress of a run.
 pub trait Report {
-    /// After an update.
+    /// Called after a step.
     fn step(&self, progress: Progress);
 
-    /// After an epoch and its test pass, of so many seconds if it began in this process.
+    /// Called after an epoch and its test pass, with its wall time if it began in this process.
     fn epoch(&self, record: &EpochRecord, seconds: Option<f64>);
 
-    /// At the end, whatever ended it.
+    /// Called at the end of the run, for any reason.
     fn finish(&self) {}
 }
 
-/// Whether bars are drawn on standard error. If not, progress is told in plain lines.
+/// Whether indicatif draws bars on standard error. If not, progress is printed as lines.
 ///
-/// The one that draws is asked, so that there is no terminal with neither: without `$TERM`, or with `dumb` in it, there are no bars.
+/// indicatif draws no bars where standard error is not a terminal, and where `$TERM` is not set or
+/// `dumb`.
 pub fn bars_are_drawn() -> bool {
     !ProgressDrawTarget::stderr().is_hidden()
 }
 
-/// A bar of this look. An invalid template gives indicatif's own look.
+/// A progress bar with this template. An invalid template gives indicatif's default bar.
 pub fn bar(length: u64, template: &str) -> ProgressBar {
     let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
     ProgressBar::new(length).with_style(style)
 }
 
-/// 3:07 or 1:02:03.
+/// A duration as 3:07 or 1:02:03.
 pub fn clock(seconds: f64) -> String {
     let s = seconds.max(0.0).round() as u64;
     if s < 3600 {

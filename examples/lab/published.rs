@@ -10,15 +10,15 @@ const TABLE: &str = include_str!("../../data/published/published.tsv");
 pub enum Split {
     /// Mean of the minibatch losses during the epoch.
     Train,
-    /// One sample an image at the epoch's end.
+    /// Mean at the end of the epoch, with one sample per image.
     Test,
 }
 
 impl Split {
-    /// In the order of the tables.
+    /// Both, in the order of the tables.
     pub const ALL: [Self; 2] = [Self::Train, Self::Test];
 
-    /// In names and sentences.
+    /// Name in ids and sentences.
     pub fn name(self) -> &'static str {
         match self {
             Self::Train => "train",
@@ -30,36 +30,36 @@ impl Split {
 /// A published number.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Published {
-    /// `table-2`, `figure-1`, `stored`, …
+    /// Source: `table-2`, `figure-1`, `stored`, …
     pub source: String,
-    /// Of a loss.
+    /// Train or test, if the number is a loss.
     pub split: Option<Split>,
-    /// Whose it is.
+    /// Estimator.
     pub method: EstimatorKind,
-    /// Such as `8x4`.
+    /// Latent space, such as `8x4`.
     pub latent: String,
-    /// After which epoch.
+    /// Number of epochs.
     pub epoch: usize,
-    /// τ or β, where it is a curve over it.
+    /// τ or β, if the number is of a curve over it.
     pub at: Option<f64>,
-    /// A median, not a mean.
+    /// Whether the number is a median instead of a mean.
     pub median: bool,
-    /// The number.
+    /// Value of the number.
     pub value: f64,
     /// Standard error of `value`, where known.
     pub error: Option<f64>,
-    /// Seeds behind it, where known.
+    /// Number of seeds, where known.
     pub seeds: Option<usize>,
 }
 
 impl Published {
-    /// As the mean of so many seeds.
+    /// The number as a mean over its seeds.
     pub fn mean(&self) -> Mean {
         Mean { n: self.seeds.unwrap_or(0), mean: self.value, error: self.error }
     }
 }
 
-/// All of them.
+/// All published numbers.
 pub fn all() -> Result<Vec<Published>, String> {
     let numbered = TABLE.lines().enumerate().filter(|(_, line)| !line.starts_with('#') && !line.is_empty());
     let rows = numbered.skip(1); // the columns' names

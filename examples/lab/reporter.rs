@@ -1,4 +1,4 @@
-//! One run's progress: a bar on a terminal, plain lines elsewhere.
+//! Progress of one run: a bar on a terminal, lines otherwise.
 
 use super::output::note;
 use super::progress::{Report, bar, bars_are_drawn, clock};
@@ -11,13 +11,13 @@ pub struct Reporter {
     bar: Option<ProgressBar>,
     quiet: bool,
     epochs: usize,
-    /// Epochs, and parts of one, that were there when the run was resumed.
+    /// Number of epochs, with the part of an unfinished one, before the run was resumed.
     before: f64,
     start: Instant,
 }
 
 impl Reporter {
-    /// For a run of `epochs` epochs, as it stands.
+    /// A reporter for a run of `epochs` epochs that continues from the trainer's state.
     pub fn new(quiet: bool, epochs: usize, trainer: &Trainer<'_>) -> Self {
         let (step, steps) = trainer.step();
         let before = trainer.history().len() as f64 + step as f64 / steps as f64;
@@ -29,7 +29,7 @@ impl Reporter {
 impl Report for Reporter {
     fn step(&self, p: Progress) {
         let Some(bar) = &self.bar else { return };
-        // Redrawing every update would cost more than it shows.
+        // Redrawing after every step would cost time without visible benefit.
         if !p.step.is_multiple_of(10) && p.step != p.steps {
             return;
         }

@@ -9,27 +9,28 @@ use hardgrad::data::Dataset;
 use hardgrad::train::{Advance, Checkpoint, TrainConfig, TrainError, Trainer};
 use std::time::Instant;
 
-/// How far to train, and when to save.
+/// Number of epochs to train, and when to save and to stop.
 pub struct Plan<'a> {
-    /// Epochs in all.
+    /// Total number of epochs.
     pub epochs: usize,
-    /// Save after every so many steps too, not only after every epoch.
+    /// Number of steps between checkpoints, in addition to those after every epoch.
     pub checkpoint_every: Option<usize>,
-    /// Looked at after every step.
+    /// Signal flag, checked after every step.
     pub stop: &'a Stop,
-    /// Told of every step and epoch.
+    /// Receives every step and epoch.
     pub report: &'a dyn Report,
 }
 
-/// How it ended.
+/// Outcome of the training loop.
 pub enum End {
     /// All epochs are done.
     Done,
-    /// This signal came. The run is saved.
+    /// The program received this signal. The run is saved.
     Stopped(i32),
 }
 
-/// The run that the directory holds, or a new one at its beginning; and which of the two it is.
+/// The run in the directory, or a new one if there is none, with the information which of the two
+/// it is.
 pub fn begin<'d>(
     dir: &mut RunDir,
     config: &TrainConfig,
@@ -37,7 +38,7 @@ pub fn begin<'d>(
 ) -> Result<(Trainer<'d>, Begun), RunError> {
     if let Some(checkpoint) = dir.checkpoint()? {
         let trainer = resume(checkpoint, config, data).map_err(|e| {
-            RunError::machine(format!("{}: the checkpoint cannot be used: {e}", dir.path().display()))
+            RunError::machine(format!("{}: the checkpoint cannot be used: {e}; to start the run again, remove this directory or give another --out", dir.path().display()))
         })?;
         dir.resume(&trainer)?;
         return Ok((trainer, Begun::Earlier));
@@ -47,12 +48,12 @@ pub fn begin<'d>(
     Ok((trainer, Begun::Here))
 }
 
-/// When a run was begun.
+/// Process that started a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Begun {
-    /// In this process.
+    /// The run was started by this process.
     Here,
-    /// Before it.
+    /// The run was started by an earlier process.
     Earlier,
 }
 
@@ -68,7 +69,8 @@ fn resume<'d>(
     Ok(trainer)
 }
 
-/// Trains until all epochs are done or a signal comes. Whatever ends it, the directory holds a checkpoint to go on from.
+/// Trains until all epochs are done or a signal arrives. In both cases the last state is saved as a
+/// checkpoint.
 pub fn train(
     dir: &mut RunDir,
     trainer: &mut Trainer<'_>,
@@ -76,7 +78,7 @@ pub fn train(
     plan: &Plan<'_>,
 ) -> Result<End, RunError> {
     let report = plan.report;
-    // The wall time of an epoch is known if it began here.
+    // The wall time of an epoch is known if it began in this process.
     let mut start = (trainer.step().0 == 0).then(Instant::now);
     while trainer.history().len() < plan.epochs {
         match trainer.advance().map_err(|e| diverged(e, dir))? {
@@ -109,7 +111,7 @@ pub fn train(
     Ok(End::Done)
 }
 
-/// "epoch 3", or "epoch 3 and 120 of 600 steps".
+/// State of the run for messages: "epoch 3", or "epoch 3 and 120 of 600 steps".
 pub fn place(trainer: &Trainer<'_>) -> String {
     let epochs = trainer.history().len();
     match trainer.step() {

@@ -1,4 +1,5 @@
-//! One run, one directory: `config.json`, `metrics.jsonl`, `checkpoint.bin` and the one before it, and the pictures.
+//! Directory of a run: `config.json`, `metrics.jsonl`, `checkpoint.bin` and the checkpoint before
+//! it, and the pictures.
 
 use super::error::{Fault, RunError};
 use super::lock::{Attempt, Lock};
@@ -26,32 +27,36 @@ const FILES: [&str; 8] = [
     "samples.png",
 ];
 
-/// What is made from a run's checkpoints.
+/// Files that are written from a run's checkpoints.
 const DERIVED: [&str; 6] =
     ["metrics.jsonl", "evaluation.json", "curves.svg", "reconstructions.png", "samples.png", "result.json"];
 
-/// No `config.json` is as long as this.
+/// Number of bytes of `config.json` that are read. Every valid one is shorter.
 const LONGEST_CONFIG: u64 = 1 << 20;
 
-/// No line of `metrics.jsonl` is as long as this, not counting the usage of the codes.
+/// Number of bytes per line of `metrics.jsonl` that are read, not counting the usage of the codes.
+/// Every valid line is shorter.
 const LONGEST_LINE: u64 = 1 << 10;
 
-/// The usage of one variable in a line of `metrics.jsonl` is shorter than this: two numbers and their commas.
+/// Number of bytes that are read for the usage of one variable in a line of `metrics.jsonl`: two
+/// numbers and their commas. Every valid usage is shorter.
 const LONGEST_USAGE: u64 = 64;
 
-/// The directory of a run. Every file in it is replaced whole or not at all, and no other process writes into it meanwhile.
+/// The directory of a run. Its files are replaced atomically, and a lock keeps other processes from
+/// writing into it.
 pub struct RunDir {
     path: PathBuf,
     /// Wall time of each epoch, where known.
     pub seconds: Vec<Option<f64>>,
-    /// Epochs and steps in the checkpoint.
+    /// Numbers of epochs and steps in the checkpoint.
     saved: Option<(usize, usize)>,
-    /// For tests that kill the program while it writes.
+    /// Pause during writes, for tests that kill the program while it writes.
     slow_writes: Duration,
     _lock: Lock,
 }
 
-/// A line of `metrics.jsonl`. The wall time stands here alone, so that everything else is the same bits in every run.
+/// A line of `metrics.jsonl`. No other file contains wall times, so all others are bit-identical in
+/// every run.
 #[derive(Serialize, Deserialize)]
 struct Line {
     #[serde(flatten)]
@@ -69,8 +74,9 @@ pub enum Intent {
 }
 
 impl RunDir {
-    /// Creates the directory if it does not exist and writes `config.json`. It is an error if another process writes into the
-    /// directory, if the directory holds a run with another config or other data, or, for a new run, if it holds any run.
+    /// Creates the directory if it does not exist and writes `config.json`. It is an error if
+    /// another process writes into the directory, if the directory holds a run with another config
+    /// or other data, or, for a new run, if it holds any run.
     pub fn open(
         path: &Path,
         config: &TrainConfig,
@@ -79,8 +85,7 @@ impl RunDir {
         intent: Intent,
     ) -> Result<Self, RunError> {
         let wrong = RunError::argument;
-        fs::create_dir_all(path)
-            .map_err(|e| wrong(format!("cannot make the directory {}: {e}", path.display())))?;
+        make_directory(path)?;
         let lock = lock(path)?;
         for name in FILES {
             let file = path.join(name);
@@ -98,8 +103,9 @@ impl RunDir {
         Ok(dir)
     }
 
-    /// Refuses to lose what is in the directory: a run of another config, or, where a new run is wanted, any. A config beside
-    /// which nothing was trained is nothing to lose; a file of that name that is no run's config is.
+    /// Returns an error if the directory holds a run of another config or, where a new run is
+    /// wanted, any run. A config without a checkpoint or losses may be overwritten; a `config.json`
+    /// that is not the config of a run may not.
     fn check(&self, wanted: &Value, intent: Intent) -> Result<(), RunError> {
         let wrong = |message: String| Err(RunError::argument(message));
         let (file, out, trained) = (self.file("config.json"), self.path.display(), self.holds_a_run()?);
@@ -108,7 +114,7 @@ impl RunDir {
             let differences = differences("", Some(&held), Some(wanted));
             if trained && !differences.is_empty() {
                 return wrong(format!(
-                    "{out} holds a run with another config: {}. Give another --out, or remove that directory",
+                    "{out} holds a run with another config: {}; give another --out, or remove that directory",
                     differences.join("; ")
                 ));
             }
@@ -134,7 +140,8 @@ impl RunDir {
         Ok(false)
     }
 
-    /// Removes the derived files of an earlier run, so that they are not mistaken for files of the new run.
+    /// Removes the derived files of an earlier run, so that they are not mistaken for files of the
+    /// new run.
     pub fn remove_derived(&self) -> Result<(), RunError> {
         for name in DERIVED {
             let file = self.file(name);
@@ -158,15 +165,20 @@ impl RunDir {
         &self.path
     }
 
-    /// Sleeps so long at every place where a file is half written.
+    /// Sets the pause at each place where a file is partly written.
     pub fn slow_writes(&mut self, pause: Duration) {
         self.slow_writes = pause;
     }
 
-    /// The newest checkpoint of use, if there is any. A damaged one is put aside, not overwritten.
+    /// The newest checkpoint that can be read, if there is any. A damaged one is renamed, not
+    /// overwritten.
     pub fn checkpoint(&self) -> Result<Option<Checkpoint>, RunError> {
         let file = self.file("checkpoint.bin");
-        let Some(newest) = Checkpoint::load_newest(&file)? else { return Ok(None) };
+        let newest = Checkpoint::load_newest(&file).map_err(|e| {
+            let expected = "no checkpoint can be read; to start the run again, remove its directory or give another --out";
+            RunError::machine(format!("{e}; {expected}"))
+        })?;
+        let Some(newest) = newest else { return Ok(None) };
         if let Some(e) = newest.instead_of {
             note!(
                 "warning: {e}; resuming from the checkpoint before it, {}",
@@ -180,22 +192,22 @@ impl RunDir {
         Ok(Some(newest.checkpoint))
     }
 
-    /// Which checkpoint there is, for messages.
+    /// Description of the saved checkpoint, for messages.
     pub fn saved(&self) -> Option<String> {
         let (epochs, step) = self.saved?;
         let file = self.file("checkpoint.bin");
         Some(format!("the checkpoint after epoch {epochs}, step {step} is kept in {}", file.display()))
     }
 
-    /// Saves the run as it stands after an epoch: the checkpoint first, then `metrics.jsonl` from the same history, so that a
-    /// run killed between the two is put right when it is resumed.
+    /// Saves the run after an epoch: first the checkpoint, then `metrics.jsonl` from its history.
+    /// If the program is killed between the two, resuming the run writes `metrics.jsonl` again.
     pub fn save(&mut self, trainer: &Trainer<'_>, seconds: Option<f64>) -> Result<(), RunError> {
         self.save_checkpoint(trainer)?;
         self.seconds.push(seconds);
         self.save_metrics(trainer)
     }
 
-    /// Saves the run as it stands after any step.
+    /// Saves a checkpoint after any step.
     pub fn save_checkpoint(&mut self, trainer: &Trainer<'_>) -> Result<(), RunError> {
         let pause = self.slow_writes;
         trainer.checkpoint().save_pausing(&self.file("checkpoint.bin"), &mut || {
@@ -223,7 +235,7 @@ impl RunDir {
         self.save_metrics(trainer)
     }
 
-    /// Writes `metrics.jsonl`, a line an epoch.
+    /// Writes `metrics.jsonl`, with one line per epoch.
     fn save_metrics(&self, trainer: &Trainer<'_>) -> Result<(), RunError> {
         let mut lines = String::new();
         for (record, &seconds) in trainer.history().iter().zip(&self.seconds) {
@@ -234,7 +246,8 @@ impl RunDir {
         Ok(write_atomically(&self.file("metrics.jsonl"), lines.as_bytes())?)
     }
 
-    /// Writes `reconstructions.png` (inputs above reconstructions) and `samples.png` (decoded codes from the prior).
+    /// Writes `reconstructions.png` (inputs above reconstructions) and `samples.png` (decoded codes
+    /// from the prior).
     pub fn save_pictures(&self, trainer: &mut Trainer<'_>, data: &Dataset) -> Result<(), RunError> {
         const COLUMNS: usize = 16;
         let (height, width) = (data.test.images().rows(), data.test.images().cols());
@@ -253,17 +266,33 @@ impl RunDir {
     }
 }
 
-/// All that determines the run's numbers, as JSON.
+/// Everything that determines the numbers of the run, as JSON.
 fn describe(config: &TrainConfig, data: &Dataset) -> Result<Value, RunError> {
     let mut value = serde_json::to_value(config).map_err(json_error)?;
     value["dataset"] = serde_json::to_value(DatasetId::of(data)).map_err(json_error)?;
     Ok(value)
 }
 
-/// Locks the directory, and prints a note if the process that held the lock ended without unlocking it.
+/// Creates a directory for results and those above it. A directory that exists is kept.
+pub fn make_directory(path: &Path) -> Result<(), RunError> {
+    fs::create_dir_all(path).map_err(|e| {
+        let place = path.display();
+        RunError::argument(if path.is_file() {
+            format!("--out: cannot make the directory {place}: it is a file; expected a directory or a new name")
+        } else {
+            format!("--out: cannot make the directory {place}: {e}; expected a place where directories can be made")
+        })
+    })
+}
+
+/// Locks the directory, and prints a note if the process that held the lock ended without unlocking
+/// it.
 fn lock(path: &Path) -> Result<Lock, RunError> {
-    let attempt = Lock::take(&path.join("run.lock"))
-        .map_err(|e| RunError::argument(format!("cannot write into {}: run.lock: {e}", path.display())))?;
+    let file = path.join("run.lock");
+    let attempt = Lock::take(&file).map_err(|e| {
+        let expected = "expected a directory in which this file can be written; give another --out";
+        RunError::argument(format!("cannot write {}: {e}; {expected}", file.display()))
+    })?;
     match attempt {
         Attempt::Taken(lock, None) => Ok(lock),
         Attempt::Taken(lock, Some(pid)) => {
@@ -293,7 +322,8 @@ fn read_config(path: &Path) -> Result<Value, RunError> {
     with_defaults(value).map_err(|e| unreadable(&e))
 }
 
-/// A run's config in which an option that was added after it was written has its default.
+/// The config of a run, with the defaults of the options that it lacks because they were added
+/// later.
 fn with_defaults(held: Value) -> serde_json::Result<Value> {
     let (mut options, dataset) = (held.clone(), held["dataset"].clone());
     if let Some(options) = options.as_object_mut() {
@@ -304,14 +334,14 @@ fn with_defaults(held: Value) -> serde_json::Result<Value> {
     Ok(value)
 }
 
-/// The beginning of a file, no more than `longest` bytes.
+/// The first `longest` bytes of a file.
 fn read_text(path: &Path, longest: u64) -> io::Result<String> {
     let mut text = String::new();
     File::open(path)?.take(longest).read_to_string(&mut text)?;
     Ok(text)
 }
 
-/// Each leaf that differs: "lr: 0.001 there, 0.0005 here". An option that is not written has its
+/// Each leaf that differs: "lr is 0.001, expected 0.0005". An option that is not written has its
 /// default. The number of epochs and the name of the data may differ, and a checksum may be missing
 /// that was not recorded when the run was started.
 fn differences(name: &str, held: Option<&Value>, wanted: Option<&Value>) -> Vec<String> {
@@ -319,7 +349,7 @@ fn differences(name: &str, held: Option<&Value>, wanted: Option<&Value>) -> Vec<
     match (object(held), object(wanted)) {
         _ if held == wanted || name == "dataset.name" || name == "epochs" => Vec::new(),
         _ if name == "dataset.test_crc32" && held.is_none_or(Value::is_null) => Vec::new(),
-        // Two kinds of estimator have no key in common, and are shown whole.
+        // Two kinds of estimator have no key in common, and are printed completely.
         (Some(held), Some(wanted)) if held.keys().any(|key| wanted.contains_key(key)) => {
             let keys: BTreeSet<_> = held.keys().chain(wanted.keys()).collect();
             let of_key = |key: &String| {
@@ -329,8 +359,8 @@ fn differences(name: &str, held: Option<&Value>, wanted: Option<&Value>) -> Vec<
             keys.into_iter().flat_map(of_key).collect()
         }
         _ => {
-            let show = |value: Option<&Value>| value.map_or("the default".into(), Value::to_string);
-            vec![format!("{name}: {} there, {} here", show(held), show(wanted))]
+            let text = |value: Option<&Value>| value.map_or("the default".into(), Value::to_string);
+            vec![format!("{name} is {}, expected {}", text(held), text(wanted))]
         }
     }
 }

@@ -1,20 +1,20 @@
-//! Means over seeds, and how far they lie from published ones.
+//! Means over seeds, and their differences from published means.
 
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
 /// A mean over runs that differ in their seed only.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Mean {
-    /// Runs; 0 where it is not known.
+    /// Number of runs; 0 where it is not known.
     pub n: usize,
-    /// Their mean.
+    /// Mean of the runs.
     pub mean: f64,
-    /// Its standard error: the sd with divisor n − 1, over √n. One run has none.
+    /// Standard error of the mean: the sd with divisor n − 1, divided by √n. A single run has none.
     pub error: Option<f64>,
 }
 
 impl Mean {
-    /// Of these numbers; `None` of no number.
+    /// Mean of these numbers; `None` if there are none.
     pub fn of(values: &[f64]) -> Option<Self> {
         let n = values.len();
         if n == 0 {
@@ -27,20 +27,22 @@ impl Mean {
     }
 }
 
-/// A mean beside a published one.
+/// Comparison of a mean with a published one.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Comparison {
-    /// Ours less theirs.
+    /// Our mean minus the published one.
     pub difference: f64,
     /// √(se² + se²), if both are known.
     pub combined: Option<f64>,
-    /// Whether it is beyond what the runs' spread explains, if that is known: see [`Comparison::new`].
+    /// Whether the difference is larger than the spread of the runs explains, if the spread is
+    /// known: see [`Comparison::new`].
     pub far: Option<bool>,
 }
 
 impl Comparison {
-    /// The difference is called far if it is beyond the larger of 3 combined standard errors and 1 nat. One run alone has no standard
-    /// error of its own: the published seeds' sd, se·√n, stands in for it there.
+    /// The difference is `far` if it is larger than 3 combined standard errors and larger than 1
+    /// nat. A single run has no standard error; the sd of the published seeds, se·√n, is used in
+    /// its place.
     pub fn new(here: Mean, published: Mean) -> Self {
         let difference = here.mean - published.mean;
         let both = |error: f64| published.error.map(|other| error.hypot(other));
@@ -69,14 +71,15 @@ pub struct Estimate {
 }
 
 impl Estimate {
-    /// From the seeds' own spread. `None` for fewer than two runs.
+    /// The mean with the standard error of its own runs. `None` for fewer than two runs.
     pub fn of(mean: Mean) -> Option<Self> {
         let error = mean.error.filter(|_| mean.n > 1)?;
         Some(Self { mean: mean.mean, error, freedom: (mean.n - 1) as f64 })
     }
 
-    /// With the variance between seeds pooled over these runs and others of the same experiment: three runs alone tell little of it,
-    /// and one run nothing. `None` if neither has a variance.
+    /// The mean with the variance between seeds pooled over its runs and `other` runs of the same
+    /// experiment, because the variance of three runs is inaccurate, and one run has none. `None`
+    /// if neither has a variance.
     pub fn pooled(mean: Mean, other: Option<Mean>) -> Option<Self> {
         let (mut squares, mut freedom) = (0.0, 0.0);
         for Mean { n, error, .. } in [Some(mean), other].into_iter().flatten() {
@@ -90,8 +93,8 @@ impl Estimate {
     }
 }
 
-/// Two-sided p-value of Welch's t-test of equal means, with the degrees of freedom of Welch and Satterthwaite. `None` if no run differs
-/// from another, so that nothing is known of the spread.
+/// Two-sided p-value of Welch's t-test of equal means, with the degrees of freedom of Welch and
+/// Satterthwaite. `None` if the standard errors are 0, because all runs have equal losses.
 pub fn welch(a: Estimate, b: Estimate) -> Option<f64> {
     let [va, vb] = [a, b].map(|estimate| estimate.error.powi(2));
     let sum = va + vb;

@@ -1,4 +1,4 @@
-//! Stopping by a signal: the step is finished and the run saved.
+//! Signals that stop a run: it finishes the current step and saves a checkpoint.
 
 use super::error::RunError;
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -12,26 +12,28 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 pub struct Stop(Arc<AtomicUsize>);
 
 impl Stop {
-    /// Watches for the signals by which people, terminals and schedulers ask a program to end: SIGINT and SIGTERM, and on Unix
-    /// SIGHUP, SIGUSR1, SIGUSR2 and SIGXCPU. Ctrl-C twice ends the program at once. On Windows only Ctrl-C (SIGINT) reaches a
-    /// program: there is no other signal, and closing the console ends it as a kill does, with the last checkpoint saved.
+    /// Registers handlers for the signals with which users, terminals and schedulers end a program:
+    /// SIGINT and SIGTERM, and on Unix SIGHUP, SIGUSR1, SIGUSR2 and SIGXCPU. Ctrl-C twice ends the
+    /// program at once. On Windows only Ctrl-C (SIGINT) reaches a program: there is no other
+    /// signal, and closing the console ends it as a kill does, with the last checkpoint saved.
     ///
-    /// SIGHUP is left alone if the program was started with it ignored, as `nohup` does, and where that cannot be found out,
-    /// which is everywhere but on Linux. A file that grows beyond its size limit is an error of the write, not SIGXFSZ.
+    /// SIGHUP is not handled if the program was started with it ignored, as by `nohup`, and on
+    /// systems other than Linux, where that cannot be determined. A file that grows beyond its size
+    /// limit is an error of the write, not SIGXFSZ.
     pub fn watch() -> Result<Self, RunError> {
         Self::register().map_err(|e| RunError::machine(format!("cannot watch for signals: {e}")))
     }
 
     fn register() -> io::Result<Self> {
         let stop = Self::default();
-        // In this order, so that the first one finds the flag down.
+        // In this order: the first SIGINT must find the flag not set.
         let twice = Arc::new(AtomicBool::new(false));
         flag::register_conditional_default(SIGINT, Arc::clone(&twice))?;
         flag::register(SIGINT, twice)?;
         for signal in [SIGINT, SIGTERM] {
             stop.on(signal)?;
         }
-        // Windows knows none of these.
+        // Windows has none of these signals.
         #[cfg(unix)]
         {
             use signal_hook::consts::{SIGHUP, SIGUSR1, SIGUSR2, SIGXCPU, SIGXFSZ};
@@ -50,14 +52,14 @@ impl Stop {
         flag::register_usize(signal, Arc::clone(&self.0), signal as usize).map(drop)
     }
 
-    /// The signal that came last, if any.
+    /// The last signal, if any arrived.
     pub fn signal(&self) -> Option<i32> {
-        // The flag stands for nothing but itself.
+        // No other memory depends on the flag.
         i32::try_from(self.0.load(Ordering::Relaxed)).ok().filter(|&signal| signal != 0)
     }
 }
 
-/// Whether the program was started with the signal ignored. Taken for true where it cannot be found out.
+/// Whether the program was started with the signal ignored; `true` where this cannot be determined.
 #[cfg(unix)] // Windows has no signals to ignore
 pub fn is_ignored(signal: i32) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();

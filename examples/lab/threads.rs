@@ -1,8 +1,8 @@
-//! `--threads`.
+//! Thread pool for the option `--threads`.
 
 use super::error::RunError;
 
-/// Runs `work` on so many threads, or on one a core.
+/// Runs `work` on so many threads, or on one per core.
 pub fn with_threads<R: Send>(threads: Option<u16>, work: impl FnOnce() -> R + Send) -> Result<R, RunError> {
     #[cfg(feature = "rayon")]
     {

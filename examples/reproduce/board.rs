@@ -8,22 +8,22 @@ use indicatif::{MultiProgress, ProgressBar};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-/// What is told of all runs together.
+/// Progress of all runs together.
 pub struct Board {
     bars: Option<(MultiProgress, ProgressBar)>,
     runs: usize,
-    /// Over all runs.
+    /// Number of epochs of all runs.
     epochs: usize,
     runs_done: AtomicUsize,
-    /// In this process or before it.
+    /// Number of complete epochs, of this process and earlier ones.
     epochs_done: AtomicUsize,
-    /// Before this process.
+    /// Number of epochs that were complete before this process.
     epochs_found: AtomicUsize,
     start: Instant,
 }
 
 impl Board {
-    /// For these runs, of which none has been looked at.
+    /// Progress of these runs, before the first one starts.
     pub fn new(runs: &[Run]) -> Self {
         let epochs = runs.iter().map(|run| run.epochs).sum();
         let bars = bars_are_drawn().then(|| {
@@ -42,13 +42,13 @@ impl Board {
         }
     }
 
-    /// A run that was complete before this process.
+    /// Counts a run that was complete before this process.
     pub fn found_complete(&self, run: &Run) {
         self.found(run.epochs);
         self.runs_done.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// A run that begins, or goes on, here.
+    /// Reports that a run begins or continues.
     pub fn begin<'a>(&'a self, run: &'a Run, trainer: &Trainer<'_>) -> RunBoard<'a> {
         let before = trainer.history().len();
         self.found(before);
@@ -56,7 +56,7 @@ impl Board {
         let from = if (before, step) == (0, 0) {
             "begins".into()
         } else {
-            format!("goes on after epoch {before}, step {step} of {steps}")
+            format!("continues after epoch {before}, step {step} of {steps}")
         };
         let bar = self.bars.as_ref().map(|(bars, _)| {
             bars.add(bar(run.epochs as u64, "  {bar:20} {pos}/{len}  {wide_msg}"))
@@ -69,17 +69,17 @@ impl Board {
         RunBoard { board: self, run, bar }
     }
 
-    /// A run that ended here.
+    /// Reports that a run has ended.
     pub fn end(&self, run: &Run, how: &str) {
         let done = self.runs_done.fetch_add(1, Ordering::Relaxed) + 1;
         let left = self.seconds_left().map_or(String::new(), |s| format!(", {} left", clock(s)));
         self.line(&format!("[{done}/{}{left}] {} {}: {how}", self.runs, run.id, run.name));
     }
 
-    /// A plain line, above the bars where there are any.
+    /// Prints a line, above the bars if there are any.
     pub fn line(&self, line: &str) {
         match &self.bars {
-            // Fails where the terminal is gone, and then there is nobody to tell.
+            // This fails if the terminal is closed, and then the line has no reader.
             Some((bars, _)) => drop(bars.println(line)),
             None => note!("{line}"),
         }
@@ -112,7 +112,7 @@ impl Board {
         }
     }
 
-    /// As if all epochs took equally long.
+    /// Estimated remaining time, as if all epochs took equally long.
     fn seconds_left(&self) -> Option<f64> {
         let done = self.epochs_done.load(Ordering::Relaxed);
         let here = done.checked_sub(self.epochs_found.load(Ordering::Relaxed)).filter(|&n| n > 0)?;
@@ -120,7 +120,7 @@ impl Board {
     }
 }
 
-/// What is told of one of them.
+/// Progress of one run.
 pub struct RunBoard<'a> {
     board: &'a Board,
     run: &'a Run,
@@ -139,7 +139,7 @@ impl Report for RunBoard<'_> {
                 bar.set_position(epoch as u64);
                 bar.set_message(format!("{}: {losses}", self.run.name));
             }
-            // Ten lines a run.
+            // Ten lines per run.
             None if epoch.is_multiple_of(epochs.div_ceil(10)) => {
                 let seconds = seconds.map_or(String::new(), |s| format!(", {s:.1} s"));
                 let line =

@@ -1,4 +1,4 @@
-//! What there is of the runs: for `status` and `merge`.
+//! States and results of the runs, for `status` and `merge`.
 
 use crate::lab::error::RunError;
 use crate::lab::lines::{Lines, at};
@@ -11,17 +11,17 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-/// What there is of a run.
+/// State of a run.
 pub enum State {
-    /// All its epochs, verified.
+    /// All epochs are complete and verified.
     Complete,
-    /// Ended by a number that was not finite.
+    /// The run ended because a number was not finite.
     Diverged(Box<RunResult>),
-    /// Epochs and steps in its checkpoint.
+    /// Numbers of epochs and steps in the checkpoint.
     Begun(usize, usize),
-    /// Nothing.
+    /// The run was not started.
     Missing,
-    /// Something that cannot be used. `run` begins it again or goes on from the checkpoint before.
+    /// A file cannot be used. `run` starts the run again or continues from the previous checkpoint.
     Damaged(String),
 }
 
@@ -42,13 +42,18 @@ pub fn read_result(file: &Path) -> Result<Option<RunResult>, String> {
     }
 }
 
-/// State of a run: of the files in its directory or, where these contain no result, of the results in `results.jsonl`.
+/// State of a run, from the files in its directory or, if these contain no result, from the results
+/// in `results.jsonl`.
 pub fn state(run: &Run, out: &Path, collected: &Merged) -> State {
     let directory = run.directory(out);
     match read_result(&directory.join("result.json")) {
         Ok(Some(result)) if !result.run.is(run) => {
             let file = directory.join("result.json");
-            return State::Damaged(format!("{}: it is of the run {}", file.display(), result.run.id));
+            return State::Damaged(format!(
+                "{}: this is the result of another run, {}",
+                file.display(),
+                result.run.id
+            ));
         }
         Ok(Some(result)) => return State::of(&result),
         Ok(None) => {
@@ -65,27 +70,29 @@ pub fn state(run: &Run, out: &Path, collected: &Merged) -> State {
     }
 }
 
-/// The results that a merge found, and what was wrong with others.
+/// The results that a merge found, and the problems with others.
 #[derive(Default)]
 pub struct Merged {
-    /// By id.
+    /// Results by id.
     results: BTreeMap<String, RunResult>,
-    /// Second copies that agree with the first.
+    /// Number of second copies that agree with the first.
     pub duplicates: usize,
-    /// Of runs that the manifest does not have.
+    /// Number of results of runs that the manifest does not have.
     pub strangers: usize,
-    /// Files or lines that cannot be used, and results that contradict each other.
+    /// Descriptions of files or lines that cannot be used, and of results that differ from another
+    /// result of the run.
     pub problems: Vec<String>,
 }
 
 impl Merged {
-    /// From this directory's runs and those of `others`, then from their earlier `results.jsonl`.
+    /// Collects the results of the runs in this directory and in `others`, then those of their
+    /// earlier `results.jsonl`.
     pub fn collect(manifest: &Manifest, out: &Path, others: &[PathBuf]) -> Self {
         let mut merged = Self::default();
         let places = || std::iter::once(out).chain(others.iter().map(PathBuf::as_path));
         for place in places() {
             if !place.is_dir() {
-                merged.problems.push(format!("{}: there is no such directory", place.display()));
+                merged.problems.push(format!("--from {}: there is no such directory", place.display()));
             }
             for run in &manifest.runs {
                 match read_result(&run.directory(place).join("result.json")) {
@@ -121,7 +128,7 @@ impl Merged {
     }
 
     fn add(&mut self, manifest: &Manifest, result: RunResult, place: &Path) {
-        // By the id of the plan: the result of an earlier version may have another one.
+        // Under the id in the manifest: the result of an earlier version may have another id.
         let Some(planned) = manifest.runs.iter().find(|run| run.is(&result.run)) else {
             self.strangers += 1;
             return;
@@ -130,8 +137,8 @@ impl Merged {
             None => drop(self.results.insert(planned.id.clone(), result)),
             Some(held) if held.agrees_with(&result) => self.duplicates += 1,
             Some(_) => self.problems.push(format!(
-                "{}: its result of {} {} is another than the one found before, which is kept (another kind of CPU, or another \
-                 version?)",
+                "{}: its result of {} {} differs from the one found before, which is kept; expected equal results from one kind of CPU \
+                 and one version",
                 place.display(),
                 result.run.id,
                 result.run.name
@@ -139,12 +146,12 @@ impl Merged {
         }
     }
 
-    /// Of this run.
+    /// The result of this run.
     pub fn get(&self, run: &Run) -> Option<&RunResult> {
         self.results.get(&run.id)
     }
 
-    /// How many.
+    /// Number of results.
     pub fn len(&self) -> usize {
         self.results.len()
     }

@@ -1,15 +1,18 @@
-//! Ids of runs: twelve hex digits that stand for a run's config, images and number of epochs.
+//! Ids of runs: twelve hexadecimal digits, a hash of a run's config, images and number of epochs.
 //!
-//! Two schemes are accepted, so that what was planned or computed by an earlier version is gone on with:
+//! Two schemes are accepted, so that runs which an earlier version planned or computed can be
+//! continued:
 //!
 //! - [`id`], which new runs get, is a hash of the options that differ from their defaults. A new option that has its default
 //!   changes no id.
-//! - [`earlier`], which runs had before, is a hash of the whole config as JSON. It is computed here from the options that there
-//!   were then; a run that needs another option cannot have such an id.
+//! - [`earlier`], which earlier versions gave to runs, is a hash of the whole config as JSON. It is
+//!   computed here from the options of those versions; a run with another option cannot have such
+//!   an id.
 //!
-//! Both are the first 48 bits of a SHA-256: among a million runs the chance of two with one id is 0.2 %, and `plan` refuses such
-//! a pair. Of the data they hold the numbers of images and the checksums, not the name. Only a run that was planned before the
-//! checksum of the test images was recorded has the name in its place.
+//! Both are the first 48 bits of a SHA-256: among a million runs the probability of two equal ids
+//! is 0.2 %, and `plan` reports such a pair as an error. The hash includes the numbers of images
+//! and their checksums, not the name of the data. Only a run that was planned before the checksum
+//! of the test images was recorded has the name in its place.
 
 use hardgrad::data::DatasetId;
 use hardgrad::estimators::EstimatorConfig;
@@ -41,14 +44,15 @@ fn changed(config: &TrainConfig) -> impl Iterator<Item = String> {
     lines.into_iter().filter(move |line| !defaults.lines().any(|default| default == line))
 }
 
-/// The options of a config when its ids were made in the earlier way. No other is ever to be added.
+/// The options that a config had under the earlier scheme. This list never changes.
 const OPTIONS: [&str; 9] =
     ["pixels", "hidden", "latent", "tau_schedule", "optimizer", "lr", "clip_norm", "batch_size", "seed"];
 
-/// The hyper-parameters of estimators at that time.
+/// The hyper-parameters that estimators had under the earlier scheme.
 const PARAMETERS: [&str; 9] = ["tau", "draws", "gap", "form", "beta", "eta", "lambda", "rao_tau", "baseline"];
 
-/// The id in the earlier scheme; `None` if an option that there was not at that time differs from its default.
+/// The id in the earlier scheme; `None` if an option that the scheme does not have differs from its
+/// default.
 fn earlier(config: &TrainConfig, dataset: &DatasetId, epochs: usize) -> Option<String> {
     let known = |line: &String| {
         let key = line.split(' ').next().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Running what is not complete, several runs at once.
+//! Execution of the incomplete runs, several at once.
 
 use crate::board::Board;
 use crate::collect::{Merged, read_result};
@@ -62,8 +62,10 @@ impl Jobs<'_> {
     pub fn work(&self, runs: &[Run]) -> Result<Summary, RunError> {
         let dataset = DatasetId::of(self.data);
         if let Some(other) = runs.iter().find(|run| !run.dataset.is_of_same_images(&dataset)) {
-            let message =
-                format!("{} is planned on {}, but the data here are {dataset}", other.name, other.dataset);
+            let message = format!(
+                "--data: got {dataset}, but the run {} is planned on {}; give the directory of those images",
+                other.name, other.dataset
+            );
             return Err(RunError::argument(message));
         }
         let board = Board::new(runs);
@@ -75,7 +77,7 @@ impl Jobs<'_> {
                         let Some(run) = runs.get(next.fetch_add(1, Ordering::Relaxed)) else { break };
                         let ended = with_threads(Some(self.threads), || self.one(run, &board));
                         let ended = ended.unwrap_or_else(Err);
-                        // A panic elsewhere must not hide what is known.
+                        // A panic in another thread must not lose the summary.
                         let mut summary = summary.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
                         summary.add(run, ended, &board);
                     }

@@ -1,4 +1,5 @@
-//! Plans the paper's experiments, runs them on one machine or a cluster, and collects their results.
+//! Plans the paper's experiments, runs them on one machine or a cluster, and collects their
+//! results.
 //!
 //! ```text
 //! cargo run --release --example reproduce -- plan tables --configs 8x4 --seeds 3 --out runs/tables
@@ -8,13 +9,14 @@
 //! cargo run --release --example reproduce -- report --out runs/tables   # → runs/tables/report/report.html
 //! ```
 //!
-//! `plan field --methods mve:lambda=10,mve:lambda=1:tau_schedule=exponential:1000:160` plans runs of any estimator, with any option
-//! of the training as KEY=VALUE; `plan mve-table` plans the table of "Generalized and Optimal Straight-Through Estimators".
+//! `plan field --methods mve:lambda=10,mve:lambda=1:tau_schedule=exponential:1000:160` plans runs
+//! of any estimator, with any option of the training as KEY=VALUE. `plan mve-table` plans the table
+//! of "Generalized and Optimal Straight-Through Estimators".
 //!
-//! `--out` holds `manifest.jsonl`, with one line per run; `runs/ID/`, with the files of `train_vae` and, for a complete run,
-//! `result.json`; and `results.jsonl`, with all results of the last merge: a run whose result stands in it is complete,
-//! also if its directory is gone. The id of a run is a hash of its data, its number of
-//! epochs and all options that differ from their defaults.
+//! `--out` holds `manifest.jsonl`, with one line per run; `runs/ID/`, with the files of `train_vae`
+//! and, for a complete run, `result.json`; and `results.jsonl`, with all results of the last merge.
+//! A run with a result in it is complete, even without its directory. The id of a run is a hash of
+//! its data, its number of epochs and all options that differ from their defaults.
 //!
 //! Exit status:
 //!
@@ -46,8 +48,10 @@ use hardgrad::data::DatasetId;
 use jobs::Jobs;
 use lab::data::DatasetChoice;
 use lab::error::RunError;
+use lab::numbers::{positive, whole};
 use lab::output::{answer, note, tell};
 use lab::progress::clock;
+use lab::run_dir::make_directory;
 use lab::stop::Stop;
 use lab::threads::with_threads;
 use manifest::Manifest;
@@ -59,7 +63,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// sysexits.h: a temporary failure, try again.
+/// Exit status EX_TEMPFAIL of sysexits.h: a temporary failure, after which the command can be
+/// started again.
 const TRY_AGAIN: u8 = 75;
 
 /// Plan, run and collect the experiments of "Beyond ReinMax" (Wang and Bui, 2026).
@@ -88,7 +93,8 @@ enum Command {
         #[command(flatten)]
         out: Out,
     },
-    /// Write the paper's tables and figures from results.jsonl, with the published numbers, to OUT/report
+    /// Write the paper's tables and figures from results.jsonl, with the published numbers, to
+    /// OUT/report
     Report {
         #[command(flatten)]
         out: Out,
@@ -141,16 +147,16 @@ struct RunArgs {
     #[arg(long, value_name = "I/N")]
     shard: Option<Shard>,
     /// Number of concurrent runs [default: the number of cores (or SLURM_CPUS_PER_TASK) divided by --threads-per-job]
-    #[arg(long, value_name = "N")]
-    jobs: Option<NonZeroUsize>,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    jobs: Option<u16>,
     /// Threads per run; two concurrent runs with one thread each are faster than one run with two
     #[arg(long, value_name = "T", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads_per_job: u16,
     /// Save a checkpoint after every N steps, in addition to every epoch
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = positive::<u32>)]
     checkpoint_every: Option<u32>,
     /// Samples per test image for the importance-weighted bound at the end of each run; 0 skips it
-    #[arg(long, value_name = "S", default_value_t = 64)]
+    #[arg(long, value_name = "S", default_value_t = 64, allow_negative_numbers = true, value_parser = whole::<usize>)]
     importance_samples: usize,
     /// Milliseconds to sleep while a checkpoint is partly written; for tests that stop the program there
     #[arg(long, value_name = "MS", hide = true, default_value_t = 0)]
@@ -179,8 +185,7 @@ fn plan(args: &PlanArgs) -> Result<ExitCode, RunError> {
     let mut manifest = Manifest::load_or_new(out)?;
     let planned = runs.clone();
     let new = manifest.add(runs)?;
-    std::fs::create_dir_all(out)
-        .map_err(|e| RunError::argument(format!("cannot make the directory {}: {e}", out.display())))?;
+    make_directory(out)?;
     manifest.save(out)?;
     tell!(
         "{} runs on {}, {new} of them new: {} in {}",
@@ -211,7 +216,7 @@ fn run_all(args: &RunArgs) -> Result<ExitCode, RunError> {
     };
     let runs = manifest.shard(shard.index, shard.count);
     let threads = args.threads_per_job;
-    let jobs = args.jobs.map_or_else(|| (cores() / usize::from(threads)).max(1), NonZeroUsize::get);
+    let jobs = args.jobs.map_or_else(|| (cores() / usize::from(threads)).max(1), usize::from);
     let jobs = jobs.min(runs.len().max(1));
     note!(
         "shard {shard}: {} of {} runs, {jobs} at once, {threads} threads each",
@@ -231,7 +236,7 @@ fn run_all(args: &RunArgs) -> Result<ExitCode, RunError> {
     };
     let summary = jobs.work(&runs)?;
     tell!(
-        "{} of {} runs complete, {} diverged, {} held by other processes, {} failed",
+        "{} of {} runs complete, {} diverged, {} running in other processes, {} failed",
         summary.complete,
         runs.len(),
         summary.diverged,
@@ -304,7 +309,8 @@ fn status(out: &Path) -> Result<ExitCode, RunError> {
     Ok(ExitCode::from(u8::from(begun + missing + damaged > 0)))
 }
 
-/// Results of an earlier merge. A line that cannot be read is reported, and its run counts as not complete.
+/// Results of an earlier merge. A line that cannot be read is reported, and its run counts as not
+/// complete.
 fn collected(manifest: &Manifest, out: &Path) -> Merged {
     let collected = Merged::of_file(manifest, out);
     for problem in &collected.problems {

@@ -1,4 +1,4 @@
-//! What is to be run: `manifest.jsonl`, a line a run.
+//! The planned runs: `manifest.jsonl`, with one line per run.
 
 use crate::id::{id, is_id};
 use crate::lab::error::RunError;
@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Run {
-    /// Twelve hex digits that stand for the rest but the name; see [`crate::id`].
+    /// Twelve hexadecimal digits, a hash of the other fields except the name; see [`crate::id`].
     pub id: String,
     /// Name for messages and reports.
     pub name: String,
@@ -68,8 +68,9 @@ impl Manifest {
     /// Reads the manifest of a directory.
     pub fn load(out: &Path) -> Result<Self, RunError> {
         let file = path(out);
-        let lines = Lines::read(&file)
-            .map_err(|e| RunError::argument(format!("{e}; `reproduce plan … --out` makes a manifest")))?;
+        let lines = Lines::read(&file).map_err(|e| {
+            RunError::argument(format!("{e}; `reproduce plan EXPERIMENT --out {}` writes it", out.display()))
+        })?;
         let (mut runs, mut seen) = (Vec::new(), BTreeMap::new());
         for (number, line) in lines.iter() {
             let wrong = |what: String| RunError::argument(at(&file, number, what));
@@ -78,14 +79,14 @@ impl Manifest {
             if !run.has_its_id() {
                 let right = id(&run.config, &run.dataset, run.epochs);
                 return Err(wrong(format!(
-                    "the id is {}, but this version computes {right} from the config, dataset and number of epochs beside it; to \
-                     make it a run of its own, replace the id by {right}",
+                    "the id is {}, expected {right} for the config, dataset and number of epochs in this line; if the line is as \
+                     intended, replace the id by {right}",
                     run.id
                 )));
             }
             if let Some(first) = seen.insert(run.id.clone(), number) {
                 return Err(wrong(format!(
-                    "run {} stands in line {first} already: remove one of the two",
+                    "run {} is in line {first} already; remove one of the two lines",
                     run.id
                 )));
             }
@@ -102,7 +103,8 @@ impl Manifest {
     /// Adds the runs that are new, sorts all, and returns the number of new runs.
     pub fn add(&mut self, runs: Vec<Run>) -> Result<usize, RunError> {
         let before = self.runs.len();
-        // A run that was planned when ids were made otherwise has another id, but the same config and images.
+        // A run that was planned under the earlier scheme has another id, but the config and images
+        // are equal.
         let mut held: BTreeMap<String, Vec<usize>> = BTreeMap::new();
         for (i, run) in self.runs.iter().enumerate() {
             held.entry(key(run)).or_default().push(i);
@@ -115,13 +117,16 @@ impl Manifest {
                 continue;
             }
             if let Some(&i) = ids.get(&run.id) {
-                let message = format!("{} and {} have the same id, {}", self.runs[i].name, run.name, run.id);
+                let message = format!(
+                    "the runs {} and {} have the same id, {}; plan one of them in another directory",
+                    self.runs[i].name, run.name, run.id
+                );
                 return Err(RunError::machine(message));
             }
             alike.push(self.runs.len());
             self.runs.push(run);
         }
-        // Stable: what the plan lists first stays first among the runs of one seed and latent space.
+        // The sort is stable: runs of one seed keep the order of the plan.
         self.runs.sort_by_key(|run| run.config.seed);
         Ok(self.runs.len() - before)
     }
@@ -142,7 +147,8 @@ impl Manifest {
     }
 }
 
-/// Equal for runs that [`Run::is`] might take for one; what it leaves out is the checksum of the test images.
+/// Key that is equal for runs which [`Run::is`] may call equal. It leaves out the checksum of the
+/// test images.
 fn key(run: &Run) -> String {
     let DatasetId { train, test, crc32, .. } = &run.dataset;
     serde_json::to_string(&(&run.config, train, test, crc32, run.epochs)).expect("numbers and names are JSON")

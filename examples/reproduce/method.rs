@@ -7,7 +7,7 @@ use hardgrad::{Error, Result};
 use std::fmt;
 use std::str::FromStr;
 
-/// Keys of options that `plan` sets itself, or that follow from the data.
+/// Keys of options that other options of `plan` set, or that the data determine.
 const NOT_HERE: [&str; 4] = ["estimator", "latent", "pixels", "seed"];
 
 /// An estimator with changed options, written `NAME[:KEY=VALUE]...`, such as `mve:lambda=10` or
@@ -38,7 +38,7 @@ impl FromStr for Method {
         for part in parts {
             match part.split_once('=') {
                 Some((key, value)) => changes.push((key.replace('-', "_"), value.into())),
-                // A colon within a value, as in a schedule.
+                // The colon is part of a value, as in a schedule.
                 None => {
                     let (_, value) = changes.last_mut().ok_or_else(wrong)?;
                     *value += &format!(":{part}");
@@ -70,14 +70,14 @@ impl Method {
     /// The config with the changed options.
     ///
     /// # Errors
-    /// If there is no option of such a name, its text is no value of the option, or the option has
-    /// another place on the command line.
+    /// If no option has such a name, if a text is not a value of its option, or if another option
+    /// of the command line sets it.
     pub fn apply(&self, config: &TrainConfig) -> Result<TrainConfig> {
         let mut text = String::new();
         let mut keys = Vec::new();
         for (key, value) in &self.changes {
             if NOT_HERE.contains(&key.as_str()) {
-                let expected = "no option that --configs, --seeds or the data determine";
+                let expected = "an option that neither --configs, --seeds nor the data determine";
                 return Err(Error::argument("methods", self, expected));
             }
             let parameters = config.estimator.parameters();

@@ -1,10 +1,12 @@
 //! The runs of each experiment.
 
 use crate::lab::error::RunError;
+use crate::lab::numbers::positive;
 use crate::lab::preset::{MVE_LATENTS, Preset, TABLE_LATENTS};
 use crate::manifest::Run;
 use crate::method::Method;
 use clap::{Args, ValueEnum};
+use hardgrad::Error;
 use hardgrad::data::Dataset;
 use hardgrad::data::DatasetId;
 use hardgrad::estimators::{CvForm, EstimatorConfig, EstimatorKind, Rk2Form};
@@ -24,8 +26,8 @@ pub enum Experiment {
     Beta,
     /// The four forms of ReinMax-CV, which the paper does not compare; 160 epochs, 10 seeds
     Forms,
-    /// Any estimators, those that the tables lack with ReinMax's optimiser and learning rate: mve with lambda 5, 10, 20, and from
-    /// 1 to 1000 over the run, unless --methods names others; 160 epochs, 10 seeds
+    /// Any estimators, with ReinMax's optimiser and learning rate if the tables lack them: by default mve with lambda 5, 10,
+    /// 20, and from 1 to 1000 over the run; 160 epochs, 10 seeds
     Field,
     /// The table of the paper on MVE: mve, reinmax with two temperatures, st and gumbel-rao, each with five learning rates; three
     /// latent spaces, 500 epochs, 5 seeds
@@ -49,21 +51,21 @@ const GRID_LR: [f64; 4] = [0.001, 0.0007, 0.0005, 0.0003];
 const GRID_TAU: [f64; 10] = [0.1, 0.3, 0.5, 0.7, 1.0, 1.1, 1.2, 1.3, 1.4, 1.5];
 const GRID_ETA: [f64; 7] = [0.1, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0];
 
-/// The learning rates of [`Experiment::MveTable`]. The publication took the best from 1e-4 to 1e-2;
-/// the steps between are a choice of ours.
+/// The learning rates of [`Experiment::MveTable`]. The publication selected the best from 1e-4 to
+/// 1e-2. The values in between are our choice.
 const MVE_LR: [f64; 5] = [1e-4, 3e-4, 1e-3, 3e-3, 1e-2];
 
 /// Figure 2: −0.2 to 1.2 in steps of 0.05.
 fn figure_betas() -> Vec<f64> {
-    // From whole hundredths, so that 0.3 is 0.3 and not a sum of roundings.
+    // Computed from whole hundredths, so that each value is rounded once.
     (-20..=120).step_by(5).map(|hundredths| f64::from(hundredths) / 100.0).collect()
 }
 
 /// Selection of the runs of an experiment.
 #[derive(Clone, Debug, Args)]
 pub struct Selection {
-    /// Estimators, for tables, field and mve-table also with options that differ from the preset: a hyper-parameter or any key of
-    /// the config, such as mve:lambda=10, reinmax:lr=0.001 or mve:lambda=1:tau_schedule=exponential:1000:160 [default: all
+    /// Estimators; for tables, field and mve-table also with options that differ from the preset: a hyper-parameter or any key
+    /// of the config, such as mve:lambda=10, reinmax:lr=0.001 or mve:lambda=1:tau_schedule=exponential:1000:160 [default: all
     /// estimators of the experiment]
     #[arg(long, value_name = "NAME[:KEY=VALUE]..,..", value_delimiter = ',')]
     methods: Option<Vec<Method>>,
@@ -71,20 +73,20 @@ pub struct Selection {
     #[arg(long, value_name = "CxL,..", value_delimiter = ',')]
     configs: Option<Vec<LatentShape>>,
     /// Values of beta [default: those of figure 2]
-    #[arg(long, value_name = "F,..", value_delimiter = ',', allow_hyphen_values = true)]
+    #[arg(long, value_name = "F,..", value_delimiter = ',', allow_hyphen_values = true, value_parser = beta)]
     betas: Option<Vec<f64>>,
     /// Seeds: 0 to N-1, or A to B-1 [default: the paper's number]
     #[arg(long, value_name = "N|A..B")]
     seeds: Option<Seeds>,
     /// Epochs [default: the paper's number]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = positive::<u32>)]
     epochs: Option<u32>,
     /// Hyper-parameters [default: as-run, or mve-table for the experiment of this name]
     #[arg(long, value_enum)]
     preset: Option<Preset>,
 }
 
-/// A range of seeds, not empty.
+/// A non-empty range of seeds.
 #[derive(Clone, Debug)]
 struct Seeds(std::ops::Range<u64>);
 
@@ -111,6 +113,11 @@ impl Experiment {
             Self::MveTable => (Preset::MveTable.epochs(), 5),
         }
     }
+}
+
+fn beta(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|beta: &f64| beta.is_finite());
+    number.ok_or_else(|| "expected finite numbers, separated by commas".into())
 }
 
 /// The experiment's runs.
@@ -156,11 +163,23 @@ fn configs(
         _ => Preset::AsRun,
     });
     if (experiment == Experiment::MveTable) != (preset == Preset::MveTable) {
-        let message =
-            "--preset: mve-table belongs to the experiment mve-table, the others to the other experiments";
+        let message = match preset {
+            Preset::MveTable => {
+                "--preset: got mve-table, which only the experiment mve-table takes, expected table4 or as-run"
+            }
+            _ => "--preset: expected mve-table, the only preset of the experiment mve-table",
+        };
         return Err(RunError::argument(message));
     }
-    let of = |kind| -> Result<TrainConfig, RunError> { Ok(preset.run_of(kind, latent, epochs)?) };
+    let of = |kind| -> Result<TrainConfig, RunError> {
+        // The option for latent spaces is another one than train_vae's.
+        Ok(preset.run_of(kind, latent, epochs).map_err(|e| match e {
+            Error::Argument { name: "latent", value, expected } => {
+                Error::argument("configs", value, expected)
+            }
+            other => other,
+        })?)
+    };
     let mut configs = Vec::new();
     match experiment {
         Experiment::Tables => {
@@ -249,7 +268,7 @@ fn field_methods(epochs: usize) -> hardgrad::Result<Vec<Method>> {
     ["mve:lambda=5", "mve:lambda=10", "mve:lambda=20", &schedule].iter().map(|text| text.parse()).collect()
 }
 
-/// The rows of the table in the paper on MVE that this crate has.
+/// The rows of the table in the paper on MVE whose estimators this crate has.
 fn mve_methods() -> hardgrad::Result<Vec<Method>> {
     ["mve", "reinmax", "reinmax:tau=1.2", "st", "gumbel-rao"].iter().map(|text| text.parse()).collect()
 }
@@ -261,13 +280,17 @@ fn changed_methods(selection: &Selection, all: &[EstimatorKind]) -> Result<Vec<M
         None => Ok(chosen.clone()),
         Some(method) => {
             let names: Vec<_> = all.iter().map(|kind| kind.name()).collect();
-            let message = format!("--methods: got {}, expected some of {}", method.kind, names.join(", "));
+            let message = format!(
+                "--methods: got {}, expected estimators of this experiment: {}",
+                method.kind,
+                names.join(", ")
+            );
             Err(RunError::argument(message))
         }
     }
 }
 
-/// The selected methods of an experiment that determines the options itself.
+/// The selected methods of an experiment that determines all options of its runs.
 fn methods(selection: &Selection, all: &[EstimatorKind]) -> Result<Vec<EstimatorKind>, RunError> {
     let chosen = changed_methods(selection, all)?;
     if let Some(method) = chosen.iter().find(|method| method.is_changed()) {
@@ -280,12 +303,13 @@ fn methods(selection: &Selection, all: &[EstimatorKind]) -> Result<Vec<Estimator
     Ok(chosen.iter().map(|method| method.kind).collect())
 }
 
-/// Seconds that these runs take on one thread, one after the other, measured with some steps of each kind of run.
+/// Seconds that these runs take on one thread, one after the other, measured with some steps of
+/// each kind of run.
 pub fn estimate(runs: &[Run], data: &Dataset) -> Result<f64, RunError> {
     let mut measured: Vec<(TrainConfig, f64)> = Vec::new();
     let mut total = 0.0;
     for run in runs {
-        // What the seed and the learning rate are makes no difference.
+        // The seed and the learning rate do not change the time.
         let kind = TrainConfig { seed: 0, lr: 5e-4, ..run.config.clone() };
         let seconds = match measured.iter().find(|(held, _)| *held == kind) {
             Some(&(_, seconds)) => seconds,
@@ -300,11 +324,12 @@ pub fn estimate(runs: &[Run], data: &Dataset) -> Result<f64, RunError> {
     Ok(total)
 }
 
-/// From `STEPS` steps, or from whole epochs where an epoch is one step.
+/// Measured seconds of an epoch: from `STEPS` steps, or from whole epochs where an epoch is one
+/// step.
 fn seconds_of_an_epoch(config: &TrainConfig, data: &Dataset) -> Result<f64, RunError> {
     const WARM_UP: usize = 5;
     const STEPS: usize = 20;
-    /// A test batch goes forward only, and without an optimiser.
+    /// Time of a test batch as part of a training step: it has a forward pass only.
     const TEST_PASS: f64 = 1.0 / 3.0;
 
     let mut trainer = Trainer::new(config.clone(), data)?;

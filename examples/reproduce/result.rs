@@ -1,4 +1,4 @@
-//! What became of a run: `result.json` in its directory, and a line of `results.jsonl`.
+//! Result of a run: `result.json` in its directory, and a line of `results.jsonl`.
 
 use crate::id::hex;
 use crate::lab::error::RunError;
@@ -10,49 +10,52 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::path::Path;
 
-/// A run that is over.
+/// Result of a run that has ended.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunResult {
-    /// Which.
+    /// The run.
     #[serde(flatten)]
     pub run: Run,
-    /// Its epochs: all, or those before it diverged.
+    /// Losses of the epochs: of all, or of those before the run diverged.
     pub history: Vec<EpochRecord>,
-    /// Why it ended early, if it did: a number was not finite. The same run would do so again.
+    /// Message if the run ended early because a number was not finite. Repeating the run gives the
+    /// same message.
     pub diverged: Option<String>,
-    /// Measured with the last parameters.
+    /// Evaluation of the final parameters.
     pub evaluation: Option<Evaluation>,
-    /// Where the numbers come from.
+    /// Origin of the numbers.
     pub provenance: Provenance,
-    /// Sixteen hex digits of a SHA-256 of the line with this field empty, so that a damaged file is known. It is of the text, so
-    /// that a line of an earlier version, which lacks an option of the config, has a check that matches.
+    /// Sixteen hexadecimal digits of a SHA-256 of the line with this field empty, which detects
+    /// damaged files. The hash is of the text, so that the check of a line from an earlier version,
+    /// which lacks a newer option of the config, still matches.
     check: String,
 }
 
-/// Where a result comes from. Two results of one run may differ in it, and in nothing else on one kind of CPU.
+/// Origin of a result. On one kind of CPU, two results of one run differ in these fields only.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Provenance {
-    /// The crate's.
+    /// Version of the crate.
     pub version: String,
-    /// Of the source, if the program was told of it when it was built (`HARDGRAD_COMMIT`).
+    /// Commit of the source, if the environment variable `HARDGRAD_COMMIT` was set when the program
+    /// was built.
     pub commit: Option<String>,
-    /// Model name.
+    /// Model name of the CPU.
     pub cpu: String,
-    /// Threads of the run, or of its last part.
+    /// Number of threads of the run, or of its last part if it was resumed.
     pub threads: u16,
-    /// Wall time of its epochs; `null` if one was spread over two processes.
+    /// Wall time of the epochs; `null` if an epoch was divided between two processes.
     pub seconds: Option<f64>,
 }
 
-/// How a line ends whose check is empty.
+/// End of a line whose check is empty.
 const UNCHECKED: &str = "\"\"}\n";
 
-/// The check of such a line.
+/// The check of a line whose check is empty.
 fn check(unchecked: &str) -> String {
     hex(&Sha256::digest(unchecked)[..8])
 }
 
-/// Removes both if one is missing.
+/// Sets both to `None` if one of them is `None`.
 fn only_if_both<T>(a: &mut Option<T>, b: &mut Option<T>) {
     if a.is_none() || b.is_none() {
         (*a, *b) = (None, None);
@@ -60,7 +63,7 @@ fn only_if_both<T>(a: &mut Option<T>, b: &mut Option<T>) {
 }
 
 impl RunResult {
-    /// Of a run that ended so.
+    /// The result of a run.
     pub fn new(
         run: &Run,
         trainer: &Trainer<'_>,
@@ -72,7 +75,7 @@ impl RunResult {
         Self { run: run.clone(), history, diverged, evaluation, provenance, check: String::new() }
     }
 
-    /// A line of JSON.
+    /// The result as a line of JSON.
     pub fn to_line(&self) -> String {
         let unchecked = Self { check: String::new(), ..self.clone() };
         let line = serde_json::to_string(&unchecked).expect("numbers and names are JSON") + "\n";
@@ -80,22 +83,25 @@ impl RunResult {
         format!("{}\"{check}\"}}\n", &line[..line.len() - UNCHECKED.len()])
     }
 
-    /// The inverse of [`to_line`](Self::to_line), which trusts nothing.
+    /// The inverse of [`to_line`](Self::to_line), which verifies the check, the id and the epochs.
     pub fn parse(line: &str) -> Result<Self, String> {
         let result: Self = serde_json::from_str(line).map_err(|e| in_a_line(format!("not a result: {e}")))?;
         let end = format!("\"{}\"}}", result.check);
         let right = line.strip_suffix(&end).map(|start| check(&format!("{start}{UNCHECKED}")));
         if right.as_ref() != Some(&result.check) {
-            let right = right.unwrap_or_else(|| "not at its end".into());
-            return Err(format!("damaged: its check is {}, its content's {right}", result.check));
+            let right = right.unwrap_or_else(|| "a check at the end of the line".into());
+            return Err(format!(
+                "the line is damaged: its check is {}, expected {right} for its content",
+                result.check
+            ));
         }
         if !result.run.has_its_id() {
-            return Err(format!("the id {} is not that of its config", result.run.id));
+            return Err(format!("the id is {}, expected that of the config in the line", result.run.id));
         }
         let in_order = result.history.iter().map(|record| record.epoch).eq(1..=result.history.len());
         let (epochs, wanted) = (result.history.len(), result.run.epochs);
         if !in_order || epochs > wanted || (epochs < wanted && result.diverged.is_none()) {
-            return Err(format!("{epochs} epochs, expected 1, 2, 3 … {wanted}"));
+            return Err(format!("found {epochs} epochs, expected the epochs 1 to {wanted} in order"));
         }
         Ok(result)
     }
@@ -105,7 +111,7 @@ impl RunResult {
         Ok(write_atomically(&directory.join("result.json"), self.to_line().as_bytes())?)
     }
 
-    /// The last losses, or why there are none.
+    /// The final losses, or the reason why there are none.
     pub fn summary(&self) -> String {
         match (&self.diverged, self.history.last()) {
             (Some(why), _) => format!("diverged after {} epochs: {why}", self.history.len()),
@@ -114,8 +120,8 @@ impl RunResult {
         }
     }
 
-    /// The same numbers, wherever they come from. Numbers that only one of the two has, because an earlier version computed the
-    /// other, do not count.
+    /// Whether two results have equal numbers, regardless of their provenance. A number that only
+    /// one of them has, because an earlier version computed the other, is not compared.
     pub fn agrees_with(&self, other: &Self) -> bool {
         let (mut a, mut b) = (self.clone(), other.clone());
         if a.history.len() == b.history.len() {

@@ -1,15 +1,15 @@
-//! One process's part of the runs.
+//! Shards: the part of the runs that one process executes.
 
 use crate::lab::error::RunError;
 use std::fmt;
 use std::str::FromStr;
 
-/// Part `index` of `count`.
+/// Shard `index` of `count`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shard {
-    /// From 0.
+    /// Index of the shard, from 0.
     pub index: usize,
-    /// At least 1.
+    /// Number of shards, at least 1.
     pub count: usize,
 }
 
@@ -33,11 +33,12 @@ impl fmt::Display for Shard {
 }
 
 impl Shard {
-    /// The array task that SLURM says this is; all, outside of an array.
+    /// The shard of the task of a SLURM array, from the environment. Outside of an array it
+    /// contains all runs.
     pub fn from_environment() -> Result<Self, RunError> {
         let get = |name: &str| -> Result<Option<usize>, RunError> {
             let Ok(text) = std::env::var(name) else { return Ok(None) };
-            let wrong = |_| RunError::argument(format!("{name}: got {text}, expected a number"));
+            let wrong = |_| RunError::argument(format!("{name}: got {text}, expected a whole number"));
             text.parse().map(Some).map_err(wrong)
         };
         let Some(id) = get("SLURM_ARRAY_TASK_ID")? else { return Ok(Self { index: 0, count: 1 }) };
@@ -46,7 +47,8 @@ impl Shard {
         found.filter(|shard| shard.index < shard.count).ok_or_else(|| {
             let count = count.map_or("nothing".into(), |n| n.to_string());
             RunError::argument(format!(
-                "SLURM_ARRAY_TASK_ID {id}, _MIN {first} and _COUNT {count} name no part: give --array=0-N or --shard"
+                "SLURM_ARRAY_TASK_ID {id}, _MIN {first} and _COUNT {count} select no shard: expected 0 <= ID - MIN < COUNT, as in an array \
+                 0-N; submit such an array, or give --shard I/N"
             ))
         })
     }

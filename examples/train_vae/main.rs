@@ -5,12 +5,13 @@
 //! cargo run --release --example train_vae -- --estimator stgs --tau 0.5 --lr 3e-4 --epochs 10 --out runs/stgs
 //! ```
 //!
-//! The program writes `config.json`, `metrics.jsonl`, `curves.svg`, `checkpoint.bin` (and `checkpoint.prev.bin`, the checkpoint
-//! before it), `reconstructions.png` and `samples.png` to `--out`, and with `--evaluate` also `evaluation.json`. The defaults
-//! (ReinMax, 8×4, 20 epochs) take about a minute on two cores with MNIST and reach about 133 nats.
+//! The program writes `config.json`, `metrics.jsonl`, `curves.svg`, `checkpoint.bin` (and
+//! `checkpoint.prev.bin`, the checkpoint before it), `reconstructions.png` and `samples.png` to
+//! `--out`, and with `--evaluate` also `evaluation.json`. The defaults (ReinMax, 8×4, 20 epochs)
+//! take about a minute on two cores with MNIST and reach about 133 nats.
 //!
-//! A directory that holds a run is never overwritten by a new run. `--resume` continues the run; it requires the config and the
-//! images of the run.
+//! A directory that holds a run is never overwritten by a new run. `--resume` continues the run; it
+//! requires the config and the images of the run.
 //!
 //! Exit status:
 //!
@@ -19,7 +20,8 @@
 //! - 2: an argument is wrong, the data cannot be used, or `--out` cannot be written, holds another run, or is in use by another
 //!   process.
 //! - 128 + N: the run was stopped by signal N, and all steps so far are in the checkpoint: 130 by SIGINT, 143 by SIGTERM, and
-//!   likewise by SIGHUP (unless it was ignored from the start, as by `nohup`), SIGUSR1, SIGUSR2 and SIGXCPU.
+//!   likewise by SIGHUP (unless it was ignored from the start, as by `nohup`), SIGUSR1, SIGUSR2 and
+//!   SIGXCPU.
 //!
 //! A closed or full standard output or error changes neither the results nor the exit status.
 
@@ -35,6 +37,7 @@ use hardgrad::vae::{LatentShape, VaeConfig};
 use lab::data::DatasetChoice;
 use lab::error::RunError;
 use lab::estimator::EstimatorArgs;
+use lab::numbers::{number, positive, whole};
 use lab::output::{note, tell};
 use lab::preset::Preset;
 use lab::progress::clock;
@@ -49,6 +52,7 @@ use std::time::{Duration, Instant};
 
 /// Train the discrete VAE of "Beyond ReinMax" (Wang and Bui, 2026).
 #[derive(Debug, Parser)]
+#[command(name = "train_vae")] // printed with errors of the hyper-parameters
 struct Args {
     /// Data to train on
     #[arg(long, value_enum, default_value = "auto")]
@@ -59,9 +63,9 @@ struct Args {
     data: Option<PathBuf>,
     #[command(flatten)]
     estimator: EstimatorArgs,
-    /// Temperature of the law that codes are drawn from, softmax(logits/F), with the divergence of that law; the gradient of the
-    /// sample stays the estimator's, with its own temperature
-    #[arg(long, value_name = "F", default_value_t = 1.0, allow_negative_numbers = true)]
+    /// Temperature F of the distribution softmax(logits/F) from which codes are drawn, with the
+    /// divergence of that distribution; it does not change the temperature of the estimator
+    #[arg(long, value_name = "F", default_value_t = 1.0, allow_negative_numbers = true, value_parser = number)]
     draw_tau: f64,
     /// Latent space: categories x variables
     #[arg(long, value_name = "CxL", default_value = "8x4")]
@@ -73,26 +77,26 @@ struct Args {
     #[arg(long)]
     optimizer: Option<OptimizerKind>,
     /// Weight decay of --optimizer adamw, >= 0 [default: 0.01]
-    #[arg(long, value_name = "F", allow_negative_numbers = true)]
+    #[arg(long, value_name = "F", allow_negative_numbers = true, value_parser = number)]
     weight_decay: Option<f64>,
     /// Learning rate, > 0; with --lr-schedule, the highest [default: 5e-4]
-    #[arg(long, value_name = "F", allow_negative_numbers = true)]
+    #[arg(long, value_name = "F", allow_negative_numbers = true, value_parser = number)]
     lr: Option<f64>,
-    /// Change the learning rate from epoch to epoch: WARM_UP epochs of linear rise from START times the rate to the rate,
-    /// then a cosine down to MIN after TOTAL epochs; without them, WARM_UP is 0, START 0.001 and MIN 0
+    /// Change the learning rate from epoch to epoch: a linear rise over WARM_UP epochs from START times --lr to --lr, then a
+    /// cosine that reaches MIN after TOTAL epochs; by default, WARM_UP is 0, START 0.001 and MIN 0
     #[arg(long, value_name = "cosine:TOTAL[:WARM_UP[:START[:MIN]]]")]
     lr_schedule: Option<LrSchedule>,
     /// Largest L2 norm of the gradient of all parameters; a longer gradient is scaled down to it, > 0 [default: off]
-    #[arg(long, value_name = "F", allow_negative_numbers = true)]
+    #[arg(long, value_name = "F", allow_negative_numbers = true, value_parser = number)]
     clip_norm: Option<f64>,
     /// Total number of epochs, including those before a --resume [default: 20; 500 with --preset mve-table]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = whole::<usize>)]
     epochs: Option<usize>,
-    /// Images per step [default: 100]
-    #[arg(long, value_name = "N")]
+    /// Images per step [default: 100; 200 with --preset mve-table]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = whole::<usize>)]
     batch_size: Option<usize>,
     /// Seed of the initial weights, the order of the images and every sample
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true, value_parser = whole::<u64>)]
     seed: u64,
     /// Number of threads; it does not change the results [default: one per core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
@@ -101,14 +105,15 @@ struct Args {
     #[arg(long, value_name = "DIR", default_value = "runs/train_vae")]
     out: PathBuf,
     /// Save a checkpoint after every N steps, in addition to every epoch
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = positive::<u32>)]
     checkpoint_every: Option<u32>,
     /// Evaluate the final parameters and write evaluation.json: the loss with the parameters fixed, with sampled and with
-    /// argmax codes, the importance-weighted bound and, where the codes can be enumerated, the exact likelihood; with --resume also for a finished run
+    /// argmax codes, the importance-weighted bound and, where the codes can be enumerated, the exact likelihood; with --resume also for a
+    /// finished run
     #[arg(long)]
     evaluate: bool,
     /// Samples per test image for the importance-weighted bound of --evaluate; 0 skips it. With MNIST, 64 take some seconds
-    #[arg(long, value_name = "S", default_value_t = 64, requires = "evaluate")]
+    #[arg(long, value_name = "S", default_value_t = 64, requires = "evaluate", allow_negative_numbers = true, value_parser = whole::<u32>)]
     importance_samples: u32,
     /// Write the final weights to FILE in the layout of PyTorch's nn.Linear (needs the feature `safetensors`)
     #[arg(long, value_name = "FILE")]
@@ -125,7 +130,8 @@ struct Args {
 }
 
 impl Args {
-    /// Total number of epochs. The schedules of the preset mve-table extend over its published number.
+    /// Total number of epochs. The schedules of the preset mve-table extend over its published
+    /// number.
     fn epochs(&self) -> usize {
         self.epochs.unwrap_or(match self.estimator.preset {
             Some(preset @ Preset::MveTable) => preset.epochs(),
@@ -203,17 +209,17 @@ fn run(args: &Args) -> Result<End, RunError> {
 /// Checks before training that the weights can be written to this file after it.
 fn can_export(file: &Path) -> Result<(), RunError> {
     let wrong = |what: &str| Err(RunError::argument(format!("--export-weights {}: {what}", file.display())));
-    if cfg!(not(feature = "safetensors")) {
-        return wrong(
-            "this program was built without the feature `safetensors`; build it with --features safetensors",
-        );
-    }
     if file.is_dir() {
         return wrong("it is a directory; expected a file");
     }
     let directory = file.parent().filter(|parent| !parent.as_os_str().is_empty());
     if !directory.is_none_or(Path::is_dir) {
         return wrong("its directory does not exist; expected a file in a directory that exists");
+    }
+    if cfg!(not(feature = "safetensors")) {
+        return wrong(
+            "this program was built without the feature `safetensors`; build it with --features safetensors",
+        );
     }
     Ok(())
 }

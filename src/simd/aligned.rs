@@ -88,7 +88,7 @@ impl<T: fmt::Debug> fmt::Debug for Aligned<T> {
     }
 }
 
-/// Serializes the elements, as for `Vec`.
+/// Serialises the elements, as for `Vec`.
 impl<T: Scalar> Serialize for Aligned<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         (**self).serialize(serializer)

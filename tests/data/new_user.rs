@@ -1,4 +1,4 @@
-//! ReinMax in a two-layer model of one's own, on one's own matrix of floats: train, save, load.
+//! ReinMax in a two-layer model on a matrix of floats: training, saving, loading.
 use hardgrad::data::Batches;
 use hardgrad::estimators::{Choice, ReinMax};
 use hardgrad::nn::Linear;
@@ -19,7 +19,7 @@ impl Model {
         Self { encoder, decoder: Linear::new(params, "decoder", 2 * CATEGORIES, 6, &mut rng) }
     }
 
-    /// Mean squared error of x rebuilt from two categorical choices.
+    /// Mean squared error of the reconstruction of x from two categorical choices.
     fn loss(&self, tape: &mut Tape<f32>, x: Var, choice: &Choice<f32>) -> Var {
         let logits = self.encoder.forward(tape, x);
         let code = tape.sample(choice, logits);

@@ -1,4 +1,5 @@
-//! `bias_variance` as a user runs it, against enumeration: 3×2 on the built-in digits, before training.
+//! `bias_variance` as a user runs it, against enumeration: 3×2 on the built-in digits, before
+//! training.
 
 use crate::command_line::{example, stderr};
 use hardgrad::data::{DIGITS_TEST, DIGITS_TRAIN, digits};
@@ -30,7 +31,7 @@ fn lines(out: &Path) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// The same without the wall times.
+/// The lines without the wall times.
 fn numbers(out: &Path) -> Vec<Value> {
     let mut lines = lines(out);
     for line in &mut lines {
@@ -49,7 +50,7 @@ fn number(line: &Value, key: &str) -> f64 {
     line[key].as_f64().unwrap_or_else(|| panic!("{key} is not there: {line}"))
 }
 
-/// ReinMax at τ = 1 with D enumerated, in f64.
+/// Statistics of ReinMax at τ = 1 by enumeration of D, in f64.
 struct Enumerated {
     /// ‖mean‖²
     mean_square: f64,
@@ -116,18 +117,19 @@ fn enumerated() -> Enumerated {
 }
 
 #[test]
-fn it_agrees_with_enumeration() {
+fn the_measurement_agrees_with_enumeration() {
     let dir = tempfile::tempdir().unwrap();
-    let args = "--latent 3x2 --epochs 1 --every 1 --k 3 --batch 10 --quiet";
-    let done = run(dir.path(), &format!("{args} --draws {DRAWS} --out out"));
+    let args = "--latent 3x2 --epochs 1 --every 1 --draws 3 --batch 10 --quiet";
+    let done = run(dir.path(), &format!("{args} --samples {DRAWS} --out out"));
     assert!(done.status.success(), "{}", stderr(&done));
     let out = dir.path().join("out");
     let (lines, want) = (lines(&out), enumerated());
     let kept = Checkpoint::load(&out.join("seed-0/epoch-001.bin")).unwrap();
     assert_eq!(kept.history.len(), 1);
 
-    // What training calls exact is exact. Its f32 losses of some 500 nats are good to 1e-4, the gradient, of differences of a nat or so,
-    // to 1e-3, and the cosine to half of the square.
+    // The estimator `exact` of the training agrees with enumeration. Its f32 losses of some 500
+    // nats have errors of 1e-4; the gradient consists of differences of about a nat, so its
+    // relative error is 1e-3, and that of the cosine is half of the square.
     let exact = line(&lines, "exact", "tau", &Value::Null);
     assert!((number(exact, "cosine") - 1.0).abs() < 1e-6, "{exact}");
     assert_eq!(number(exact, "sd_norm"), 0.0);
@@ -138,7 +140,8 @@ fn it_agrees_with_enumeration() {
     let (n, trace, mean_norm) =
         (DRAWS as f64, number(reinmax, "covariance_trace"), number(reinmax, "mean_norm"));
     assert!((trace - want.trace).abs() < 5.0 * (want.trace_variance / n).sqrt(), "{trace}, {}", want.trace);
-    // ‖m‖² of the draws' mean m: the noise adds S/N, with variance 4 mᵀΣm/N + 2 tr(Σ²)/N², and Σ is at most S.
+    // ‖m‖² of the draws' mean m: the noise adds S/N, with variance 4 mᵀΣm/N + 2 tr(Σ²)/N², and Σ is
+    // at most S.
     let noise = want.trace / n;
     let sd = (4.0 * want.mean_square * noise + 2.0 * noise * noise).sqrt();
     let square = mean_norm * mean_norm;
@@ -156,9 +159,9 @@ fn it_agrees_with_enumeration() {
 }
 
 #[test]
-fn the_same_numbers_for_any_threads_and_what_is_there_is_kept() {
+fn numbers_do_not_depend_on_threads_and_earlier_results_are_kept() {
     let dir = tempfile::tempdir().unwrap();
-    let args = "--latent 2x2 --epochs 2 --every 2 --k 3 --batch 4 --draws 128 --seed 3";
+    let args = "--latent 2x2 --epochs 2 --every 2 --draws 3 --batch 4 --samples 128 --seed 3";
     for (threads, out) in [(1, "one"), (2, "two")] {
         let done = run(dir.path(), &format!("{args} --threads {threads} --out {out}"));
         assert!(done.status.success(), "{}", stderr(&done));
@@ -169,31 +172,31 @@ fn the_same_numbers_for_any_threads_and_what_is_there_is_kept() {
     for file in ["cosine.svg", "relative_sd.svg", "forms_cosine.svg", "forms_relative_sd.svg", "table.md"] {
         assert!(one.join(file).exists(), "{file}");
     }
-    // Wall times and all.
+    // Lines of an earlier run are kept with their wall times.
     let before = lines(&one);
     std::fs::remove_file(one.join("seed-3/epoch-000.jsonl")).unwrap();
     let again = run(dir.path(), &format!("{args} --out one"));
     assert!(stderr(&again).contains("seed 3, epoch 0: 29 estimators measured"), "{}", stderr(&again));
     assert!(!stderr(&again).contains("epoch 2"), "{}", stderr(&again));
     assert_eq!((numbers(&one), &lines(&one)[29..]), (numbers(&two), &before[29..]));
-    // A checkpoint that is gone is not made up.
+    // A checkpoint that was removed is an error if the run has continued.
     std::fs::remove_file(one.join("seed-3/epoch-002.bin")).unwrap();
     let missing = run(dir.path(), &format!("{args} --epochs 4 --out one").replace("--epochs 2 ", ""));
-    assert!(missing.status.success(), "{}", stderr(&missing)); // the run stands at epoch 2: its checkpoint is written again
+    assert!(missing.status.success(), "{}", stderr(&missing)); // the run is at epoch 2, so its checkpoint is written again
     std::fs::remove_file(one.join("seed-3/epoch-002.bin")).unwrap();
     let missing = run(dir.path(), &format!("{args} --epochs 4 --out one").replace("--epochs 2 ", ""));
     assert_eq!(missing.status.code(), Some(2));
     assert!(stderr(&missing).contains("the run has continued to epoch 4"), "{}", stderr(&missing));
 }
 
-/// Local expectation in place of the exact gradient: within its standard error, and no cosine differs
-/// by more than the angle that this error may turn it. Where codes cannot be enumerated, it is used
-/// without an option.
+/// Local expectation as the reference differs from the exact gradient by its standard error, and no
+/// cosine differs by more than the angle that belongs to this error. Where codes cannot be
+/// enumerated, it is used without an option.
 #[test]
 fn local_expectation_as_reference() {
     let dir = tempfile::tempdir().unwrap();
-    let args = "--latent 3x2 --epochs 1 --every 1 --batch 10 --k 2 --draws 256 --quiet --out";
-    for (out, more) in [("exact", ""), ("local", "--reference local --reference-draws 1024")] {
+    let args = "--latent 3x2 --epochs 1 --every 1 --batch 10 --draws 2 --samples 256 --quiet --out";
+    for (out, more) in [("exact", ""), ("local", "--reference local --reference-samples 1024")] {
         let output = run(dir.path(), &format!("{args} {out} {more}"));
         assert!(output.status.success(), "{}", stderr(&output));
     }
@@ -210,30 +213,31 @@ fn local_expectation_as_reference() {
         assert!((a - b).abs() < 5.0 * se, "{a} and {b} with standard error {se}: {local}");
     }
     let table = std::fs::read_to_string(dir.path().join("local/table.md")).unwrap();
-    assert!(table.contains("a mean of 1024 draws of local expectation"), "{table}");
+    assert!(table.contains("a mean of 1024 samples of local expectation"), "{table}");
 
-    let args = "--latent 6x6 --epochs 1 --every 1 --batch 2 --k 2 --draws 128 --reference-draws 32 --quiet --out large";
+    let args = "--latent 6x6 --epochs 1 --every 1 --batch 2 --draws 2 --samples 128 --reference-samples 32 --quiet --out large";
     let output = run(dir.path(), args);
     assert!(output.status.success(), "{}", stderr(&output));
     let large = lines(&dir.path().join("large"));
-    assert!(large.iter().all(|line| line["reference_draws"] == 32 && line["estimator"] != "exact"));
+    assert!(large.iter().all(|line| line["reference_samples"] == 32 && line["estimator"] != "exact"));
 }
 
 #[test]
 fn wrong_arguments_exit_2() {
     let dir = tempfile::tempdir().unwrap();
     for (args, expected) in [
-        ("--draws 100", "draws: got 100, expected a multiple of 64"),
+        ("--samples 100", "--samples: got 100, expected a multiple of 64"),
         ("--latent 64x8 --reference exact", "at most 16384 codes"),
         (
-            "--reference local --reference-draws 40",
-            "--reference-draws: got 40, expected a multiple of 16 from 32",
+            "--reference local --reference-samples 40",
+            "--reference-samples: got 40, expected a multiple of 16, at least 32",
         ),
         ("--tau 0", "tau: got 0, expected a finite number > 0"),
         ("--every 0", "every: got 0, expected at least 1"),
         ("--epochs 0", "epochs: got 0, expected at least 1"),
         ("--batch 20000", "batch: got 20000, expected at most 10000"),
-        ("--k 0", "draws: got 0, expected a number from 1"),
+        ("--draws 0", "--draws: got 0, expected a number from 1"),
+        ("--k 0", "--draws: got 0, expected a number from 1"),
     ] {
         let output = run(dir.path(), args);
         assert_eq!(output.status.code(), Some(2), "{args}: {}", stderr(&output));
@@ -241,18 +245,19 @@ fn wrong_arguments_exit_2() {
     }
 }
 
-/// The number of draws is refused before anything is trained, in the user's units; the least that is right works.
+/// A wrong number of samples is an error before the training starts. The smallest valid number
+/// works.
 #[test]
-fn too_few_draws() {
+fn wrong_numbers_of_samples() {
     let dir = tempfile::tempdir().unwrap();
-    for draws in [0, 1, 64, 100, 160] {
-        let output = run(dir.path(), &format!("--draws {draws} --out out"));
+    for samples in [0, 1, 64, 100, 160] {
+        let output = run(dir.path(), &format!("--samples {samples} --out out"));
         assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
-        let expected = format!("--draws: got {draws}, expected a multiple of 64 from 128 on");
+        let expected = format!("--samples: got {samples}, expected a multiple of 64 from 128 on");
         assert!(stderr(&output).contains(&expected), "{}", stderr(&output));
         assert!(!dir.path().join("out").exists());
     }
-    let args = "--latent 2x2 --epochs 1 --every 1 --batch 5 --k 2 --draws 128 --out out";
+    let args = "--latent 2x2 --epochs 1 --every 1 --batch 5 --k 2 --samples 128 --out out";
     let output = run(dir.path(), args);
     assert!(output.status.success(), "{}", stderr(&output));
     assert_eq!(number(line(&lines(&dir.path().join("out")), "st", "tau", &1.0.into()), "draws"), 128.0);

@@ -1,4 +1,4 @@
-//! The same bits: for any number of threads, and for a run that was stopped and resumed.
+//! Equal bits for any number of threads, and for a run that was stopped and resumed.
 
 use hardgrad::data::{Dataset, digits};
 use hardgrad::estimators::{BaselineConfig, EstimatorConfig, ScheduleShape, TemperatureSchedule};
@@ -10,15 +10,16 @@ fn data() -> Dataset {
     digits(0, 450, 130)
 }
 
-/// The real network, so that products are really cut; 450 images in batches of 100 leave a smaller last batch.
+/// The network of the paper, so that products are divided between threads. 450 images in batches of
+/// 100 have a smaller last batch.
 fn config(estimator: EstimatorConfig) -> TrainConfig {
     TrainConfig { estimator, ..TrainConfig::default() }
 }
 
 const REINMAX: EstimatorConfig = EstimatorConfig::ReinMax { tau: 0.9 };
 
-/// One of each kind: a hook on the sample without and with conditional draws, at the loss with and without a state, three
-/// decoder passes, and no sample at all.
+/// One estimator of each kind: gradient of the sample without and with conditional draws, loss with
+/// and without a state, three decoder passes, and no sample.
 const KINDS: [EstimatorConfig; 7] = [
     EstimatorConfig::StraightThroughGumbelSoftmax { tau: 0.9 },
     REINMAX,
@@ -48,13 +49,14 @@ fn any_number_of_threads() {
         };
         let one = run(1);
         for threads in [2, 5] {
-            assert!(one == run(threads), "{kind:?}: {threads} threads gave other bits");
+            assert!(one == run(threads), "{kind:?}: {threads} threads give other bits");
         }
     }
 }
 
-/// Each step of two epochs and one more, done by a trainer that was just resumed from the bytes of the checkpoint before it, gives the
-/// checkpoint that the run without a stop has there. So does any other pattern of stops, then.
+/// Each step of two epochs and one more step, taken by a trainer that was resumed from the
+/// checkpoint before it, gives the checkpoint of the uninterrupted run. By induction, so does any
+/// other pattern of stops.
 #[test]
 fn stopped_and_resumed_at_every_step() {
     let data = data();
@@ -111,8 +113,8 @@ fn a_run_with_a_learning_rate_schedule_resumes_to_the_same_bits() {
     assert!(with != without(|config| config.vae.activation = Activation::Relu));
 }
 
-/// A run whose schedule is constant over its epochs gives the bits of a run without a schedule; and
-/// AdamW without decay those of Adam.
+/// A run with a schedule that is constant over its epochs gives the bits of a run without a
+/// schedule, and AdamW without decay gives those of Adam.
 #[test]
 fn a_schedule_or_decay_that_changes_nothing_keeps_the_bits() {
     let data = data();
@@ -128,8 +130,8 @@ fn a_schedule_or_decay_that_changes_nothing_keeps_the_bits() {
     assert!(plain == run(|config| (config.optimizer, config.weight_decay) = (OptimizerKind::AdamW, 0.0)));
 }
 
-/// The epochs of a checkpoint from before the usage of the codes was recorded stay without it; the run continues to the bits of a
-/// run that has it in every epoch.
+/// A checkpoint of an earlier version has no usage of the codes. Its epochs remain without it, and
+/// the run continues to the bits of a run that has the usage of every epoch.
 #[test]
 fn a_run_without_usage_continues_with_it() {
     let data = data();
@@ -139,7 +141,7 @@ fn a_run_without_usage_continues_with_it() {
     let with_usage = earlier.to_bytes();
     earlier.history[0].usage = None;
     let bytes = earlier.to_bytes();
-    // Behind the losses stood nothing: no weight of 4 + 1 numbers, and no usage of 4 variables.
+    // Nothing follows the losses: no weight of 4 + 1 numbers, and no usage of 4 variables.
     let usage = 8 + 4 * 8 + 8 + 4 * 4;
     assert!(bytes.len() + usage < with_usage.len(), "{} {}", bytes.len(), with_usage.len());
     let read = Checkpoint::from_bytes(&bytes, "checkpoint".as_ref()).unwrap();
@@ -155,7 +157,7 @@ fn usage_that_is_not_of_whole_epochs_is_refused() {
     let data = data();
     let checkpoint = train(Trainer::new(config(REINMAX), &data).unwrap(), 1);
     let whole = checkpoint.to_bytes();
-    // At the end stand 4 perplexities and the 4 numbers of categories, each behind its length.
+    // The end holds the 4 perplexities and the 4 numbers of categories, each after its length.
     let cut = |perplexities: usize, used: usize| {
         let at = whole.len() - (8 + 4 * 8 + 8 + 4 * 4);
         let mut bytes = whole[..at].to_vec();
@@ -178,7 +180,7 @@ fn usage_that_is_not_of_whole_epochs_is_refused() {
 
 #[test]
 #[cfg(feature = "rayon")]
-fn an_evaluation_with_any_number_of_threads() {
+fn an_evaluation_gives_equal_bits_for_any_number_of_threads() {
     let data = data();
     let run = |threads| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
@@ -189,8 +191,8 @@ fn an_evaluation_with_any_number_of_threads() {
     assert_eq!((one, one), (run(2), run(5)));
 }
 
-/// Before the first step, within an epoch and after it: the run goes on to the same bits, and a second evaluation gives those of the
-/// first, in a resumed trainer too.
+/// After an evaluation before the first step, within an epoch or after it, the run continues with
+/// equal bits. A second evaluation gives the bits of the first, also in a resumed trainer.
 #[test]
 fn an_evaluation_changes_nothing() {
     let data = data();
@@ -211,7 +213,7 @@ fn an_evaluation_changes_nothing() {
 }
 
 #[test]
-fn a_place_that_does_not_exist_is_refused() {
+fn a_position_that_does_not_exist_is_an_error() {
     let data = data();
     let mut trainer = Trainer::new(config(REINMAX), &data).unwrap();
     for _ in 0..7 {
@@ -232,7 +234,8 @@ fn a_place_that_does_not_exist_is_refused() {
     refused(|c| c.config.batch_size = 50, "losses in the checkpoint");
     refused(|c| c.config.batch_size = 0, "batch_size: got 0");
     refused(|c| c.moments.mean.resize(0, 0.0), "moments in the checkpoint: got 0, expected 1083696");
-    // Terabytes, and more than there are: refused before memory is taken for them.
+    // Terabytes, and more samples than the number type can count, are errors before memory is
+    // allocated.
     refused(
         |c| c.config.vae.hidden = vec![1 << 32],
         "parameters in the checkpoint: got 1083696, expected 70",
@@ -280,16 +283,17 @@ fn what_is_not_finite_is_named() {
     };
     let last_bias = good.params.len() - 1;
     assert_eq!(after_setting(last_bias, f32::NAN, None), "the loss is not finite at epoch 1, step 1");
-    // The weight of a corner that never has ink: 0 · NaN is NaN, in a sparse product too.
+    // The weight of a pixel that is always 0: 0 · NaN is NaN, also in a sparse product.
     assert_eq!(after_setting(0, f32::NAN, None), "the loss is not finite at epoch 1, step 1");
-    // A weight of the decoder's last layer: the loss is large but finite. On the way back through that weight to the layers
-    // before, the gradient is too, but not its square; and clipping does not hide what overflows.
+    // A weight of the decoder's last layer: the loss and the gradients of the earlier layers are
+    // large but finite, and the squares of these gradients are not finite. Clipping does not hide
+    // the overflow.
     let last = good.params.len() - 784 - 512 * 784 + 100;
     let e = after_setting(last, 1e30, None);
     assert!(e.starts_with("the mean squared gradient of encoder."), "{e}");
     let e = after_setting(last, 3e38, Some(1.0));
     assert!(e.contains("is not finite at epoch 1, step 1"), "{e}");
-    // The update itself goes too far.
+    // The update overflows.
     let config = TrainConfig { lr: 1e39, ..config(REINMAX) };
     let e = Trainer::new(config, &data).unwrap().advance().unwrap_err().to_string();
     assert_eq!(e, "encoder.0.weight is not finite at epoch 1, step 1");
@@ -303,8 +307,8 @@ fn clipping_changes_bits_only_where_it_clips() {
         train(Trainer::new(config, &data).unwrap(), 1).params
     };
     let off = run(None);
-    assert!(off == run(Some(1e9)), "a bound that is never reached");
-    assert!(off != run(Some(1.0)), "one that is");
+    assert!(off == run(Some(1e9)), "a norm that is never reached must change no bits");
+    assert!(off != run(Some(1.0)), "a norm that is reached must change bits");
     for norm in [0.0, -1.0, f64::NAN, f64::INFINITY] {
         let config = TrainConfig { clip_norm: Some(norm), ..config(REINMAX) };
         assert!(config.validated().unwrap_err().to_string().contains("clip_norm"));

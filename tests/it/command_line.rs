@@ -3,16 +3,21 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-/// The example binaries lie beside the test binary's directory; `cargo test` builds them.
+/// Path of an example program, which is in the directory beside that of the test binary. `cargo
+/// test` builds it.
 pub fn example(name: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let profile = test.parent().and_then(Path::parent).unwrap();
     let binary = profile.join("examples").join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
-    assert!(binary.exists(), "{} is not there: run all of `cargo test`", binary.display());
+    assert!(
+        binary.exists(),
+        "{} does not exist: build it with `cargo build --release --examples`",
+        binary.display()
+    );
     binary
 }
 
-/// Runs it in `dir`, on the built-in digits, with a small latent space.
+/// Runs `train_vae` in `dir`, without `$MNIST_DIR`.
 fn train_vae(dir: &Path, args: &str) -> Output {
     Command::new(example("train_vae"))
         .current_dir(dir)
@@ -69,20 +74,20 @@ fn a_run_leaves_its_files_and_resumes() {
 
     let other = train_vae(dir.path(), "--dataset digits --out parts --seed 1 --tau 1");
     assert_eq!(other.status.code(), Some(2));
-    for difference in ["estimator.reinmax.tau: 1.3 there, 1.0 here", "seed: 0 there, 1 here"] {
+    for difference in ["estimator.reinmax.tau is 1.3, expected 1.0", "seed is 0, expected 1"] {
         assert!(stderr(&other).contains(difference), "{}", stderr(&other));
     }
 
     for file in ["parts/checkpoint.bin", "parts/checkpoint.prev.bin"] {
-        std::fs::write(dir.path().join(file), b"HARDGRAD but nothing of use in it").unwrap();
+        std::fs::write(dir.path().join(file), b"HARDGRAD and invalid content").unwrap();
     }
     let damaged = train_vae(dir.path(), "--dataset digits --out parts --resume");
     assert_eq!(damaged.status.code(), Some(1));
     assert!(stderr(&damaged).contains("parts/checkpoint.bin: at byte 12"), "{}", stderr(&damaged));
 }
 
-/// An option that is written only where it differs from its default is compared all the same; and a
-/// run with all of them resumes.
+/// Options that the config contains only where they differ from their defaults are compared, too,
+/// and a run with all of them resumes.
 #[test]
 fn options_of_the_training_are_compared_on_resume() {
     let dir = tempfile::tempdir().unwrap();
@@ -94,11 +99,11 @@ fn options_of_the_training_are_compared_on_resume() {
     let other = train_vae(dir.path(), "--dataset digits --latent 2x2 --estimator reinmax --out run --resume");
     assert_eq!(other.status.code(), Some(2));
     for difference in [
-        "estimator: {\"st\":{\"tau\":1.3}} there, {\"reinmax\":{\"tau\":1.3}} here",
-        "optimizer: \"adamw\" there, \"adam\" here",
-        "weight_decay: 0.1 there, the default here",
-        "lr_schedule: {\"min_lr\":0.00001,\"start_factor\":0.5,\"total\":4,\"warm_up\":1} there, the default here",
-        "vae.activation: {\"leaky-relu\":0.2} there, the default here",
+        "estimator is {\"st\":{\"tau\":1.3}}, expected {\"reinmax\":{\"tau\":1.3}}",
+        "optimizer is \"adamw\", expected \"adam\"",
+        "weight_decay is 0.1, expected the default",
+        "lr_schedule is {\"min_lr\":0.00001,\"start_factor\":0.5,\"total\":4,\"warm_up\":1}, expected the default",
+        "vae.activation is {\"leaky-relu\":0.2}, expected the default",
     ] {
         assert!(stderr(&other).contains(difference), "{difference}: {}", stderr(&other));
     }
@@ -146,14 +151,17 @@ fn wrong_arguments_exit_2_and_say_what_would_be_right() {
         ),
         (
             "--estimator st --eta 3 --dataset digits",
-            "--eta: got 3, expected no such option with --estimator st: it has --tau",
+            "--eta: got 3 with --estimator st, expected only the hyper-parameters of this estimator: --tau",
         ),
         (
             "--estimator reinmax --form nonsense --dataset digits",
-            "--form: got nonsense, expected no such option with --estimator reinmax: it has --tau",
+            "--form: got nonsense with --estimator reinmax, expected only the hyper-parameters of this estimator: --tau",
         ),
-        ("--estimator exact --tau 1 --dataset digits", "with --estimator exact: it has none"),
-        ("--estimator reinmax-rk2 --tau-schedule linear:1:5 --dataset digits", "which has no temperature"),
+        ("--estimator exact --tau 1 --dataset digits", "with --estimator exact, expected no hyper-parameter"),
+        (
+            "--estimator reinmax-rk2 --tau-schedule linear:1:5 --dataset digits",
+            "--tau-schedule: got linear:1:5, expected an estimator with a temperature or a λ",
+        ),
         (
             "--estimator gumbel-rao --draws many --dataset digits",
             "--draws: got many, expected a whole number",
@@ -163,9 +171,12 @@ fn wrong_arguments_exit_2_and_say_what_would_be_right() {
         ("--estimator gst --gap=-1 --dataset digits", "gap: got -1, expected a finite number >= 0"),
         ("--estimator reinmax-rk2 --beta nan --dataset digits", "beta: got NaN"),
         ("--estimator exact --latent 8x5 --dataset digits", "at most 16384 codes"),
-        ("--estimator exact --preset as-run --dataset digits", "with --preset"),
+        ("--estimator exact --preset as-run --dataset digits", "for which --preset has hyper-parameters"),
         ("--estimator st --preset table4 --latent 8x5 --dataset digits", "8x4, 4x24"),
-        ("--tau-schedule linear:0:5 --dataset digits", "tau: got 0, expected a finite number > 0"),
+        (
+            "--tau-schedule linear:0:5 --dataset digits",
+            "--tau-schedule: got linear:0:5, expected as its last value a finite number > 0",
+        ),
         ("--latent 8", "CxL"),
         ("--latent 0x4", "CxL"),
         ("--tau 0 --dataset digits", "tau: got 0, expected a finite number > 0"),
@@ -176,7 +187,7 @@ fn wrong_arguments_exit_2_and_say_what_would_be_right() {
         ("--epochs 0 --dataset digits", "epochs: got 0, expected at least 1"),
         ("--threads 0", "1..=1024"),
         ("--clip-norm 0 --dataset digits", "--clip-norm: got 0, expected a finite number > 0"),
-        ("--checkpoint-every 0", "1.."),
+        ("--checkpoint-every 0", "expected a whole number >= 1"),
         ("--importance-samples 9", "--evaluate"),
         (
             "--estimator reinforce --baseline leave-one-out:99999999999 --dataset digits",
@@ -204,8 +215,8 @@ fn wrong_arguments_exit_2_and_say_what_would_be_right() {
             "--lr-schedule: got cosine:10:10:0.001:0, expected a valid schedule (total: got 10, expected more than",
         ),
         ("--dataset mnist", "get-mnist.sh"),
-        ("--dataset digits --data .", "--dataset digits are built in and read from no directory"),
-        ("--data nowhere", "cannot find nowhere"),
+        ("--dataset digits --data .", "--data: got . with --dataset digits, which are built in"),
+        ("--data nowhere", "--data: got nowhere, expected a directory with the four files of MNIST"),
         ("--dataset digits --out file", "cannot make the directory file"),
     ] {
         let output = train_vae(dir.path(), args);
@@ -225,9 +236,9 @@ fn a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint() {
     assert!(!dir.path().join("bad/checkpoint.bin").exists());
 }
 
-/// A place that is named, by `$MNIST_DIR` or by the directory data/mnist, is not passed over.
+/// If `$MNIST_DIR` or an existing directory data/mnist lacks a file, that is an error.
 #[test]
-fn mnist_where_it_was_said_to_be() {
+fn a_named_place_without_mnist_is_an_error() {
     let dir = tempfile::tempdir().unwrap();
     let place = dir.path().join("place");
     std::fs::create_dir(&place).unwrap();
@@ -242,21 +253,24 @@ fn mnist_where_it_was_said_to_be() {
         assert!(!dir.path().join("runs").exists());
     };
     refused(train("place", ""), &["MNIST_DIR: cannot find place/train-images-idx3-ubyte", "unset MNIST_DIR"]);
-    refused(train("nowhere", ""), &["MNIST_DIR: cannot find", "no directory nowhere"]);
+    refused(
+        train("nowhere", ""),
+        &["MNIST_DIR: got nowhere, expected a directory with the four files", "unset MNIST_DIR"],
+    );
     crate::kill::write_small_digits(&place);
     assert!(train("place", "--out whole").status.success());
     std::fs::remove_file(place.join("t10k-labels-idx1-ubyte")).unwrap();
     refused(train("place", ""), &["MNIST_DIR: cannot find place/t10k-labels-idx1-ubyte"]);
     #[cfg(unix)]
     {
-        // A file that is there and cannot be opened by anybody, not even by root.
+        // A file that exists and that even root cannot open.
         std::os::unix::fs::symlink("t10k-labels-idx1-ubyte", place.join("t10k-labels-idx1-ubyte")).unwrap();
         refused(
             train("place", ""),
             &["MNIST_DIR: cannot open place/t10k-labels-idx1-ubyte: ", "symbolic links"],
         );
     }
-    // Whoever names other data does not need it; an empty name is none.
+    // `--dataset digits` does not read it, and an empty name counts as none.
     assert!(train("place", "--dataset digits --out other").status.success());
     let fallen_back = train("", "--out none");
     assert!(stderr(&fallen_back).contains("training on the built-in digits instead"));

@@ -1,7 +1,8 @@
 //! Each estimator's fused vjp against a composition of tape operations with the same noise.
 //!
-//! The composition is a scalar whose derivative, found by the tape, is the estimate. A term w · J(q) g at any point q of the
-//! simplex is the derivative of w · ⟨softmax(log q + θ − detach(θ)), g⟩: the value is q and the path to θ that of a softmax.
+//! The composition is a scalar whose derivative on the tape is the estimate. A term w · J(q) g at
+//! any point q of the simplex is the derivative of w · ⟨softmax(log q + θ − detach(θ)), g⟩: its
+//! value is q, and its derivative by θ is that of a softmax.
 
 use hardgrad::categorical::{gumbel, sample};
 use hardgrad::estimators::{
@@ -64,7 +65,7 @@ impl Problem {
         self.pi(tau).iter().zip(&self.hot).map(|(pi, d)| ((pi + d) / 2.0).ln()).collect()
     }
 
-    /// Y_k of eq. 7, as it is printed, at these logits.
+    /// Y_k of eq. 7 as printed, at these logits.
     fn conditional(&self, logits: &[f64], k: usize) -> Vec<f64> {
         let (c, mut y) = (self.shape[2], Vec::new());
         for (at, row) in logits.chunks(c).enumerate() {
@@ -209,7 +210,7 @@ impl Builder<'_, '_> {
         self.sum(terms)
     }
 
-    /// x `[B·L, C]` → its rows' sums, each repeated C times.
+    /// Sums of the rows of x `[B·L, C]`, each repeated C times.
     fn row_sums(&mut self, x: Var) -> Var {
         let ones = vec![1.0; self.problem.shape[2]];
         let ones = self.tape.constant(MatRef::new(1, ones.len(), &ones));
@@ -217,7 +218,7 @@ impl Builder<'_, '_> {
         self.tape.matmul(sums, ones)
     }
 
-    /// The estimate itself by arithmetic, then ⟨θ, detach(estimate)⟩.
+    /// The estimate by arithmetic, then ⟨θ, detach(estimate)⟩.
     fn rk2(&mut self, form: Rk2Form) -> Var {
         let (p, beta) = (self.problem, self.problem.beta);
         let [batch, latents, c] = p.shape;
@@ -275,7 +276,7 @@ fn fused(problem: &Problem, estimator: &dyn Estimator<f64>) -> Vec<f64> {
     grad
 }
 
-/// Random problems that differ in everything.
+/// Random problems with different shapes, logits and hyper-parameters.
 fn problems() -> [Problem; 4] {
     [
         Problem::new([1, 1, 2], 1.0, 1, 1.0, 0.5),
@@ -293,7 +294,7 @@ fn agree(
 ) {
     let (got, want) = (fused(problem, estimator), composed(problem, build));
     let scale = want.iter().fold(0.0_f64, |m, x| m.max(x.abs()));
-    assert!(scale > 1e-3, "{name}: nothing to compare");
+    assert!(scale > 1e-3, "{name}: the gradient is too small to compare");
     for (i, (got, want)) in got.iter().zip(&want).enumerate() {
         let error = (got - want).abs() / scale;
         assert!(error < 1e-12, "{name} {:?}, number {i}: {got} for {want}", problem.shape);

@@ -1,4 +1,4 @@
-//! The fuzzers' stored inputs (`tests/corpus/`), through what is fuzzed.
+//! The functions that are fuzzed, on the stored inputs of the fuzzers (`tests/corpus/`).
 
 use crate::targets;
 use std::path::Path;
@@ -10,7 +10,7 @@ fn replay(target: &str, run: fn(&[u8])) {
     assert!(files.len() >= 5, "{}: {} files", corpus.display(), files.len());
     for file in files {
         let bytes = std::fs::read(&file).unwrap();
-        // Under the harness, a panic's message alone would not say which.
+        // The message of a panic does not contain the name of the file, so it is printed here.
         println!("{}", file.display());
         run(&bytes);
     }

@@ -1,4 +1,4 @@
-//! Damaged checkpoints, and those of other versions.
+//! Damaged checkpoints, and checkpoints of other versions.
 
 use crate::targets::tiny;
 use hardgrad::data::digits;
@@ -9,7 +9,7 @@ use std::path::Path;
 
 const STORED: &[u8] = include_bytes!("../data/checkpoint-v3.bin");
 
-/// Everything that can be in a checkpoint, and few bytes.
+/// A run whose checkpoint has all fields and few bytes.
 fn config() -> TrainConfig {
     TrainConfig {
         clip_norm: Some(1.0),
@@ -26,7 +26,7 @@ fn config() -> TrainConfig {
     }
 }
 
-/// After so many steps, three of which are an epoch.
+/// The checkpoint after so many steps; an epoch has three.
 fn after(steps: usize) -> Checkpoint {
     let data = tiny();
     let mut trainer = Trainer::new(config(), &data).unwrap();
@@ -36,7 +36,7 @@ fn after(steps: usize) -> Checkpoint {
     trainer.checkpoint()
 }
 
-/// After one epoch, and two steps more.
+/// The checkpoint after one epoch and two more steps.
 fn small() -> Checkpoint {
     after(5)
 }
@@ -45,7 +45,7 @@ fn read(bytes: &[u8]) -> hardgrad::Result<Checkpoint> {
     Checkpoint::from_bytes(bytes, Path::new("some/checkpoint.bin"))
 }
 
-/// With length and checksum put right.
+/// The bytes with their length and checksum corrected.
 fn sealed(mut bytes: Vec<u8>) -> Vec<u8> {
     let length = bytes.len() as u64 - 24;
     bytes[12..20].copy_from_slice(&length.to_le_bytes());
@@ -54,7 +54,7 @@ fn sealed(mut bytes: Vec<u8>) -> Vec<u8> {
     bytes
 }
 
-/// The small checkpoint with another text of its config.
+/// The small checkpoint with another text as its config.
 fn with_text(change: impl FnOnce(&str) -> String) -> Vec<u8> {
     let bytes = small().to_bytes();
     let end = 32 + u64::from_le_bytes(bytes[24..32].try_into().unwrap()) as usize;
@@ -63,7 +63,7 @@ fn with_text(change: impl FnOnce(&str) -> String) -> Vec<u8> {
     sealed([&bytes[..24], &length, text.as_bytes(), &bytes[end..]].concat())
 }
 
-/// All 255 other values of every byte, every length short of the whole, and one more.
+/// All 255 other values of every byte, every shorter length, and one additional byte.
 #[test]
 fn every_changed_byte_and_every_truncation_is_noticed() {
     let bytes = small().to_bytes();
@@ -80,9 +80,9 @@ fn every_changed_byte_and_every_truncation_is_noticed() {
     assert!(read(&[&bytes[..], &[0]].concat()).is_err());
 }
 
-/// The same through a file, where the length is checked before the content is read.
+/// Truncated files, whose length is checked before the content is read.
 #[test]
-fn every_truncation_of_a_file_is_noticed() {
+fn every_truncation_of_a_file_is_an_error() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("checkpoint.bin");
     let bytes = small().to_bytes();
@@ -96,7 +96,8 @@ fn every_truncation_of_a_file_is_noticed() {
     assert_eq!(Checkpoint::load(&path).unwrap(), small());
 }
 
-/// Damage that no checksum shows, because it was made with one: an error or a checkpoint, which a trainer takes or refuses.
+/// Changed bytes with a matching checksum give an error or a checkpoint, which a trainer accepts or
+/// returns as an error.
 #[test]
 fn a_hostile_payload_does_no_harm() {
     let bytes = small().to_bytes();
@@ -112,21 +113,27 @@ fn a_hostile_payload_does_no_harm() {
             }
         }
     }
-    // Parameters, moments and losses, the most of it, may be any numbers; most of the rest may not.
+    // Most bytes are parameters, moments and losses, for which every number is valid; most values
+    // of the others are not valid.
     assert!(refused > 300 && taken > 1000, "{refused} refused, {taken} taken");
 }
 
-/// What was written before is read: a change of a type or of the encoding of the numbers needs another format version.
+/// A stored checkpoint is read. A change of a type or of the encoding of numbers needs another
+/// format version.
 #[test]
 fn a_stored_checkpoint_is_read_and_resumed() {
     let stored = read(STORED).unwrap();
-    // Behind the text of the config, in which there may be more options by now.
+    // Only the bytes after the text of the config are compared, because the config may have more
+    // options than the stored one.
     let numbers = |bytes: &[u8]| {
         let text = u64::from_le_bytes(bytes[24..32].try_into().unwrap()) as usize;
         bytes[32 + text..].to_vec()
     };
     let written = stored.to_bytes();
-    assert!(numbers(&written) == numbers(STORED), "the numbers are written otherwise than they were");
+    assert!(
+        numbers(&written) == numbers(STORED),
+        "the numbers are written with other bytes than those of the stored checkpoint"
+    );
     assert_eq!((stored.history.len(), stored.step, stored.moments.step), (1, 2, 5));
     assert_eq!(stored.config, config());
     let data = tiny();
@@ -134,7 +141,7 @@ fn a_stored_checkpoint_is_read_and_resumed() {
     assert!(Trainer::resume(stored, &data).unwrap().epoch(&mut |_| {}).unwrap().train.loss.is_finite());
 }
 
-/// How `tests/data/checkpoint-v3.bin` was made.
+/// Writes `tests/data/checkpoint-v3.bin`.
 #[test]
 #[ignore = "writes into the source tree"]
 fn write_the_stored_checkpoint() {
@@ -142,8 +149,9 @@ fn write_the_stored_checkpoint() {
     std::fs::write(path, small().to_bytes()).unwrap();
 }
 
-/// A checkpoint of before an option was added has its default, and one with an option that this version does not know is refused
-/// with its name: it is not damaged, so nothing is put in its place.
+/// A checkpoint from before an option was added is read with its default. An option that this
+/// version does not know is an error with its name; such a checkpoint is not damaged, so the
+/// previous one is not used in its place.
 #[test]
 fn an_option_may_be_missing_and_an_unknown_one_is_named() {
     let without =
@@ -208,7 +216,7 @@ fn the_one_before_stands_in_for_a_damaged_one() {
     let newest = Checkpoint::load_newest(&path).unwrap().unwrap();
     assert_eq!(newest.checkpoint, first);
     assert!(newest.instead_of.unwrap().to_string().contains("the header announces a payload"));
-    // Moved away between the two renames of a file system without hard links.
+    // The state between the two renames on a file system without hard links.
     std::fs::remove_file(&path).unwrap();
     let newest = Checkpoint::load_newest(&path).unwrap().unwrap();
     assert!(newest.checkpoint == first && newest.instead_of.unwrap().is_not_found());
@@ -224,7 +232,7 @@ fn the_one_before_stands_in_for_a_damaged_one() {
     std::fs::remove_file(&path).unwrap();
     let e = Checkpoint::load_newest(&path).unwrap_err().to_string();
     assert!(e.contains("checkpoint.prev.bin: at byte 12"), "{e}");
-    // Not damaged, but not a file: for the user to decide.
+    // A directory in the place of the checkpoint is an error.
     std::fs::create_dir(&path).unwrap();
     assert!(Checkpoint::load_newest(&path).unwrap_err().to_string().contains("cannot read"));
 }

@@ -1,5 +1,5 @@
-//! Masked categories and NaN with a temperature of the draw apart from the estimator's, for every
-//! estimator on the sample.
+//! Masked categories and NaN, with a temperature of the draw that differs from the estimator's, for
+//! every estimator on the sample.
 
 use hardgrad::estimators::{BuiltEstimator, Choice, EstimatorKind};
 use hardgrad::rng::{from_key, uniform};
@@ -7,7 +7,7 @@ use hardgrad::{Mat, ParamGrads, ParamStore, Workspace};
 
 const CATEGORIES: usize = 4;
 
-/// A group of variables that SIMD vectors process side by side, and some more.
+/// One group of variables that SIMD vectors process together, and three more variables.
 const VARIABLES: usize = 19;
 
 /// The samples of 19 variables, and the gradient of their logits for random cotangents.
@@ -61,7 +61,7 @@ fn a_masked_category_is_never_drawn_and_has_no_gradient() {
     assert!(estimators >= 4 * 12, "{estimators}");
 }
 
-/// NaN among the logits of a variable gives NaN gradients there, and none elsewhere.
+/// NaN in a logit of a variable gives NaN in the gradient of this variable, and nowhere else.
 #[test]
 fn nan_stays_nan_and_stays_in_its_variable() {
     for &kind in EstimatorKind::ALL {

@@ -1,4 +1,5 @@
-//! The explorer's page as a file, and its command line. What the page shows is tested in a browser, by `tests/browser/run`.
+//! The explorer's page as a file, and its command line. `tests/browser/run` tests the content of
+//! the page in a browser.
 
 use crate::command_line::example;
 use serde_json::{Value, json};
@@ -26,7 +27,7 @@ fn numbers(value: &Value) -> Vec<f64> {
 }
 
 #[test]
-fn one_file_without_a_link_to_another() {
+fn the_page_is_one_file_without_links() {
     let dir = tempfile::tempdir().unwrap();
     let output = explorer(dir.path(), &[]);
     assert!(output.status.success());
@@ -49,7 +50,7 @@ fn one_file_without_a_link_to_another() {
 /// The numbers that the page is held to are themselves held to what is known: ReinMax has no bias on a quadratic loss, and
 /// the coupled control variate's mean lies within five standard errors of ReinMax's.
 #[test]
-fn its_reference_numbers_know_reinmax() {
+fn the_reference_numbers_agree_with_known_results() {
     let setting = |estimator: Value| json!({ "categories": 3, "loss": "quadratic", "theta": [0.4, -0.3, 0.1], "estimator": estimator });
     let settings = json!([
         setting(json!({ "reinmax": { "tau": 1.0 } })),
@@ -73,7 +74,7 @@ fn its_reference_numbers_know_reinmax() {
 }
 
 #[test]
-fn settings_that_the_page_cannot_have_are_refused() {
+fn settings_that_the_page_cannot_have_are_errors() {
     let wrong = |change: Value| {
         let mut setting = json!({ "categories": 3, "loss": "linear", "theta": [0.0, 0.0, 0.0], "estimator": { "st": { "tau": 1.0 } } });
         setting.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());

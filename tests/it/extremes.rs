@@ -1,12 +1,16 @@
-//! Every estimator at the ends of its range: no NaN, no infinity, and gradients that a constant added to the logits leaves alone.
+//! Every estimator at the ends of its range: no NaN, no infinity, and gradients that sum to zero
+//! over the categories.
 //!
-//! One batch holds the cross product of the patterns below, one latent variable a row, and each estimator is run on it once.
+//! One batch contains the cross product of the patterns below, with one latent variable per row.
+//! Each estimator is run on it once.
 //!
-//! The tolerance of a row's sum, in f32 and f64 alike. Let u be half the distance from 1 to the next number, Δ = max g − min g and
-//! W the sum of the absolute coefficients of the estimator's J(q) g terms. A sum of C terms in any order is off by at most C u
-//! times the sum of their absolute values, so Σ q differs from 1, and the computed ⟨q, g⟩ from the true one, by (C + 2) u, and
-//! (C + 2) u Δ. Each of an entry's few other roundings, and of the K + 4 additions into it, adds u times the entry, and the
-//! entries' absolute values sum to at most 2 W Δ. Altogether W Δ u (2 C + 2 K + 32), rounded up.
+//! The tolerance of the sum of a row is derived as follows, for f32 and f64. Let u be half the
+//! distance from 1 to the next number, Δ = max g − min g and W the sum of the absolute coefficients
+//! of the estimator's J(q) g terms. A sum of C terms in any order is off by at most C u times the
+//! sum of their absolute values, so Σ q differs from 1, and the computed ⟨q, g⟩ from the true one,
+//! by (C + 2) u, and (C + 2) u Δ. Each of an entry's few other roundings, and of the K + 4
+//! additions into it, adds u times the entry, and the entries' absolute values sum to at most 2 W
+//! Δ. Altogether W Δ u (2 C + 2 K + 32), rounded up.
 
 use hardgrad::categorical::{argmax, sample};
 use hardgrad::estimators::{
@@ -17,11 +21,11 @@ use hardgrad::estimators::{
 use hardgrad::rng::{from_key, uniform};
 use hardgrad::{Error, Scalar};
 
-/// Conditional draws.
+/// Number of conditional draws.
 const DRAWS: usize = 3;
 const FORMS: [CvForm; 4] = [CvForm::Shared, CvForm::Printed, CvForm::Coupled, CvForm::AuthorCode];
 
-/// An estimator and what the sums of its rows should be.
+/// An estimator and the expected sums of its rows.
 struct Subject<T> {
     name: String,
     estimator: Box<dyn Estimator<T>>,
@@ -46,7 +50,7 @@ fn subjects<T: Scalar>(tau: f64) -> Vec<Subject<T>> {
     add("ReinMax", 2.5, 0.5, Box::new(ReinMax::new(tau).unwrap()));
     add("ReinMax-Argmax", 2.5, 0.5, Box::new(ReinMaxArgmax::new(tau).unwrap()));
     for beta in [-0.2, 0.5, 1.2] {
-        // Eq. 27 as printed keeps what β ≠ ½ leaves in the sum.
+        // With eq. 27 as printed, the sum is not 0 at β ≠ ½.
         for (form, sum) in [(Rk2Form::Eq27, beta), (Rk2Form::AuthorCode, 0.5), (Rk2Form::Projected, 0.5)] {
             let name = format!("ReinMax-RK2 {form:?} β = {beta}");
             add(&name, 6.0, sum, Box::new(ReinMaxRk2::new(form, beta).unwrap()));
@@ -84,7 +88,8 @@ fn logits(pattern: usize, c: usize) -> Vec<f64> {
 }
 const LOGITS: usize = 10;
 
-/// Uniform numbers of one variable: all at one end of their range, or some at one and some at the other, or anywhere.
+/// Uniform numbers of one variable: all at one end of their range, some at either end, or within
+/// the range.
 fn uniforms<T: Scalar>(pattern: usize, c: usize) -> Vec<T> {
     let mut rng = from_key(100 + pattern as u64);
     let mut raw = |j: usize| match pattern % UNIFORMS {
@@ -171,7 +176,7 @@ fn run<T: Scalar>(batch: &Batch<T>, noise: &Noise<T>, estimator: &dyn Estimator<
     [one_hot, grad]
 }
 
-/// What a row sums to, and by how much it may miss it.
+/// Expected sum of a row, and its tolerance.
 fn row_sum<T: Scalar>(subject: &Subject<T>, logits: &[T], one_hot: &[T], g: &[T]) -> (f64, f64) {
     let wide = |x: &[T]| x.iter().map(|x| x.to_f64()).collect::<Vec<_>>();
     let (c, logits, g) = (g.len(), wide(logits), wide(g));
@@ -184,7 +189,8 @@ fn row_sum<T: Scalar>(subject: &Subject<T>, logits: &[T], one_hot: &[T], g: &[T]
     let e: Vec<_> = logits.iter().map(|x| (x - top).exp()).collect();
     let at = g[argmax(one_hot.iter().copied())];
     let mean = e.iter().zip(&g).map(|(e, g)| e * (at - g)).sum::<f64>() / e.iter().sum::<f64>();
-    // A logit less the largest is rounded, and where π > u it is at most ln(1/u) in size: π is off by that many u.
+    // A logit minus the largest one is rounded, and where π > u its size is at most ln(1/u), so the
+    // error of π is that many u.
     let of_pi = (2.0 * subject.beta - 1.0).abs() * spread * unit * -unit.ln();
     ((2.0 * subject.beta - 1.0) * mean, tolerance + of_pi)
 }
@@ -219,11 +225,13 @@ fn finite_and_balanced_in_f64() {
     check::<f64>();
 }
 
-/// The same batch in both number types: f32 keeps its digits near the corners of the simplex, where a small gradient must not be
-/// the difference of two large numbers.
+/// One batch in both number types: f32 keeps its accuracy near the corners of the simplex, where a
+/// small gradient must not be computed as the difference of two large numbers.
 ///
-/// Logits lie within ±50 and the noise within (−3, 17), so an exponent is at most 240 (at τ = ½) and a few roundings of it cost
-/// 240 · 3 · 6e-8 = 4.3e-5; ten times that, as an estimator's terms may partly cancel. Each row is compared relative to its largest entry.
+/// Logits lie within ±50 and the noise within (−3, 17), so an exponent is at most 240 (at τ = ½),
+/// and three roundings of it change the result by 240 · 3 · 6e-8 = 4.3e-5. The tolerance is ten
+/// times that, because terms of an estimator may partly cancel. Each row is compared relative to
+/// its largest entry.
 #[test]
 fn digits_near_the_corners() {
     let (c, mut rng) = (4, from_key(3));
@@ -234,7 +242,7 @@ fn digits_near_the_corners() {
         narrow.gumbel.extend((0..c).map(|_| -(-uniform::<f32>(&mut rng).ln()).ln()));
         narrow.g.extend((0..c).map(|_| 2.0 * uniform::<f32>(&mut rng)));
         exponentials.iter_mut().for_each(|e| e.extend((0..c).map(|_| -uniform::<f32>(&mut rng).ln())));
-        // Every category in turn, the nearly impossible ones too.
+        // Every category in turn, including the nearly impossible ones.
         narrow.sample.extend((0..c).map(|j| f32::from(u8::from(j == row % c))));
     }
     let widen = |x: &[f32]| x.iter().map(|&x| f64::from(x)).collect::<Vec<_>>();
@@ -246,8 +254,9 @@ fn digits_near_the_corners() {
     let wide_noise = wide.noise().with_sample(wide.sample.clone());
     for tau in [0.5, 1.0, 1e3] {
         for (a, b) in subjects::<f32>(tau).iter().zip(&subjects::<f64>(tau)) {
-            // Where the terms themselves cancel. `Printed` at D = the corner: J(p) g and ½ J(π) g are both about
-            // π_j/2 · (g_j − g_D). Every control variate at a large τ: both of its relaxed points are nearly the centre.
+            // Cases in which the terms of the formula cancel. `Printed` at D = the corner: J(p) g
+            // and ½ J(π) g are both about π_j/2 · (g_j − g_D). Every control variate at a large τ:
+            // both of its relaxed points are nearly the centre.
             if a.name.ends_with("Printed") || (a.name.contains("CV") && tau > 1.0) {
                 continue;
             }
@@ -265,7 +274,7 @@ fn digits_near_the_corners() {
     }
 }
 
-/// What the estimators draw themselves, and conditional noise that is streamed.
+/// Estimators that draw noise in their backward pass, and conditional noise that is streamed.
 fn check_draws<T: Scalar>() {
     for c in [1, 2, 17] {
         let batch = Batch::<T>::new(c, 1);
@@ -344,7 +353,7 @@ fn invalid_coefficients_are_refused() {
     }
 }
 
-/// Numbers that `f32` does not have would come out as NaN gradients.
+/// Hyper-parameters that `f32` cannot represent would give NaN gradients.
 #[test]
 fn hyper_parameters_that_f32_does_not_have_are_refused() {
     refused(StraightThrough::new(1e-50), "1e-50", ["tau", "at least 1e-30"]);

@@ -1,4 +1,4 @@
-//! The estimators that stand beside the paper's against stored float64 vectors.
+//! The estimators that are not in the paper, against stored float64 vectors.
 //!
 //! The file is `tests/data/field.json`, or the one that `HARDGRAD_FIELD_GOLDENS` names. Three lists, row-major. `sample`: theta, gumbel,
 //! upstream and each of grads `[B, L, C]`, one_hot_index `[B, L]` = argmax(theta + gumbel), `lam` for `mve`. `score`: n samples of one code:
@@ -30,12 +30,12 @@ fn size(case: &Value, name: &str) -> usize {
     case[name].as_u64().unwrap_or_else(|| panic!("{name} is missing")) as usize
 }
 
-/// The cases of a list, which a file of this layout may leave out.
+/// The cases of a list. A file may lack the list.
 fn cases<'a>(file: &'a Value, list: &str) -> &'a [Value] {
     file[list].as_array().map_or(&[], Vec::as_slice)
 }
 
-/// The largest error of a vector relative to its largest number, so far.
+/// The largest error so far, relative to the largest number of its vector.
 struct Worst {
     tolerance: f64,
     error: f64,
@@ -82,14 +82,15 @@ fn sample_side<T: Scalar>(case: &Value, worst: &mut Worst) {
     }
 }
 
-/// From `[n, B, width]` to `[B, n, width]`: in the library the samples of one input lie in consecutive rows.
+/// From `[n, B, width]` to `[B, n, width]`: in the library the samples of one input are in
+/// consecutive rows.
 fn together<T: Copy>(values: &[T], n: usize, batch: usize) -> Vec<T> {
     let width = values.len() / (n * batch);
     let row = |b: usize, k: usize| &values[(k * batch + b) * width..][..width];
     (0..batch).flat_map(|b| (0..n).flat_map(move |k| row(b, k).to_vec())).collect()
 }
 
-/// A loss whose values and gradients at the samples are given: f_k + ⟨g_k, D − D_k⟩.
+/// A loss with these values and gradients at the samples: f_k + ⟨g_k, D − D_k⟩.
 fn given<T: Scalar>(tape: &mut Tape<'_, T>, d: Var, losses: &[T], gradients: &[T]) -> Var {
     let (rows, width) = tape.shape(d);
     let slope = tape.constant(&Mat::from_vec(rows, width, gradients.to_vec()));
@@ -208,7 +209,7 @@ fn check<T: Scalar>(tolerance: f64) {
     cases(&file, "sample").iter().for_each(|case| sample_side::<T>(case, &mut worst));
     cases(&file, "score").iter().for_each(|case| score_side::<T>(case, &mut worst));
     cases(&file, "choice").iter().for_each(|case| choice_side::<T>(case, &mut worst));
-    assert!(worst.vectors > 0, "a file without vectors");
+    assert!(worst.vectors > 0, "the file contains no vectors");
     println!("{} vectors, largest error {:.1e}", worst.vectors, worst.error);
 }
 

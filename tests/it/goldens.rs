@@ -40,8 +40,8 @@ fn estimators<T: Scalar>(case: &Value) -> Vec<(&'static str, Box<dyn Estimator<T
     ]
 }
 
-/// Compares within `tolerance` of the largest number of each vector: small entries are differences of larger ones, whose
-/// rounding they keep.
+/// Compares within `tolerance` times the largest number of each vector, because small entries are
+/// differences of larger ones and have their absolute error.
 fn check<T: Scalar>(tolerance: f64) {
     let file = load();
     let cases = file["cases"].as_array().unwrap();

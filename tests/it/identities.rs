@@ -1,8 +1,9 @@
-//! The identities behind the estimators, on 64 random problems whose codes are enumerated.
+//! Identities of the estimators, on 64 random problems whose codes are enumerated.
 //!
-//! Rounding: every enumerated quantity is a sum of at most a few thousand terms with weights that sum to at most 16, so its error
-//! is below 16 · √1000 · 2⁻⁵² ≈ 1e-13 of the largest f or g; the tests allow 1e-12 of it. Where noise is left, the limit is five
-//! standard errors, and the seeds are fixed. Unbiasedness of REINFORCE is not here: it needs f itself, not a hook on the sample.
+//! Rounding: every enumerated quantity is a sum of at most a few thousand terms with weights that
+//! sum to at most 16, so its error is below 16 · √1000 · 2⁻⁵² ≈ 1e-13 of the largest f or g; the
+//! tests allow 1e-12 of it. Where noise is left, the limit is five standard errors, and the seeds
+//! are fixed. `unbiased.rs` tests REINFORCE, which needs f and not only its gradient at the sample.
 
 use hardgrad::certify::{Certificate, certify};
 use hardgrad::estimators::{
@@ -116,16 +117,17 @@ fn distance(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).fold(0.0, |m, (a, b)| m.max((a - b).abs()))
 }
 
-/// The mean of an estimator that is determined by D.
+/// The mean of an estimator that is a function of D alone.
 fn exact_mean(estimator: &dyn Estimator<f64>, problem: &Problem<'_>) -> Vec<f64> {
     let certificate = certify(estimator, problem, 2, &mut from_key(2)).unwrap();
     assert!(certificate.standard_error.iter().all(|&s| s == 0.0), "{estimator:?} is not determined by D");
     certificate.mean
 }
 
-/// Panics where a mean is more than five standard errors from `want`, or where no noise was seen at all.
+/// Panics where a mean is more than five standard errors from `want`, or if all standard errors are
+/// 0.
 fn assert_within_5_se(certificate: &Certificate, want: &[f64], want_se: &[f64], name: &str) {
-    assert!(certificate.standard_error.iter().any(|&s| s > 0.0), "{name}: no noise");
+    assert!(certificate.standard_error.iter().any(|&s| s > 0.0), "{name}: all standard errors are 0");
     let means = certificate.mean.iter().zip(want);
     for ((mean, want), (se, want_se)) in means.zip(certificate.standard_error.iter().zip(want_se)) {
         let se = se.hypot(*want_se);
@@ -140,8 +142,8 @@ fn jacobian(problem: &Problem<'_>, g: &[f64]) -> Vec<f64> {
     rows.flat_map(|(pi, g)| pi.iter().zip(g).map(|(p, x)| p * (x - dot(pi, g))).collect::<Vec<_>>()).collect()
 }
 
-/// Calls `visit(π_j · probability of the others, l, i, j, g_i, g_j)` for every code, variable l and category i: the double sums of
-/// the paper to the letter, with g of variable l alone.
+/// Calls `visit(π_j · probability of the others, l, i, j, g_i, g_j)` for every code, variable l and
+/// category i: the terms of the double sums that the paper prints, with g of variable l alone.
 fn for_each_pair(case: &Case, mut visit: impl FnMut(f64, usize, usize, usize, &[f64], &[f64])) {
     let (problem, c) = (case.problem(), case.categories);
     let (mut g_i, mut g_j) = (vec![0.0; case.logits.len()], vec![0.0; case.logits.len()]);
@@ -160,7 +162,7 @@ fn for_each_pair(case: &Case, mut visit: impl FnMut(f64, usize, usize, usize, &[
 }
 
 #[test]
-fn the_oracle_agrees_with_the_formulas_to_the_letter() {
+fn the_enumeration_agrees_with_the_printed_double_sums() {
     let mut worst = 0.0_f64;
     for case in cases() {
         let (problem, c, scale) = (case.problem(), case.categories, case.scale());
@@ -235,7 +237,7 @@ fn a_constant_cotangent_gives_the_softmax_gradient() {
     for case in cases().iter().filter(|case| case.f.phi == Phi::Linear) {
         let (problem, scale) = (case.problem(), case.scale());
         let mut g = vec![0.0; case.logits.len()];
-        case.f.gradient(&case.logits, &mut g); // the same everywhere
+        case.f.gradient(&case.logits, &mut g); // it is constant
         let whole = jacobian(&problem, &g);
         let quarter: Vec<f64> = whole.iter().map(|x| x / 4.0).collect();
         let mut check = |estimator: &dyn Estimator<f64>, want: &[f64]| {
@@ -301,7 +303,7 @@ fn variance_given_reinmax(case: &Case, cv: &ReinMaxCv, rng: &mut Pcg64) -> f64 {
         let rows = case.logits.chunks(c).zip(code.one_hot.chunks(c)).zip(g.chunks(c));
         for ((logits, one_hot), g) in rows {
             let mut vjp = |estimator: &dyn Estimator<f64>| {
-                // Neither may look at the noise that drew D.
+                // The estimate must not depend on the noise that drew D.
                 let noise = Noise::from_gumbel(vec![f64::NAN; c]).with_key(rand_key(rng));
                 run(estimator, logits, one_hot, &noise, g)
             };
@@ -350,7 +352,7 @@ fn a_control_variate_drawn_given_the_sample_only_adds_variance() {
         let reinmax = certify(&ReinMax::new(1.0).unwrap(), &case.problem(), 2, rng).unwrap();
         least = least.min(within / reinmax.covariance_trace);
         assert!(within > 0.0);
-        // The certificate's own estimate, over all problems.
+        // The variances that the certificates state, summed over all problems.
         let whole = certify(&coupled, &case.problem(), 400, rng).unwrap();
         ratio += whole.covariance_trace / (reinmax.covariance_trace + within) / 64.0;
     }
@@ -388,7 +390,7 @@ fn gumbel_rao_has_the_mean_of_stgs() {
 }
 
 #[test]
-fn problems_and_certificates_refuse_what_they_cannot_do() {
+fn invalid_problems_and_certificates_are_errors() {
     let f = (|_: &[f64]| 0.0, |_: &[f64], g: &mut [f64]| g.fill(0.0));
     let message = |logits: &[f64], c| Problem::new(logits, c, &f).unwrap_err().to_string();
     assert!(message(&[], 2).starts_with("categories: got 2"));
@@ -413,8 +415,9 @@ fn mean_and_se(values: &[f64]) -> (f64, f64) {
     (mean, (values.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / (n - 1.0) / n).sqrt())
 }
 
-/// With two draws only, where the corrections are largest: the average of many certificates' variances against that of plain
-/// sampling, and the spread of their means against the standard errors that they state.
+/// Certificates with two draws, for which the corrections are largest: the average of their
+/// variances is compared with that of plain sampling, and the spread of their means with the
+/// standard errors that they state.
 #[test]
 fn certificates_are_unbiased() {
     let stgs = StraightThroughGumbelSoftmax::new(0.7).unwrap();

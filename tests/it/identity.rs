@@ -1,5 +1,5 @@
-//! What makes a run this run: its config and its images, training and test, whatever they are called; and that no run is lost
-//! or mixed with another.
+//! Identity of a run: its config and its training and test images, regardless of their names. No
+//! run is overwritten or mixed with another.
 
 use crate::command_line::{example, losses, stderr};
 use crate::kill::write_small_digits;
@@ -38,7 +38,7 @@ impl Place {
         self.run_in("", "reproduce", args)
     }
 
-    /// The same number of other test images, in a directory of its own: the first is white.
+    /// A directory with as many images, of which the first test image is white.
     fn other_test_images(&self, to: &str) {
         fs::create_dir(self.path(to)).unwrap();
         write_small_digits(&self.path(to));
@@ -55,7 +55,7 @@ fn ends(output: &Output, code: i32, parts: &[&str]) {
     let text = stderr(output);
     assert_eq!(output.status.code(), Some(code), "{text}");
     for part in parts {
-        assert!(text.contains(part), "{text:?} lacks {part:?}");
+        assert!(text.contains(part), "{text:?} does not contain {part:?}");
     }
 }
 
@@ -74,30 +74,27 @@ fn files(directory: &Path) -> Vec<(PathBuf, Vec<u8>)> {
 const PLAN: &str = "plan tables --methods st --configs 8x4 --seeds 1 --epochs 1 --no-estimate";
 
 #[test]
-fn other_test_images_are_another_run() {
+fn other_test_images_make_another_run() {
     let place = Place::new();
     place.other_test_images("other");
     ends(&place.train("--data data --epochs 1 --out run"), 0, &[]);
     let before = files(&place.path("run"));
     let other = place.train("--data other --epochs 2 --out run --resume");
-    ends(&other, 2, &["run holds a run with another config: dataset.test_crc32: ", " there, ", " here"]);
+    ends(&other, 2, &["run holds a run with another config: dataset.test_crc32 is ", ", expected "]);
     assert!(files(&place.path("run")) == before);
 
     ends(&place.reproduce(&format!("{PLAN} --data data --out plan")), 0, &[]);
     let other = place.reproduce("run --data other --out plan");
-    ends(
-        &other,
-        2,
-        &["is planned on data (600 training images, CRC-32 ", "but the data here are other (600 "],
-    );
+    ends(&other, 2, &["--data: got other (600 ", "is planned on data (600 training images, CRC-32 "]);
     ends(&place.reproduce(&format!("{PLAN} --data other --out plan")), 0, &[]);
     let manifest = fs::read_to_string(place.path("plan/manifest.jsonl")).unwrap();
     assert_eq!(manifest.lines().count(), 2, "{manifest}");
 }
 
-/// Two test sets under one name stand in two sections of a report, each with a name that tells them apart.
+/// Two test sets with one name are in two sections of a report, with headings that distinguish
+/// them.
 #[test]
-fn a_report_does_not_mix_two_test_sets() {
+fn a_report_separates_two_test_sets() {
     let place = Place::new();
     fs::create_dir(place.path("elsewhere")).unwrap();
     place.other_test_images("elsewhere/data");
@@ -117,7 +114,7 @@ fn a_report_does_not_mix_two_test_sets() {
 }
 
 #[test]
-fn images_may_move() {
+fn the_images_may_be_at_another_path() {
     let place = Place::new();
     ends(&place.train("--data data --epochs 2 --out whole"), 0, &[]);
     ends(&place.train("--data data --epochs 1 --out run"), 0, &[]);
@@ -133,9 +130,9 @@ fn images_may_move() {
     ends(&place.reproduce("run --data moved --importance-samples 0 --out plan"), 0, &[]);
 }
 
-/// A config of before the test images' checksum was recorded, and a manifest.
+/// A config and a manifest from before the checksum of the test images was recorded.
 #[test]
-fn what_an_earlier_version_left_is_gone_on_with() {
+fn runs_of_an_earlier_version_are_continued() {
     let place = Place::new();
     ends(&place.train("--data data --epochs 1 --out run"), 0, &[]);
     let file = place.path("run/config.json");
@@ -144,7 +141,10 @@ fn what_an_earlier_version_left_is_gone_on_with() {
     fs::write(&file, config.to_string()).unwrap();
     ends(&place.train("--data data --epochs 2 --resume --out run"), 0, &[]);
     assert_eq!(losses(&place.path("run")).len(), 2);
-    assert!(fs::read_to_string(&file).unwrap().contains("test_crc32"), "recorded from now on");
+    assert!(
+        fs::read_to_string(&file).unwrap().contains("test_crc32"),
+        "the checksum must be recorded when the run is resumed"
+    );
 
     let stored = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/results/vae/manifest.jsonl");
     if stored.exists() {
@@ -158,9 +158,9 @@ fn what_an_earlier_version_left_is_gone_on_with() {
     }
 }
 
-/// Only what can be lost blocks: neither a run that diverged before its first checkpoint nor one that was killed before it.
+/// A run that diverged or was killed before its first checkpoint does not prevent a new one.
 #[test]
-fn a_directory_in_which_nothing_was_trained() {
+fn a_directory_without_a_checkpoint_is_overwritten() {
     let place = Place::new();
     ends(&place.train("--data data --epochs 1 --lr 1e30 --out run"), 1, &["no epoch was finished"]);
     ends(&place.train("--data data --epochs 1 --out run"), 0, &[]);
@@ -180,11 +180,11 @@ fn a_directory_in_which_nothing_was_trained() {
         ends(&place.train("--data data --epochs 1 --seed 1 --out killed"), 0, &[]);
     }
 
-    // With a checkpoint within the first epoch there is something to lose.
+    // A checkpoint within the first epoch prevents a new run.
     let options = "--data data --epochs 1 --checkpoint-every 1 --lr 1e30 --out steps";
     ends(&place.train(options), 1, &["is kept in"]);
-    ends(&place.train("--data data --epochs 1 --out steps"), 2, &["lr: 1e", " there, 0.0005 here"]);
-    // And a file of that name which is no run's config is not overwritten.
+    ends(&place.train("--data data --epochs 1 --out steps"), 2, &["lr is 1e", ", expected 0.0005"]);
+    // A `config.json` that is not the config of a run is not overwritten.
     fs::create_dir(place.path("foreign")).unwrap();
     fs::write(place.path("foreign/config.json"), "{\"port\": 80}").unwrap();
     let foreign = place.train("--data data --epochs 1 --out foreign");
@@ -193,7 +193,7 @@ fn a_directory_in_which_nothing_was_trained() {
 }
 
 #[test]
-fn a_run_is_not_begun_anew_by_a_forgotten_option() {
+fn a_run_is_not_overwritten_without_resume() {
     let place = Place::new();
     ends(&place.train("--data data --epochs 2 --out run"), 0, &[]);
     let before = files(&place.path("run"));
@@ -205,7 +205,7 @@ fn a_run_is_not_begun_anew_by_a_forgotten_option() {
             &["run already holds this run: give --resume", "to start it again, remove that directory"],
         );
     }
-    // The one before the newest is a run too, and so are losses without a checkpoint.
+    // The checkpoint before the newest one counts as a run, and so do losses without a checkpoint.
     fs::remove_file(place.path("run/checkpoint.bin")).unwrap();
     ends(&place.train("--data data --epochs 2 --out run"), 2, &["give --resume"]);
     fs::remove_file(place.path("run/checkpoint.prev.bin")).unwrap();
@@ -216,7 +216,7 @@ fn a_run_is_not_begun_anew_by_a_forgotten_option() {
     assert!(files(&place.path("run")) == kept);
 }
 
-/// What was made from the checkpoints of a run that is gone goes when another begins.
+/// A new run removes the files that were derived from the checkpoints of an earlier run.
 #[test]
 fn nothing_of_an_earlier_run_stands_beside_a_new_one() {
     let place = Place::new();
@@ -225,11 +225,11 @@ fn nothing_of_an_earlier_run_stands_beside_a_new_one() {
     for name in ["checkpoint.bin", "checkpoint.prev.bin", "metrics.jsonl"] {
         fs::remove_file(place.path("run").join(name)).unwrap();
     }
-    // It ends before its first picture.
+    // The run ends before it writes pictures.
     ends(&place.train("--data data --epochs 1 --lr 1e30 --out run"), 1, &[]);
     let left: Vec<_> = files(&place.path("run")).into_iter().map(|file| file.0).collect();
     assert_eq!(left, [place.path("run/config.json")]);
-    // An evaluation says of which epoch it is.
+    // An evaluation contains its epoch.
     ends(&place.train("--data data --epochs 1 --evaluate --importance-samples 0 --out run"), 0, &[]);
     ends(&place.train("--data data --epochs 2 --resume --out run"), 0, &[]);
     let evaluation = fs::read_to_string(place.path("run/evaluation.json")).unwrap();

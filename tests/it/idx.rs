@@ -1,4 +1,4 @@
-//! The IDX reader against damaged and hostile files.
+//! The IDX reader on damaged files and on files whose header is wrong on purpose.
 
 use hardgrad::data::{Idx, IdxData};
 use std::io::{self, Read};
@@ -10,13 +10,13 @@ fn parse(bytes: &[u8]) -> hardgrad::Result<Idx> {
     Idx::parse(bytes, Path::new(NAME))
 }
 
-/// The message must name the file and hold every part.
+/// Checks that the message contains the name of the file and every part.
 #[track_caller]
 fn refused(result: hardgrad::Result<Idx>, parts: &[&str]) {
     let e = result.expect_err("an error").to_string();
     assert!(e.contains(NAME), "{e}");
     for part in parts {
-        assert!(e.contains(part), "{e:?} lacks {part:?}");
+        assert!(e.contains(part), "{e:?} does not contain {part:?}");
     }
 }
 
@@ -77,7 +77,7 @@ fn ranks_0_and_255_and_empty_dimensions() {
     let huge = header(8, &[2; 255]);
     refused(parse(&huge), &["at byte 4", "2×2×2×2×2×2×2×2×… (rank 255) of u8", "expected at most"]);
 
-    // The zero wins over an overflow, wherever it stands.
+    // A dimension 0 gives an empty array, even if the product of the others overflows.
     let big = u32::MAX;
     for dims in [[0, big, big, big], [big, big, big, 0]] {
         let empty = parse(&header(0x0e, &dims)).unwrap();
@@ -87,7 +87,7 @@ fn ranks_0_and_255_and_empty_dimensions() {
 }
 
 #[test]
-fn a_wrong_header_is_told_with_what_was_expected() {
+fn a_wrong_header_is_an_error_that_names_the_expected_value() {
     refused(parse(b""), &["at byte 0", "the content ends", "4 more bytes of the magic number"]);
     refused(parse(&[0, 0, 8]), &["at byte 3", "1 more bytes"]);
     refused(parse(b"<!DOCTYPE html>"), &["at byte 0", "found 3c 21", "expected the 00 00"]);
@@ -99,7 +99,7 @@ fn a_wrong_header_is_told_with_what_was_expected() {
 }
 
 #[test]
-fn a_wrong_length_is_told_before_memory_is_taken() {
+fn a_wrong_length_is_an_error_before_memory_is_allocated() {
     refused(
         parse(&small()[..17]),
         &["at byte 17", "length of 17", "expected 18", "2×3 of u8, 6 bytes of data"],
@@ -110,7 +110,7 @@ fn a_wrong_length_is_told_before_memory_is_taken() {
     refused(parse(&giant), &["at byte 12", "expected 4398046511116", "4398046511104 bytes of data"]);
 }
 
-/// A reader that says how many bytes it was asked for.
+/// A reader that records how many bytes it was asked for.
 struct Counting<R>(R, u64);
 
 impl<R: Read> Read for Counting<R> {
@@ -120,9 +120,9 @@ impl<R: Read> Read for Counting<R> {
     }
 }
 
-/// A file that shrinks or grows after its length was taken, or whose length nobody knows.
+/// A file that shrinks or grows after its length was read, or whose length is not known.
 #[test]
-fn the_announced_length_is_not_trusted_either() {
+fn a_file_whose_length_changes_is_an_error() {
     let path = Path::new(NAME);
     let bytes = small();
     assert_eq!(Idx::read_from(&bytes[..], path, None).unwrap(), parse(&bytes).unwrap());
@@ -131,7 +131,8 @@ fn the_announced_length_is_not_trusted_either() {
     let long = [small(), vec![0; 3]].concat();
     refused(Idx::read_from(&long[..], path, Some(18)), &["at byte 18", "more data follow, expected the end"]);
     refused(Idx::read_from(&long[..], path, None), &["at byte 18", "more data follow"]);
-    // 4 TB promised, nothing there, length unknown: it asks for one piece, not for 4 TB.
+    // The header announces 4 TB, the content is empty, and the length is not known: the reader asks
+    // for one piece, not for 4 TB.
     let giant = header(8, &[1 << 21, 1 << 21]);
     let mut reader = Counting(&giant[..], 0);
     refused(Idx::read_from(&mut reader, path, None), &["at byte 12", "the data end"]);
@@ -198,7 +199,7 @@ fn any_changed_byte_or_cut_is_an_error_or_other_pixels_of_the_same_shape() {
             let mut changed = bytes.clone();
             changed[at] ^= flip;
             match parse(&changed) {
-                // From byte 12 on these are pixels; u8 and i8 are told apart by one bit of the type only.
+                // From byte 12 on the bytes are pixels; the types u8 and i8 differ in one bit.
                 Ok(idx) if at == 2 => assert_eq!(idx.data().type_name(), "i8"),
                 Ok(idx) => {
                     assert!(at >= 12, "byte {at} ^ {flip:02x}");
@@ -230,7 +231,7 @@ mod gzip {
     }
 
     #[test]
-    fn content_counts_not_the_name() {
+    fn gzip_is_recognised_by_content_and_not_by_name() {
         let packed = gz(&small());
         assert_eq!(parse(&packed).unwrap(), parse(&small()).unwrap());
         let unknown = Idx::read_from(&packed[..], Path::new(NAME), None).unwrap();
@@ -242,7 +243,7 @@ mod gzip {
     }
 
     #[test]
-    fn more_than_one_piece() {
+    fn data_in_several_members_are_read() {
         let dims = [3, 1024, 1024];
         let pixels: Vec<u8> = (0..3 << 20).map(|i: u32| (i ^ (i >> 7)) as u8).collect();
         let idx = parse(&gz(&[header(8, &dims), pixels.clone()].concat())).unwrap();
@@ -250,7 +251,7 @@ mod gzip {
     }
 
     #[test]
-    fn members_are_joined_and_anything_else_behind_is_refused() {
+    fn members_are_joined_and_other_trailing_data_are_an_error() {
         let (a, b) = (small()[..7].to_vec(), small()[7..].to_vec());
         let two = [gz(&a), gz(&b)].concat();
         assert_eq!(parse(&two).unwrap(), parse(&small()).unwrap());
@@ -262,7 +263,7 @@ mod gzip {
     }
 
     #[test]
-    fn damage_is_told_with_its_place() {
+    fn damage_is_an_error_with_its_offset() {
         let packed = gz(&small());
         refused(parse(&packed[..packed.len() - 1]), &["at byte 18", "cut off", "checksum"]);
         refused(parse(&packed[..5]), &["at byte 0", "cut off"]);
@@ -278,17 +279,17 @@ mod gzip {
     }
 
     #[test]
-    fn a_promise_that_cannot_be_kept_is_refused_at_once() {
+    fn a_header_that_needs_more_data_than_the_file_can_hold_is_an_error() {
         let packed = gz(&header(8, &[1 << 21, 1 << 21]));
         let most = (packed.len() * 1032).to_string();
         refused(parse(&packed), &["at byte 4", "4398046511104 bytes of data", "hold at most", &most]);
-        // The same where the length of the compressed file is not known.
+        // Also if the length of the compressed file is not known.
         refused(Idx::read_from(&packed[..], Path::new(NAME), None), &["at byte 12", "the data end"]);
     }
 
-    /// 64 MiB of zeros in 64 kB: the reader stops one byte after what the header says.
+    /// 64 MiB of zeros in 64 kB: the reader stops one byte after the end that the header states.
     #[test]
-    fn a_bomb_is_left_unexploded() {
+    fn a_gzip_bomb_is_not_decompressed_beyond_the_header() {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
         encoder.write_all(&small()).unwrap();
         (0..64).for_each(|_| encoder.write_all(&[0; 1 << 20]).unwrap());
@@ -318,15 +319,15 @@ mod gzip {
                 }
             }
         }
-        // Time stamp, flags and operating system do not matter: about 6 bytes.
+        // About 6 bytes have no effect: time stamp, flags and operating system.
         assert!(same < 8 * 255, "{same}");
     }
 }
 
-/// With `MNIST_DIR` set, the real thing.
+/// Reads MNIST if `MNIST_DIR` is set.
 #[test]
 #[cfg(feature = "gzip")] // the files are usually compressed
-fn mnist_if_it_is_there() {
+fn mnist_if_it_is_installed() {
     let Some(dir) = std::env::var_os("MNIST_DIR") else { return };
     let data = hardgrad::data::load_mnist(Path::new(&dir)).unwrap();
     assert_eq!((data.train.len(), data.test.len()), (60_000, 10_000));

@@ -7,11 +7,12 @@ use hardgrad::train::Checkpoint;
 use std::fs::{self, File};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-#[cfg(unix)] // only what sends signals waits
+#[cfg(unix)] // used by the tests that send signals
 use std::time::Duration;
 use std::time::Instant;
 
-/// Small images in MNIST's files: 600 digits to train on and 100 to test, 7×7 pixels.
+/// Writes small images in MNIST's format: 600 digits for training and 100 for testing, of 7×7
+/// pixels.
 pub fn write_small_digits(dir: &Path) {
     let data = digits(0, 600, 100);
     let write = |stem: &str, split: &Split| {
@@ -32,7 +33,8 @@ pub fn write_small_digits(dir: &Path) {
     write("t10k", &data.test);
 }
 
-/// Four epochs of six steps, a checkpoint after each: about 4 MB, at eleven places of whose writing it sleeps.
+/// Starts a run of four epochs of six steps, with a checkpoint of about 4 MB after each step. It
+/// sleeps at eleven places while it writes a checkpoint.
 fn train(data: &Path, out: &Path) -> Child {
     let options =
         "--dataset mnist --epochs 4 --checkpoint-every 1 --slow-writes 3 --threads 1 --quiet --resume";
@@ -45,7 +47,8 @@ fn train(data: &Path, out: &Path) -> Child {
         .unwrap()
 }
 
-/// Kills runs until there were `kills` kills and the last run is done. Each run must end with the bits of an uninterrupted one.
+/// Kills runs until `kills` processes were killed and the last run is complete. Each run must end
+/// with the bits of an uninterrupted one.
 fn kill_and_resume(kills: usize, seed: u64) {
     let dir = tempfile::tempdir().unwrap();
     write_small_digits(dir.path());
@@ -59,7 +62,8 @@ fn kill_and_resume(kills: usize, seed: u64) {
     while killed < kills {
         let out = dir.path().join(format!("run-{runs}"));
         runs += 1;
-        // A moment up to `latest`, which grows while nothing is gained, so that a slow machine ends as well.
+        // The kill happens after a time up to `latest`, which grows while no step is gained, so
+        // that the test ends on a slow machine too.
         let (mut latest, mut reached) = (usual, 0);
         loop {
             let mut child = train(dir.path(), &out);
@@ -70,7 +74,7 @@ fn kill_and_resume(kills: usize, seed: u64) {
             }
             child.kill().unwrap();
             if child.wait().unwrap().success() {
-                break; // it was done just then
+                break; // the process has ended meanwhile
             }
             killed += 1;
             while_writing += usize::from(out.join("checkpoint.bin.tmp").exists());
@@ -87,7 +91,8 @@ fn kill_and_resume(kills: usize, seed: u64) {
     );
 }
 
-/// Whichever files there are, they are whole. Returns the updates in the newest.
+/// Checks that all files that exist are complete. Returns the number of steps in the newest
+/// checkpoint.
 fn readable(out: &Path) -> u64 {
     let newest = out.join("checkpoint.bin");
     for file in [&newest, &Checkpoint::previous(&newest)] {
@@ -111,9 +116,10 @@ fn killed_and_resumed_200_times() {
     kill_and_resume(200, 2);
 }
 
-/// A signal that asks: the step is finished, the run saved, and the exit status says which it was.
+/// After a signal the program finishes the step, saves the run, and returns 128 plus the number of
+/// the signal.
 #[test]
-#[cfg(unix)] // elsewhere there is no `kill`, and a console's Ctrl-C goes to the tests too
+#[cfg(unix)] // other systems have no `kill`, and Ctrl-C of a console also reaches the tests
 fn asked_to_stop() {
     let dir = tempfile::tempdir().unwrap();
     write_small_digits(dir.path());
@@ -140,7 +146,7 @@ fn asked_to_stop() {
         let kill = Command::new("kill").args([format!("-{name}"), child.id().to_string()]).status().unwrap();
         assert!(kill.success());
         assert_eq!(child.wait().unwrap().code(), Some(128 + number), "{name}");
-        assert_eq!(fs::read(out.join("run.lock")).unwrap(), b"", "given back");
+        assert_eq!(fs::read(out.join("run.lock")).unwrap(), b"", "the lock must be released");
     }
     assert!(train(dir.path(), &out).wait().unwrap().success());
     let checkpoint = |run: &Path| fs::read(run.join("checkpoint.bin")).unwrap();
@@ -148,9 +154,9 @@ fn asked_to_stop() {
     assert_eq!(losses(&whole), losses(&out));
 }
 
-/// `nohup` starts a program with SIGHUP ignored, and so it stays.
+/// `nohup` starts a program with SIGHUP ignored, and the program must not change that.
 #[test]
-#[cfg(unix)] // elsewhere there is no SIGHUP
+#[cfg(unix)] // other systems have no SIGHUP
 fn a_hangup_that_is_ignored() {
     let dir = tempfile::tempdir().unwrap();
     write_small_digits(dir.path());

@@ -1,5 +1,5 @@
-//! Masks and what is not a number, for the estimators at the loss: a masked category has gradient 0 exactly, and may have a loss that is
-//! NaN; a NaN stays with its input.
+//! Masks and NaN with the estimators that use the loss: a masked category has gradient 0 exactly,
+//! even if its loss is NaN, and a NaN affects its own input only.
 
 use hardgrad::certify::{LossOf, certify_loss};
 use hardgrad::estimators::{
@@ -10,10 +10,11 @@ use hardgrad::{Mat, ParamGrads, ParamStore, Tape, Var, Workspace};
 
 const OUT: f64 = f64::NEG_INFINITY;
 
-/// Two variables of three categories; the second of the first is masked, and all but one of the second.
+/// Logits of two variables of three categories. The second category of the first variable is
+/// masked, and all but one of the second variable.
 const LOGITS: [f64; 6] = [0.3, OUT, -0.8, OUT, 0.4, OUT];
 
-/// Records one of the estimators, with so many samples of each input.
+/// Records the loss of an estimator, with so many samples of each input.
 fn record<'t>(
     name: &str,
     tape: &mut Tape<'t, f64>,
@@ -30,7 +31,7 @@ fn record<'t>(
 }
 
 #[allow(clippy::type_complexity)] // two closures, which are an objective
-/// f(D), NaN at a masked category as a loss may be there, and its gradient.
+/// f(D), which is NaN at a masked category, and its gradient.
 fn objective() -> (impl Fn(&[f64]) -> f64, impl Fn(&[f64], &mut [f64])) {
     let masked = |d: &[f64]| d.iter().zip(LOGITS).any(|(&d, theta)| d > 0.0 && theta == OUT);
     (
@@ -61,7 +62,7 @@ fn a_masked_category_has_no_gradient() {
     }
 }
 
-/// The gradient of one choice, and its loss, for prices that are NaN where a category is masked.
+/// The gradient and the loss of one choice, for prices that are NaN where a category is masked.
 fn of_one_choice(logits: &[f64], pair: bool, k: usize) -> (Vec<f64>, f64) {
     let c = logits.len();
     let noise = Noise::from_gumbel((0..c).map(|i| (i as f64 * 1.7).sin()).collect());
@@ -88,7 +89,7 @@ fn of_one_choice(logits: &[f64], pair: bool, k: usize) -> (Vec<f64>, f64) {
 }
 
 #[test]
-fn one_choice_with_masks_and_without_a_distribution() {
+fn one_choice_with_masks_or_with_nan() {
     let inputs = [[0.3, OUT, -0.8, 0.1], [OUT, OUT, 0.5, OUT], [OUT, 0.2, OUT, 1.0]];
     for logits in inputs {
         for (pair, k) in [(true, 0), (false, 0), (false, 1), (false, 2), (false, 3), (false, 4)] {
@@ -100,7 +101,8 @@ fn one_choice_with_masks_and_without_a_distribution() {
                     "{logits:?}, pair {pair}, k {k}: {grad:?}"
                 );
             }
-            // Of two possible categories both are taken, and of one that is certain nothing changes the loss.
+            // With two possible categories both are drawn, and with a certain one the loss is
+            // constant.
             let possible = logits.iter().filter(|&&theta| theta != OUT).count();
             if possible == 1 {
                 assert!(grad.iter().all(|g| g.abs() < 1e-15) && value == 4.0, "{grad:?}, {value}");

@@ -1,5 +1,5 @@
-//! Integration tests, one binary.
-#![allow(clippy::unwrap_used)] // a test that cannot unwrap has failed
+//! Integration tests, in one binary.
+#![allow(clippy::unwrap_used)] // in a test, a failed `unwrap` is a failure of the test
 
 #[path = "../../examples/lab/mod.rs"]
 mod lab;
@@ -21,12 +21,14 @@ mod idx;
 mod kill;
 mod loss_masks;
 mod masks;
-#[cfg(target_os = "linux")] // how much memory it takes is read from /proc
+#[cfg(target_os = "linux")] // the size of the address space is read from /proc
 mod memory;
+#[cfg(target_os = "linux")] // the messages contain those of the operating system
+mod messages;
 mod new_user;
 mod not_a_number;
 mod optimizers;
-#[cfg(unix)] // closed and full outputs are made by `sh` and /dev/full
+#[cfg(unix)] // these tests use `sh` and /dev/full
 mod outputs;
 mod preset;
 mod report;
@@ -34,7 +36,7 @@ mod reproduce;
 mod targets;
 mod tiny_vae;
 mod traits;
-#[cfg(unix)] // full disks, permissions and links are made by `mount`, modes and symlinks
+#[cfg(unix)] // these tests use `mount`, file modes and symbolic links
 mod trouble;
 mod unbiased;
 mod vae_losses;

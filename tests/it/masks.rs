@@ -1,26 +1,26 @@
-//! Functions of categorical distributions with masked categories: against direct formulas over the
-//! categories that are left.
+//! Functions of categorical distributions with masked categories, against direct formulas over the
+//! other categories.
 
 use hardgrad::categorical::{self, scratch_len};
 use hardgrad::gradcheck::gradcheck;
 use hardgrad::rng::{self, Pcg64, below, uniform};
 use hardgrad::{Mat, ParamGrads, ParamStore, Scalar, Workspace};
 
-/// Which categories of a variable are masked.
+/// Kinds of masks of a variable.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Masked {
     None,
     One,
     Some,
     AllButOne,
-    /// All from a random size on, as `ragged_mask` does it.
+    /// All categories from a random size on, as in `ragged_mask`.
     Tail,
 }
 
 const KINDS: [Masked; 5] = [Masked::None, Masked::One, Masked::Some, Masked::AllButOne, Masked::Tail];
 
-/// Rows and variables per row: one variable alone; 21, that is sixteen side by side and some left
-/// over; and, for some C, two blocks of rows.
+/// Rows and variables per row: one variable; 21 variables, which are a SIMD vector of sixteen and a
+/// remainder; and, for some C, two blocks of rows.
 fn shapes(c: usize) -> &'static [(usize, usize)] {
     let all = &[(1, 1), (3, 7), (27, 2)];
     if c.is_power_of_two() { all } else { &all[..2] }
@@ -38,7 +38,7 @@ fn mask(kind: Masked, c: usize, rng: &mut Pcg64) -> Vec<bool> {
     }
 }
 
-/// Inputs, all of them numbers that `f32` has: logits in (−4, 4) and cotangents in (−1, 1).
+/// Inputs, all of which `f32` represents exactly: logits in (−4, 4) and cotangents in (−1, 1).
 struct Problem {
     rows: usize,
     cols: usize,
@@ -79,7 +79,7 @@ impl Problem {
     }
 }
 
-/// Everything that the functions give: a value per row, and the gradients.
+/// Results of the functions: a value per row, and the gradients.
 #[derive(Default)]
 struct Answers {
     values: Vec<(&'static str, Vec<f64>)>,
@@ -88,7 +88,7 @@ struct Answers {
 
 const EPSILONS: [f64; 4] = [0.0, 0.01, 0.5, 1.0];
 
-/// By the library, in `T`. Gradients are added to ones.
+/// Results of the library, in `T`. Gradients are added to ones.
 fn library<T: Scalar>(problem: &Problem) -> Answers {
     let of = |x: &[f64]| -> Vec<T> { x.iter().map(|&x| T::of(x)).collect() };
     let (x, p, d) = (&of(&problem.x)[..], &of(&problem.p)[..], &of(&problem.d)[..]);
@@ -137,7 +137,7 @@ fn ln(x: &[f64]) -> Vec<f64> {
     x.iter().map(|x| x.ln()).collect()
 }
 
-/// By the formulas, one variable after the other, with the masked categories left out.
+/// Results of the formulas, one variable after the other, without the masked categories.
 fn direct(problem: &Problem) -> Answers {
     let (c, len) = (problem.c, problem.x.len());
     let per_row = problem.cols / c;
@@ -198,7 +198,7 @@ fn direct(problem: &Problem) -> Answers {
 /// Every function in `T` against the formulas. With logits within 8 of each other, s and ln Σ eˢ
 /// are at most 8 + ln C in size, rounded to ε of that, so an exponential is off by 2 (8 + ln C) ε
 /// relative; a sum of C positive numbers adds C ε. Each number is a product or a sum of a few of
-/// those, of size (8 + ln C) at most where a logarithm stands in it and with a mean over π. In all
+/// those, of size (8 + ln C) at most if it contains a logarithm or a mean over π. In all
 /// (8 + ln C) · (C + 4 (8 + ln C)) ε covers it, once per variable of a row.
 fn check<T: Scalar>() {
     for c in 2..=64 {
@@ -241,9 +241,10 @@ fn a_masked_category_is_as_one_left_out_in_f32() {
     check::<f32>();
 }
 
-/// Every vjp on slices against central differences of its function, with masks: of Σ g value over the rows, and of Σ g y over the
-/// numbers of `unimix` that are not masked. A step of h = ∛ε leaves an error of h² times a third derivative and of ε/h times the
-/// sum, neither of which exceeds the numbers of 21 variables of C logarithms of at most 8 + ln C.
+/// Every vjp on slices against central differences of its function, with masks: of Σ g value over
+/// the rows, and of Σ g y over the numbers of `unimix` that are not masked. A step of h = ∛ε leaves
+/// an error of h² times a third derivative and of ε/h times the sum, neither of which exceeds the
+/// numbers of 21 variables of C logarithms of at most 8 + ln C.
 #[test]
 fn vjps_match_central_differences_with_masks() {
     const C: usize = 5;
@@ -252,7 +253,8 @@ fn vjps_match_central_differences_with_masks() {
         let still = Problem::new(kind, (3, 7), C);
         let gradients = library::<f64>(&still);
         let tolerance = 21.0 * C as f64 * (8.0 + (C as f64).ln()) * (h * h + f64::EPSILON / h);
-        // The inputs that can be moved, and the function and the gradient of each: the names' order in `library`.
+        // The inputs that can be moved, and the function and the gradient of each: the names' order
+        // in `library`.
         type Move = fn(&mut Problem, usize, f64);
         let moves: [(Move, &[(usize, usize)]); 3] = [
             (|problem, i, h| problem.x[i] += h, &[(0, 0), (1, 1), (2, 2), (3, 4)]),
@@ -295,8 +297,8 @@ fn same_bits(a: f64, b: f64) -> bool {
     a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan())
 }
 
-/// One variable of 21 is spoiled: its row's value and its own gradient are NaN, and nothing else
-/// changes by a bit.
+/// One of 21 variables contains a NaN: the value of its row and its gradient are NaN, and no other
+/// number changes by a bit.
 fn check_spoiled<T: Scalar>() {
     const C: usize = 5;
     for variable in [0, 6, 13, 15, 16, 20] {
@@ -343,8 +345,8 @@ fn check_infinite<T: Scalar>() {
     const C: usize = 4;
     for variable in [0, 15, 16, 20] {
         let mut problem = Problem::new(Masked::None, (3, 7), C);
-        // p cannot choose what q can, with a probability of q that is ordinary, or far below the
-        // smallest number.
+        // A category has probability 0 under p and a positive probability under q, which is
+        // ordinary or far below the smallest number.
         for far in [0.0, -1e5] {
             problem.p[variable * C + 1] = f64::NEG_INFINITY;
             problem.x[variable * C + 1] = far;
@@ -374,7 +376,7 @@ fn infinite_values_have_no_gradient() {
     check_infinite::<f64>();
 }
 
-/// ε may be far below the type's smallest probability: in logarithms nothing is lost.
+/// ε may be far below the smallest number of the type, because the logarithm represents it.
 #[test]
 fn unimix_with_a_tiny_epsilon() {
     let (mut y, mut scratch) = ([0.0_f32; 2], vec![0.0; scratch_len(1, 2, 2)]);
@@ -384,8 +386,8 @@ fn unimix_with_a_tiny_epsilon() {
     assert!((f64::from(y[1]) - want).abs() < 2.0 * want.abs() * f64::from(f32::EPSILON), "{}", y[1]);
 }
 
-/// On the tape: a mask is added to logits that a network would give, and every loss leaves it
-/// without a gradient.
+/// On the tape: a mask is added to the logits of a network, and no loss gives a masked category a
+/// gradient.
 #[test]
 fn masks_on_the_tape() {
     let (params, mut workspace) = (ParamStore::<f64>::new(), Workspace::new());
@@ -415,7 +417,8 @@ fn masks_on_the_tape() {
     }
 }
 
-/// With masks on both sides, against central differences: both gradients of the divergence, and those of the other functions.
+/// Losses with masks on both sides, against central differences: both gradients of the divergence,
+/// and those of the other functions.
 #[test]
 fn masked_losses_on_the_tape_match_central_differences() {
     let logits = |shift: usize| Mat::from_fn(4, 9, |i, j| ((5 * i + 3 * j + shift) % 7) as f64 / 2.0 - 1.5);
@@ -435,8 +438,8 @@ fn masked_losses_on_the_tape_match_central_differences() {
     assert!(worst.error < 1e-9, "{worst:?}");
 }
 
-/// The VAE's exact cross-entropy with a masked category: the mean over the codes that are left, no gradient for the mask, finite ones for
-/// the others.
+/// The exact cross-entropy of the VAE with a masked category is the mean over the other codes. The
+/// gradient of the masked category is 0, and those of the others are finite.
 #[test]
 fn the_exact_expectation_of_the_vae_leaves_masked_codes_out() {
     use hardgrad::vae::{Vae, VaeConfig};

@@ -1,5 +1,6 @@
-//! Files that promise more than they hold take no memory. Each case runs in a process of its own, whose address space is
-//! measured: memory that is reserved and never touched counts too.
+//! Files whose headers announce more data than they contain allocate no memory for it. Each case
+//! runs in a separate process, whose address space is measured, so that memory which is reserved
+//! and never touched counts too.
 
 use crate::targets::tiny;
 use hardgrad::data::Idx;
@@ -18,10 +19,12 @@ fn size(which: &str) -> u64 {
     line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
 }
 
-/// Runs `work` in a child that runs this test alone; its address space must not grow by `most` bytes.
+/// Runs `work` in a child that runs this test alone; its address space must not grow by `most`
+/// bytes.
 fn bounded(test: &str, most: u64, prepare: impl FnOnce(&Path), work: impl FnOnce(&Path)) {
     if let Some(dir) = std::env::var_os(CHILD) {
-        // The address space was larger before: without ballast, as much again would not show.
+        // The address space may have been larger before. Without this allocation, `VmPeak` would
+        // not show memory below that maximum.
         let ballast = Vec::<u8>::with_capacity((size("VmPeak:") - size("VmSize:")) as usize);
         let before = size("VmPeak:");
         work(Path::new(&dir));
@@ -55,7 +58,7 @@ fn idx_header(dims: &[u32]) -> Vec<u8> {
     bytes
 }
 
-/// As a `.gz` file, if this build reads them.
+/// The content as a `.gz` file, if this build reads such files.
 fn packed(bytes: &[u8]) -> Option<Vec<u8>> {
     #[cfg(feature = "gzip")]
     {
@@ -72,13 +75,13 @@ fn packed(bytes: &[u8]) -> Option<Vec<u8>> {
 }
 
 #[test]
-fn the_measure_measures() {
-    let test = "memory::the_measure_measures";
+fn the_measurement_detects_untouched_memory() {
+    let test = "memory::the_measurement_detects_untouched_memory";
     if std::env::var_os(CHILD).is_some() {
         return bounded(test, 0, |_| {}, |_| drop(std::hint::black_box(Vec::<u8>::with_capacity(100 << 20))));
     }
     let caught = std::panic::catch_unwind(|| bounded(test, 64 * MIB, |_| {}, |_| {}));
-    assert!(caught.is_err(), "100 MiB, reserved and never touched, must show");
+    assert!(caught.is_err(), "the measurement must detect 100 MiB that are reserved and never touched");
 }
 
 #[test]
@@ -95,7 +98,8 @@ fn an_idx_header_that_promises_4_terabytes() {
     );
 }
 
-/// 16 MiB of zeros 256 times over, once behind a header that promises six bytes and once behind one that promises it all.
+/// 4 GiB of zeros as gzip, once after a header that announces six bytes and once after a header
+/// that announces all of them.
 #[test]
 #[cfg(feature = "gzip")]
 fn a_gzip_that_inflates_to_4_gigabytes() {
@@ -105,13 +109,13 @@ fn a_gzip_that_inflates_to_4_gigabytes() {
         16 * MIB,
         |dir| {
             let zeros = gz(&vec![0; 16 << 20]).repeat(256);
-            for (name, dims) in [("short.gz", [2, 3]), ("honest.gz", [1 << 16, 1 << 16])] {
+            for (name, dims) in [("short.gz", [2, 3]), ("correct.gz", [1 << 16, 1 << 16])] {
                 fs::write(dir.join(name), [gz(&idx_header(&dims)), zeros.clone()].concat()).unwrap();
             }
         },
         |dir| {
             refused(Idx::read(&dir.join("short.gz")), "more data follow");
-            refused(Idx::read(&dir.join("honest.gz")), "decompress it (gunzip)");
+            refused(Idx::read(&dir.join("correct.gz")), "decompress it (gunzip)");
         },
     );
 }
@@ -130,25 +134,26 @@ fn sealed(mut bytes: Vec<u8>) -> Vec<u8> {
 }
 
 #[test]
-fn a_checkpoint_whose_length_lies() {
+fn a_checkpoint_with_a_wrong_length() {
     bounded(
-        "memory::a_checkpoint_whose_length_lies",
+        "memory::a_checkpoint_with_a_wrong_length",
         32 * MIB,
         |_| {},
         |dir| {
             let (path, good) = (dir.join("checkpoint.bin"), small());
             for length in [u64::MAX, u64::MAX - 24, 1 << 42, good.len() as u64] {
-                let mut lying = good.clone();
-                lying[12..20].copy_from_slice(&length.to_le_bytes());
-                fs::write(&path, sealed(lying)).unwrap();
+                let mut wrong = good.clone();
+                wrong[12..20].copy_from_slice(&length.to_le_bytes());
+                fs::write(&path, sealed(wrong)).unwrap();
                 refused(Checkpoint::load(&path), "the header announces a payload of");
             }
-            // A length within an honest file: 2^40 parameters, or a network of as many.
+            // A wrong length within the payload, with a correct header: 2^40 parameters, or a
+            // network of as many.
             for at in 24..good.len() - 8 {
                 for length in [1_u64 << 40, u64::MAX / 2] {
-                    let mut lying = good.clone();
-                    lying[at..at + 8].copy_from_slice(&length.to_le_bytes());
-                    fs::write(&path, sealed(lying)).unwrap();
+                    let mut wrong = good.clone();
+                    wrong[at..at + 8].copy_from_slice(&length.to_le_bytes());
+                    fs::write(&path, sealed(wrong)).unwrap();
                     if let Ok(checkpoint) = Checkpoint::load(&path) {
                         let _ = Trainer::resume(checkpoint, &tiny());
                     }
@@ -158,29 +163,29 @@ fn a_checkpoint_whose_length_lies() {
     );
 }
 
-/// A pipe has no length: memory follows what comes.
+/// A pipe has no length, so memory is allocated as the data arrive.
 #[test]
-fn a_pipe_whose_header_lies() {
+fn a_pipe_with_a_wrong_length_in_its_header() {
     bounded(
-        "memory::a_pipe_whose_header_lies",
+        "memory::a_pipe_with_a_wrong_length_in_its_header",
         32 * MIB,
         |dir| {
-            let mut lying = small();
-            lying[12..20].copy_from_slice(&(1_u64 << 42).to_le_bytes());
-            fs::write(dir.join("lying"), lying).unwrap();
+            let mut wrong = small();
+            wrong[12..20].copy_from_slice(&(1_u64 << 42).to_le_bytes());
+            fs::write(dir.join("wrong"), wrong).unwrap();
             assert!(Command::new("mkfifo").arg(dir.join("pipe")).status().unwrap().success());
         },
         |dir| {
-            let write = "cat lying > pipe";
+            let write = "cat wrong > pipe";
             let mut writer = Command::new("sh").args(["-c", write]).current_dir(dir).spawn().unwrap();
-            let promised = "the header announces a payload of 4398046511104 bytes";
-            refused(Checkpoint::load(&dir.join("pipe")), promised);
+            let announced = "the header announces a payload of 4398046511104 bytes";
+            refused(Checkpoint::load(&dir.join("pipe")), announced);
             assert!(writer.wait().unwrap().success());
         },
     );
 }
 
-/// The exhaustive damage of `damage.rs` and `idx.rs`, for its memory.
+/// The exhaustive damage of `damage.rs` and `idx.rs` does not increase the address space.
 #[test]
 fn every_single_byte_change() {
     bounded(
@@ -206,20 +211,20 @@ fn every_single_byte_change() {
 
 #[test]
 #[cfg(feature = "safetensors")]
-fn weights_whose_length_lies() {
+fn weights_with_a_wrong_length() {
     use hardgrad::files::weights;
     use hardgrad::{Mat, ParamStore};
     bounded(
-        "memory::weights_whose_length_lies",
+        "memory::weights_with_a_wrong_length",
         16 * MIB,
         |dir| {
-            fs::write(dir.join("lying"), [&[0xff; 8][..], b"{}"].concat()).unwrap();
+            fs::write(dir.join("wrong"), [&[0xff; 8][..], b"{}"].concat()).unwrap();
             File::create(dir.join("long")).unwrap().set_len(8 << 30).unwrap();
         },
         |dir| {
             let mut params = ParamStore::new();
             params.add("w", Mat::zeros(2, 2));
-            refused(weights::load(&mut params, &dir.join("lying")), "not a complete .safetensors file");
+            refused(weights::load(&mut params, &dir.join("wrong")), "not a complete .safetensors file");
             refused(weights::load(&mut params, &dir.join("long")), "the file is longer");
         },
     );

@@ -1,4 +1,5 @@
-//! NaN in, NaN out, in every operation's forward pass: a NaN that turns into a number hides what went wrong.
+//! NaN in, NaN out, in the forward pass of every operation: a NaN that becomes a number would hide
+//! an error.
 
 use hardgrad::nn::Activation;
 use hardgrad::optim::{self, Adam, AdamConfig, Optimizer};
@@ -23,12 +24,12 @@ fn constant(tape: &mut Tape<'_, f32>, rows: usize, cols: usize, at: Option<usize
     })
 }
 
-/// Rows of 4 numbers long enough for every vector and what is left over, with a NaN at each place in turn: the numbers that depend on it are
-/// NaN, and no others.
+/// Rows of 4 numbers, enough of them for every SIMD vector and a remainder, with a NaN at each
+/// position in turn: the numbers that depend on it are NaN, and no others.
 #[test]
 fn every_operation_passes_nan_on() {
     type Op = fn(&mut Tape<'_, f32>, Var) -> Var;
-    /// Which numbers of `[9, 4]` depend on number `at`, by row and column.
+    /// Whether a number of `[9, 4]` depends on number `at`, by row and column.
     type Depends = fn(usize, usize) -> bool;
     let itself: Depends = |i, at| i == at;
     let pair: Depends = |i, at| i / 2 == at / 2;
@@ -105,8 +106,9 @@ fn every_operation_passes_nan_on() {
     }
 }
 
-/// A layer with and without ReLU, dense and sparse: a NaN in the input, the weights or the bias, and beside zeros of the input, with which
-/// a sparse product is made without looking at the weights.
+/// A layer with and without ReLU, dense and sparse: a NaN in the input, in the bias, or in a
+/// weight, also one that is multiplied by zeros of the input, for which a sparse product skips the
+/// weights.
 #[test]
 fn every_layer_passes_nan_on() {
     let (n, k, m) = (5, 9, 21);
@@ -119,7 +121,7 @@ fn every_layer_passes_nan_on() {
             ] {
                 let x = Mat::from_fn(n, k, |i, j| match of_x {
                     Some(at) if at == i * k + j => NAN,
-                    _ if sparse => 0.0, // column 4 of the weights meets zeros alone
+                    _ if sparse => 0.0, // row 4 of the weights is multiplied by zeros only
                     _ => 0.5,
                 });
                 let y = value(&x, |tape, x| {
@@ -139,7 +141,8 @@ fn every_layer_passes_nan_on() {
     }
 }
 
-/// What the guide says of the sweep: a rule multiplies, so NaN stays; ReLU passes the cotangent where its value is NaN, as PyTorch does.
+/// The backward rules multiply, so a NaN stays; ReLU passes the cotangent where its value is NaN,
+/// as in PyTorch. The guide describes this.
 #[test]
 fn the_sweep_passes_nan_on_and_relu_passes_its_cotangent() {
     let (params, mut workspace) = (ParamStore::<f32>::new(), Workspace::new());
@@ -154,7 +157,8 @@ fn the_sweep_passes_nan_on_and_relu_passes_its_cotangent() {
     assert!(tape.grad(x).unwrap().data.iter().all(|g| g.is_nan()));
 }
 
-/// Neither clipping nor an update turns a gradient that is not finite, or too long for its norm, into a small one.
+/// Neither clipping nor an update turns a gradient that is not finite, or whose norm overflows,
+/// into a small one.
 #[test]
 fn clipping_and_updates_keep_what_is_not_finite() {
     for bad in [NAN, f32::INFINITY, f32::NEG_INFINITY] {

@@ -13,7 +13,7 @@ fn numbers(value: &Value) -> Vec<f64> {
     value.as_array().unwrap().iter().map(|x| x.as_f64().unwrap()).collect()
 }
 
-/// A stored schedule and its highest rate.
+/// A stored schedule and its largest rate.
 fn schedule(stored: &Value) -> (LrSchedule, f64) {
     let get = |name: &str| stored[name].as_f64().unwrap();
     let count = |name: &str| usize::try_from(stored[name].as_u64().unwrap()).unwrap();
@@ -42,8 +42,8 @@ fn schedules_are_those_of_pytorch() {
     }
 }
 
-/// Follows every stored trajectory; an error is relative to the larger of |parameter| and the distance moved so far, times
-/// `tolerance`.
+/// Compares every stored trajectory. An error is relative to the larger of |parameter| and the
+/// distance moved so far; it must be below `tolerance`.
 fn check<T: Scalar>(tolerance: f64) {
     let file = file();
     let initial = numbers(&file["initial"]);
@@ -81,13 +81,13 @@ fn check<T: Scalar>(tolerance: f64) {
 
 #[test]
 fn trajectories_in_f64() {
-    // The same formulas in the same precision: some roundings a step over 30 steps, and rates that
+    // Equal formulas in equal precision: some roundings per step over 30 steps, and rates that
     // differ by 5 · 30 ε.
     check::<f64>(1e-12);
 }
 
 #[test]
 fn trajectories_in_f32() {
-    // 30 steps of a few roundings of 6e-8 each, which add up to well below 1e-5.
+    // 30 steps of a few roundings of 6e-8 each, whose sum is well below 1e-5.
     check::<f32>(1e-5);
 }

@@ -1,4 +1,5 @@
-//! Every program where nobody reads what it prints: closed pipes, full devices, closed descriptors, terminals without bars.
+//! Every program with outputs that cannot be written: closed pipes, full devices, closed
+//! descriptors; and terminals without bars.
 
 use crate::command_line::{example, losses, stderr};
 use crate::kill::write_small_digits;
@@ -7,14 +8,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use tempfile::TempDir;
 
-/// What stands where a program prints to.
+/// Destination of the output of a program.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Sink {
-    /// A pipe whose reader is gone.
+    /// A pipe whose reader has closed it.
     Gone,
-    /// A device without room.
+    /// A full device.
     Full,
-    /// No descriptor at all.
+    /// A closed descriptor.
     Closed,
     /// A pipe that is read.
     Read,
@@ -48,7 +49,7 @@ impl Place {
         self.0.path().join(name)
     }
 
-    /// Runs a program with its outputs so.
+    /// Runs a program with these destinations of its outputs.
     fn run(&self, program: &str, args: &str, out: Sink, err: Sink) -> Output {
         let close = |sink, descriptor| if sink == Sink::Closed { descriptor } else { "" };
         let script = format!("exec \"$0\" \"$@\" {} {}", close(out, ">&-"), close(err, "2>&-"));
@@ -73,10 +74,10 @@ impl Place {
     }
 }
 
-/// Programs with nothing but an output end: as the shell says it of a broken pipe, or with a message about a full device. Whoever
-/// closed the output does not want it.
+/// Programs whose only result is their output end with the status of a broken pipe, or with a
+/// message about a full device. A closed descriptor is no error, because the user closed it.
 #[test]
-fn where_the_output_is_all_there_is() {
+fn programs_without_result_files_end_with_an_error() {
     if !Path::new("/dev/full").exists() {
         eprintln!("skipped: there is no /dev/full");
         return;
@@ -110,9 +111,9 @@ fn where_the_output_is_all_there_is() {
     }
 }
 
-/// Programs that leave files leave the same ones, whoever reads.
+/// The result files of a program do not depend on whether its output is read.
 #[test]
-fn where_the_results_are_files() {
+fn programs_with_result_files_write_them_without_a_reader() {
     if !Path::new("/dev/full").exists() {
         eprintln!("skipped: there is no /dev/full");
         return;
@@ -140,9 +141,9 @@ fn where_the_results_are_files() {
     }
 }
 
-/// The slower ones, each once where nobody reads and once where there is no room.
+/// The slower programs, each once with a closed pipe and once with a full device.
 #[test]
-fn where_numbered_examples_leave_files() {
+fn numbered_examples_write_their_files_without_a_reader() {
     if !Path::new("/dev/full").exists() {
         eprintln!("skipped: there is no /dev/full");
         return;
@@ -156,7 +157,7 @@ fn where_numbered_examples_leave_files() {
         ("polynomial", "--steps 1", "runs/polynomial/polynomial.jsonl"),
         (
             "bias_variance",
-            "--dataset digits --latent 2x2 --epochs 1 --every 1 --draws 128 --batch 5 --k 2",
+            "--dataset digits --latent 2x2 --epochs 1 --every 1 --samples 128 --batch 5 --draws 2",
             "runs/bias_variance/bias_variance.jsonl",
         ),
     ] {
@@ -176,7 +177,7 @@ fn a_usage_error_exits_2() {
         ("train_vae", "--tau -1 --data data"),
         ("train_vae", "--no-such-option"),
         ("reproduce", "run --out nowhere"),
-        ("bias_variance", "--dataset digits --draws 1"),
+        ("bias_variance", "--dataset digits --samples 1"),
         ("step_time", "--batch-size 0 --data data"),
         ("02_mlp_mnist", "--data nowhere"),
         ("04_estimators_compared", "8"),
@@ -190,7 +191,8 @@ fn a_usage_error_exits_2() {
     }
 }
 
-/// What a program shows on a terminal of this kind, by the program `script`. `None` if there is none.
+/// Output of a program on a terminal of this kind, by the program `script`. `None` if `script` is
+/// not installed.
 fn on_a_terminal(place: &Place, term: &str, program: &str, args: &str) -> Option<String> {
     let command = format!("{term} {} {args}", example(program).display());
     let mut script = Command::new("script");
@@ -202,9 +204,9 @@ fn on_a_terminal(place: &Place, term: &str, program: &str, args: &str) -> Option
     Some(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// Wherever no bar is drawn there are lines, and the reason of a failed run is told on every terminal.
+/// Where no bar is drawn, lines are printed, and every terminal shows the reason why a run failed.
 #[test]
-fn terminals_without_bars() {
+fn terminals_without_bars_get_lines() {
     let place = Place::new();
     let plan = "plan tables --methods st --configs 8x4 --seeds 1 --epochs 1 --data data --no-estimate --out";
     for (i, term) in ["TERM=dumb", "env -u TERM", "TERM=xterm"].into_iter().enumerate() {
@@ -213,11 +215,11 @@ fn terminals_without_bars() {
         assert!(text.contains("epoch 1/1: train "), "{term}: {text}");
         let out = format!("plan-{i}");
         place.ends("reproduce", &format!("{plan} {out}"), [Sink::Read; 2], 0);
-        // A file stands where the directory of the run should be.
+        // A file has the name of the directory of the run.
         fs::write(place.path(&out).join("runs"), "").unwrap();
         let args = format!("run --data data --out {out}");
         let text = on_a_terminal(&place, term, "reproduce", &args).unwrap();
-        assert!(text.contains("error: cannot make the directory"), "{term}: {text}");
+        assert!(text.contains("error: --out: cannot make the directory"), "{term}: {text}");
         assert!(text.contains("1 failed"), "{term}: {text}");
     }
 }

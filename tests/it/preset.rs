@@ -47,7 +47,8 @@ fn the_schedules_of_the_mve_table_extend_over_the_run() {
         for (lambda, expected) in lambdas.into_iter().zip([1.0, 1e3, 1e6]) {
             assert!((lambda / expected - 1.0).abs() < 1e-12, "{lambda}");
         }
-        // 10 epochs from a thousandth of the rate, then half of a cosine, with half the rate at half of it.
+        // 10 epochs from a thousandth of the rate, then half a cosine period, with half the rate in
+        // its middle.
         assert_eq!((mve.lr_at(1), mve.lr_at(11)), (1e-3 * 1e-3, 1e-3));
         assert!((mve.lr_at(11 + (epochs - 10) / 2) - 5e-4).abs() < 1e-15);
         let rao = run(EstimatorKind::GumbelRao, epochs);

@@ -31,7 +31,7 @@ fn plan(data: &Path, out: &str) {
 
 const RUN: &str = "run --dataset mnist --data . --importance-samples 2 --out";
 
-/// `results.jsonl` without what may differ: wall times and threads.
+/// `results.jsonl` without the fields that may differ: wall times and threads.
 fn results(out: &Path) -> Vec<Value> {
     let text = fs::read_to_string(out.join("results.jsonl")).unwrap();
     let mut lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -50,12 +50,12 @@ fn directory(out: &Path, i: usize) -> std::path::PathBuf {
 }
 
 #[test]
-fn stopped_sharded_and_resumed_it_ends_with_the_same_numbers() {
+fn stopped_sharded_and_resumed_runs_have_equal_numbers() {
     let data = tempfile::tempdir().unwrap();
     let (path, dir) = (data.path(), |name: &str| data.path().join(name));
     write_small_digits(path);
     plan(path, "whole");
-    plan(path, "whole"); // a plan made twice is the same plan
+    plan(path, "whole"); // planning twice must not change the manifest
     assert_eq!(fs::read_to_string(dir("whole/manifest.jsonl")).unwrap().lines().count(), 4);
     let whole = run(path, &format!("{RUN} whole --jobs 2"));
     assert!(whole.status.success(), "{}", stderr(&whole));
@@ -63,7 +63,7 @@ fn stopped_sharded_and_resumed_it_ends_with_the_same_numbers() {
     assert!(run(path, "merge --out whole").status.success());
 
     plan(path, "parts");
-    #[cfg(unix)] // elsewhere there is no `kill`
+    #[cfg(unix)] // other systems have no `kill`
     for signal in ["USR1", "TERM"] {
         let args = format!("{RUN} parts --jobs 2 --checkpoint-every 1 --slow-writes 3");
         let mut child = reproduce(path, &args).spawn().unwrap();
@@ -80,7 +80,8 @@ fn stopped_sharded_and_resumed_it_ends_with_the_same_numbers() {
         assert_eq!(status.status.code(), Some(1));
         assert!(stdout(&status).contains("begun     "), "{}", stdout(&status));
     }
-    // Two tasks of an array at once, by the environment and by the option, with another number of threads.
+    // Two concurrent tasks of an array, one by the environment and one by the option, with another
+    // number of threads.
     let first = reproduce(path, &format!("{RUN} parts --threads-per-job 2"))
         .envs([("SLURM_ARRAY_TASK_ID", "5"), ("SLURM_ARRAY_TASK_MIN", "5"), ("SLURM_ARRAY_TASK_COUNT", "2")])
         .spawn();
@@ -94,14 +95,15 @@ fn stopped_sharded_and_resumed_it_ends_with_the_same_numbers() {
         let checkpoint = |out: &str| fs::read(directory(&dir(out), i).join("checkpoint.bin")).unwrap();
         assert!(checkpoint("whole") == checkpoint("parts"));
     }
-    // The exact likelihood is above the bound, which is above the one of single samples, but for the samples' noise.
+    // The exact negative log-likelihood is below the bound, which is below that of single samples
+    // up to the noise of the samples.
     let evaluation = &results(&dir("whole"))[0]["evaluation"];
     let bound = evaluation["importance"]["bound"].as_f64().unwrap();
     assert!(evaluation["exact"].as_f64().unwrap() < bound, "{evaluation}");
 }
 
 #[test]
-fn what_is_missing_damaged_double_or_diverged_is_named() {
+fn missing_damaged_duplicate_and_diverged_runs_are_reported() {
     let data = tempfile::tempdir().unwrap();
     let (path, dir) = (data.path(), |name: &str| data.path().join(name));
     write_small_digits(path);
@@ -112,34 +114,35 @@ fn what_is_missing_damaged_double_or_diverged_is_named() {
     assert_eq!((merged.status.code(), results(&out).len()), (Some(0), 2));
     assert_eq!(stdout(&merged).matches("missing ").count(), 2);
 
-    // One digit changed in a result; the other's copy in results.jsonl stands in for it.
+    // One digit of a result is changed; the copy in results.jsonl is used in its place.
     let file = directory(&out, 0).join("result.json");
     let text = fs::read_to_string(&file).unwrap();
     let at = text.find("\"loss\":").unwrap() + 7;
     let digit = if &text[at..=at] == "1" { "2" } else { "1" };
     fs::write(&file, format!("{}{digit}{}", &text[..at], &text[at + 1..])).unwrap();
     let status = run(path, "status --out a");
-    assert!(stdout(&status).contains("damaged: its check is "), "{}", stdout(&status));
+    assert!(stdout(&status).contains("the line is damaged: its check is "), "{}", stdout(&status));
     let merged = run(path, "merge --out a");
     assert_eq!((merged.status.code(), results(&out).len()), (Some(1), 2));
-    assert!(stderr(&merged).contains("damaged: its check is "), "{}", stderr(&merged));
-    // `run` makes it again from the checkpoint.
+    assert!(stderr(&merged).contains("the line is damaged: its check is "), "{}", stderr(&merged));
+    // `run` computes it again from the checkpoint.
     assert!(run(path, &format!("{RUN} a --shard 0/2")).status.success());
     assert_eq!(
         fs::read_to_string(&file).unwrap().split("provenance").next(),
         text.split("provenance").next()
     );
 
-    // Another machine did the other half, and one of the same.
+    // Another machine executed the other half, and one run of the first half.
     plan(path, "b");
     assert!(run(path, &format!("{RUN} b --shard 1/2")).status.success());
     assert!(run(path, &format!("{RUN} b --shard 0/4")).status.success());
     let merged = run(path, "merge --out a --from b");
     assert!(merged.status.success(), "{}", stderr(&merged));
-    // a/results.jsonl has two that stand in a's runs too, and b one.
+    // Two results of a/results.jsonl are also in the runs of a, and one is in those of b.
     assert!(stdout(&merged).contains("4 of 4 runs in a/results.jsonl; 3 duplicates"), "{}", stdout(&merged));
 
-    // A learning rate at which it diverges, by hand: the error tells the id that goes with it.
+    // A line with a learning rate at which the run diverges: the error contains the id that it
+    // needs.
     let manifest = out.join("manifest.jsonl");
     let text = fs::read_to_string(&manifest).unwrap().replace("\"lr\":0.0005", "\"lr\":1e30");
     fs::write(&manifest, &text).unwrap();
@@ -151,7 +154,7 @@ fn what_is_missing_damaged_double_or_diverged_is_named() {
     fs::write(&manifest, format!("{{\"id\":\"{id}\"{}\n", &first[20..])).unwrap();
     for _ in 0..2 {
         let diverged = run(path, &format!("{RUN} a"));
-        assert!(diverged.status.success(), "{}", stderr(&diverged)); // it is a result
+        assert!(diverged.status.success(), "{}", stderr(&diverged)); // divergence is a result
         assert!(stdout(&diverged).contains("0 of 1 runs complete, 1 diverged"), "{}", stdout(&diverged));
     }
     let merged = run(path, "merge --out a");
@@ -166,14 +169,17 @@ fn wrong_arguments_exit_2_and_say_what_would_be_right() {
     plan(data.path(), "a");
     for (args, expected) in [
         ("run --out nowhere", "nowhere/manifest.jsonl"),
-        ("run --out a --dataset digits", "but the data here are"),
+        ("run --out a --dataset digits", "--data: got digits"),
         ("run --out a --shard 2/2", "expected I/N with I from 0 to N-1"),
         ("run --out a --jobs 0", "--jobs"),
         (
             "plan grid --methods st --out b --dataset digits",
-            "methods: got st, expected some of reinmax-rao, reinmax-cv",
+            "--methods: got st, expected estimators of this experiment: reinmax-rao, reinmax-cv",
         ),
-        ("plan tables --configs 8x5 --out b --dataset digits", "8x4, 4x24"),
+        (
+            "plan tables --configs 8x5 --out b --dataset digits",
+            "--configs: got 8x5, expected one of 8x4, 4x24",
+        ),
         (
             "plan grid --methods reinmax-rao:lr=1 --out b --dataset digits",
             "--methods: got reinmax-rao:lr=1, expected reinmax-rao alone",
@@ -186,10 +192,16 @@ fn wrong_arguments_exit_2_and_say_what_would_be_right() {
             "plan field --methods mve:tau=1 --configs 8x4 --out b --dataset digits",
             "--methods: got mve:tau=1, expected valid options (config: got an option `tau`",
         ),
-        ("plan field --methods mve:seed=1 --out b --dataset digits", "no option that --configs, --seeds or"),
+        (
+            "plan field --methods mve:seed=1 --out b --dataset digits",
+            "an option that neither --configs, --seeds nor",
+        ),
         ("plan field --methods mve:lambda=-1 --out b --dataset digits", "--lambda: got -1"),
         ("plan field --seeds 3..3 --out b --dataset digits", "N or A..B, with 1 to 1000 seeds"),
-        ("plan tables --preset mve-table --out b --dataset digits", "--preset: mve-table belongs to"),
+        (
+            "plan tables --preset mve-table --out b --dataset digits",
+            "--preset: got mve-table, which only the experiment mve-table takes",
+        ),
         ("plan beta --betas -0.2,x --out b --dataset digits", "invalid value 'x'"),
     ] {
         let output = run(data.path(), args);
@@ -199,10 +211,10 @@ fn wrong_arguments_exit_2_and_say_what_would_be_right() {
     let task = [("SLURM_ARRAY_TASK_ID", "5"), ("SLURM_ARRAY_TASK_COUNT", "2")];
     let output = reproduce(data.path(), "run --out a").envs(task).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
-    assert!(stderr(&output).contains("give --array=0-N or --shard"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("submit such an array, or give --shard I/N"), "{}", stderr(&output));
 }
 
-/// Blank lines do not count, whoever reads; a run that stands twice is refused by all.
+/// Every command skips blank lines and reports a run that is in the manifest twice as an error.
 #[test]
 fn a_manifest_is_read_by_one_rule() {
     let data = tempfile::tempdir().unwrap();
@@ -228,13 +240,13 @@ fn a_manifest_is_read_by_one_rule() {
     for args in ["status --out a", "merge --out a", "report --out a", &format!("{RUN} a")] {
         let refused = run(path, args);
         assert_eq!(refused.status.code(), Some(2), "{args}: {}", stderr(&refused));
-        let expected = format!("a/manifest.jsonl, line 6: run {} stands in line 1 already", &first[7..19]);
+        let expected = format!("a/manifest.jsonl, line 6: run {} is in line 1 already", &first[7..19]);
         assert!(stderr(&refused).contains(&expected), "{args}: {}", stderr(&refused));
     }
 }
 
-/// Methods with changed options, their seeds and their schedules; each run has an id of its own, and
-/// the plan of a part of an experiment adds nothing to the plan of the whole.
+/// Methods with changed options, seeds and schedules are planned. Each run has a different id, and
+/// the plan of a part of an experiment adds nothing to the plan of the whole experiment.
 #[test]
 fn methods_with_options_are_planned() {
     let dir = tempfile::tempdir().unwrap();
@@ -257,7 +269,7 @@ fn methods_with_options_are_planned() {
     assert!(plan(&format!("{one} mve:lambda=10")).contains(", 0 of them new"));
     let schedule = "mve:lambda=1:tau-schedule=exponential:1000:160";
     assert!(plan(&format!("{one} {schedule}")).contains(", 0 of them new"));
-    // ReinMax's own run is that of the tables.
+    // The run of ReinMax without changes is that of the tables.
     assert!(plan(&format!("{one} reinmax")).contains(", 1 of them new"));
     assert!(plan("tables --configs 8x4 --seeds 3..4 --methods reinmax").contains(", 0 of them new"));
     let other = plan("tables --configs 8x4 --seeds 1 --methods reinmax:tau=1.2:lr=1e-3:optimizer=adamw");
@@ -282,8 +294,9 @@ fn sha256(text: &str, bytes: usize) -> String {
     Sha256::digest(text)[..bytes].iter().map(|b| format!("{b:02x}")).collect()
 }
 
-/// A manifest that an earlier program wrote, whose ids are of the whole config as JSON; and one with the checksum of the test
-/// images, which the program after it recorded. The ids of that one are made here from their description.
+/// A manifest of an earlier version, whose ids are hashes of the whole config as JSON, and one with
+/// the checksum of the test images, which a later version recorded. The ids of the latter are
+/// computed here from their description.
 #[test]
 fn earlier_ids_are_read_and_the_same_runs_are_not_planned_twice() {
     const FIRST: &str = include_str!("../data/manifest-earlier.jsonl");
@@ -310,7 +323,8 @@ fn earlier_ids_are_read_and_the_same_runs_are_not_planned_twice() {
     }
 }
 
-/// Files of before an option was added to the config, here as if `clip_norm` and `draws` had been.
+/// Files from before an option was added to the config, simulated by removing `clip_norm` and
+/// `draws`.
 #[test]
 fn an_option_that_was_added_later_breaks_no_file() {
     let data = tempfile::tempdir().unwrap();
@@ -333,7 +347,7 @@ fn an_option_that_was_added_later_breaks_no_file() {
     fs::write(&result, format!("{start}:\"{check}\"}}\n")).unwrap();
     assert!(stdout(&run(path, "status --out a")).contains("1 complete, 0 diverged, 0 begun, 3 missing"));
     for _ in 0..2 {
-        let merged = run(path, "merge --out a"); // the second reads what the first wrote
+        let merged = run(path, "merge --out a"); // the second call reads the file of the first one
         assert!(merged.status.success() && results(&path.join("a")).len() == 1, "{}", stderr(&merged));
     }
 
@@ -351,7 +365,7 @@ fn an_option_that_was_added_later_breaks_no_file() {
     assert!(resumed.status.success(), "{}", stderr(&resumed));
 }
 
-/// So few images that an epoch is one step: the time of a plan is then measured in epochs.
+/// With so few images that an epoch is one step, the time of a plan is measured in epochs.
 #[test]
 fn an_epoch_of_one_step_has_a_time() {
     let data = tempfile::tempdir().unwrap();
@@ -365,14 +379,15 @@ fn an_epoch_of_one_step_has_a_time() {
     };
     split(100, "train");
     split(10, "t10k");
-    // A million epochs, of which each takes more than a microsecond.
+    // A million epochs, each of which takes more than a microsecond.
     let args = "plan tables --methods st --configs 8x4 --seeds 1 --epochs 1000000 --data . --out a";
     let planned = run(data.path(), args);
     assert!(planned.status.success(), "{}", stderr(&planned));
     assert!(!stdout(&planned).contains("about 0:00"), "{}", stdout(&planned));
 }
 
-/// Merged results are enough: where the directories of the runs are gone, nothing is computed twice.
+/// Merged results are sufficient: if the directories of the runs are missing, nothing is computed
+/// again.
 #[test]
 fn a_merged_result_counts_as_complete() {
     let data = tempfile::tempdir().unwrap();
@@ -390,7 +405,7 @@ fn a_merged_result_counts_as_complete() {
     assert_eq!([0, 1, 2, 3].map(|i| directory(&path.join("a"), i).exists()), [false, true, false, true]);
     assert!(run(path, "status --out a").status.success());
 
-    // Without a run's line, the run is computed again, to the same numbers.
+    // A run without a line is computed again and gives equal numbers.
     let lines: Vec<&str> = merged.lines().collect();
     fs::write(path.join("a/results.jsonl"), format!("{}\n{}", lines[0], &lines[1][..100])).unwrap();
     let status = run(path, "status --out a");
@@ -403,7 +418,8 @@ fn a_merged_result_counts_as_complete() {
     assert_eq!(a[2]["history"], b["history"]);
 }
 
-/// A result of an earlier version, under the id that its run had then, belongs to the run that is planned today.
+/// A result of an earlier version with the id of its time belongs to the run that this version
+/// plans.
 #[test]
 fn merge_keeps_a_result_with_an_earlier_id() {
     let data = tempfile::tempdir().unwrap();
@@ -433,15 +449,16 @@ fn merge_keeps_a_result_with_an_earlier_id() {
     }
 }
 
-/// The line with a check that matches it.
+/// The line with a correct checksum.
 fn sealed(line: &str) -> String {
     let value: Value = serde_json::from_str(line).unwrap();
     let unchecked = line.replace(&format!("\"check\":{}", value["check"]), "\"check\":\"\"");
     unchecked.replace("\"check\":\"\"", &format!("\"check\":\"{}\"", sha256(&unchecked, 8)))
 }
 
-/// A result from before the usage of the codes and the losses with argmax codes were computed is kept to the byte, belongs to the
-/// run under its id, and agrees with a new result of that run.
+/// A result of an earlier version, without the usage of the codes and the losses with argmax codes,
+/// is kept without any change, belongs to the run with its id, and agrees with a new result of that
+/// run.
 #[test]
 fn merge_keeps_a_result_without_later_numbers() {
     let data = tempfile::tempdir().unwrap();
@@ -469,7 +486,7 @@ fn merge_keeps_a_result_without_later_numbers() {
     assert!(run(path, "merge --out b --from earlier").status.success());
     assert_eq!(fs::read_to_string(path.join("b/results.jsonl")).unwrap(), earlier);
     assert!(run(path, "report --out b").status.success());
-    // A number that both have still has to agree.
+    // A number that both have has to agree.
     let other = sealed(&earlier.replacen("\"bce\":", "\"bce\":1", 1));
     fs::write(path.join("earlier/results.jsonl"), other).unwrap();
     let merged = run(path, "merge --out a --from earlier");

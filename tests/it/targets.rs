@@ -1,5 +1,6 @@
-//! What is fuzzed: `fuzz/` compiles this file into its fuzzers, and `corpora.rs` replays their stored inputs.
-#![allow(dead_code)] // each fuzzer uses one of them
+//! The functions that are fuzzed: `fuzz/` compiles this file into its fuzzers, and `corpora.rs`
+//! runs them on the stored inputs.
+#![allow(dead_code)] // each fuzzer uses one of these functions
 
 use hardgrad::data::{Dataset, Idx, Images, Source, Split};
 use hardgrad::train::{Checkpoint, Trainer};
@@ -7,7 +8,7 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::sync::LazyLock;
 
-/// Three bytes at a time, so that every loop over partial reads runs.
+/// A reader that gives three bytes at a time, so that every loop over partial reads is executed.
 struct Dripping<'a>(&'a [u8]);
 
 impl Read for Dripping<'_> {
@@ -23,24 +24,28 @@ fn written(idx: &Idx) -> Vec<u8> {
     bytes
 }
 
-/// A file as it stands: what is accepted is what is written again, however it was read.
+/// An IDX file. If it is accepted, it is written again with equal bytes, in whichever pieces it was
+/// read.
 pub fn idx(data: &[u8]) {
     let path = Path::new("fuzz.idx");
     let parsed = Idx::parse(data, path);
     let dripped = Idx::read_from(Dripping(data), path, None);
     let Ok(idx) = parsed else {
-        assert!(dripped.is_err(), "refused with its length known, accepted without");
+        assert!(
+            dripped.is_err(),
+            "the reader accepts a file of unknown length that it refuses with its length known"
+        );
         return;
     };
     let bytes = written(&idx);
-    assert_eq!(bytes, written(&dripped.expect("accepted with its length known")));
+    assert_eq!(bytes, written(&dripped.expect("the file is accepted with its length known")));
     if data[..2] != [0x1f, 0x8b] {
         assert_eq!(bytes, data);
     }
 }
 
-/// A gzip file. The first byte says how the rest is put into it: as a deflate stream of its own, or stored, with a right
-/// checksum, so that what lies behind the checksum is reached.
+/// A gzip file. The first byte determines how the rest is packed: as a deflate stream, or stored
+/// with a correct checksum, so that the code after the check of the checksum is reached.
 #[cfg(feature = "gzip")]
 pub fn gzip(data: &[u8]) {
     let Some((&mode, rest)) = data.split_first() else { return };
@@ -49,7 +54,7 @@ pub fn gzip(data: &[u8]) {
         file.extend_from_slice(rest);
         return idx(&file);
     }
-    // Two members where there is something to cut.
+    // Two members if the content has at least two bytes.
     let (a, b) = rest.split_at(rest.len() * usize::from(mode) / 256);
     let mut members = Vec::new();
     for part in [a, b] {
@@ -65,13 +70,14 @@ pub fn gzip(data: &[u8]) {
     }
     let plain = Idx::parse(rest, Path::new("fuzz.idx"));
     match Idx::parse(&members, Path::new("fuzz.idx.gz")) {
-        Ok(packed) => assert_eq!(written(&packed), written(&plain.expect("the packed one was accepted"))),
-        // A header that promises more than so few bytes can hold is refused in both, by different rules.
+        Ok(packed) => assert_eq!(written(&packed), written(&plain.expect("the packed file was accepted"))),
+        // A header that announces more data than the file can contain is an error in both cases, by
+        // different rules.
         Err(_) => assert!(plain.is_err() || rest.starts_with(&[0x1f, 0x8b]) || rest.len() > 0xffff),
     }
 }
 
-/// Ten images of 2×2 pixels to train on, five to test.
+/// Ten images of 2×2 pixels for training, five for testing.
 pub fn tiny() -> Dataset {
     let split = |n: usize| {
         let pixels = (0..n * 4).map(|i| (i * 37 % 256) as u8).collect();
@@ -81,8 +87,9 @@ pub fn tiny() -> Dataset {
     Dataset { name: "tiny".into(), train: split(10), test: split(5), source: Source::Digits { seed: 0 } }
 }
 
-/// A checkpoint as it stands, or, if the first byte is odd, a payload behind a header that fits it. What is
-/// decoded is encoded to bytes that decode to the same; and a trainer takes it or refuses it.
+/// A checkpoint, or, if the first byte is odd, a payload after a header that matches it. A decoded
+/// checkpoint is encoded to bytes that decode to an equal one, and a trainer accepts it or returns
+/// an error.
 pub fn checkpoint(data: &[u8]) {
     static DATA: LazyLock<Dataset> = LazyLock::new(tiny);
     let Some((&mode, rest)) = data.split_first() else { return };
@@ -95,7 +102,7 @@ pub fn checkpoint(data: &[u8]) {
     let path = Path::new("fuzz.bin");
     let Ok(mut checkpoint) = Checkpoint::from_bytes(&file, path) else { return };
     let bytes = checkpoint.to_bytes();
-    let again = Checkpoint::from_bytes(&bytes, path).expect("what was written is read");
+    let again = Checkpoint::from_bytes(&bytes, path).expect("a written file is read");
     assert_eq!(again.to_bytes(), bytes);
     checkpoint.data_crc32 = DATA.train.images().crc32();
     if let Ok(trainer) = Trainer::resume(checkpoint, &DATA) {
@@ -103,8 +110,8 @@ pub fn checkpoint(data: &[u8]) {
     }
 }
 
-/// A `.safetensors` file as it stands, or, if the first byte is odd, a header before as many numbers as the parameters have.
-/// It is taken whole or not at all.
+/// A `.safetensors` file, or, if the first byte is odd, a header before as many numbers as the
+/// parameters have. It is read completely or changes nothing.
 #[cfg(feature = "safetensors")]
 pub fn safetensors(data: &[u8]) {
     use hardgrad::files::weights;
@@ -125,7 +132,7 @@ pub fn safetensors(data: &[u8]) {
         Ok(()) => {
             let taken = params.clone();
             weights::from_bytes(&mut params, &weights::to_bytes(&taken), path)
-                .expect("what was written is read");
+                .expect("a written file is read");
             assert_eq!(params, taken);
         }
     }

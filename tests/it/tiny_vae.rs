@@ -1,4 +1,5 @@
-//! A small VAE's loss, all its gradients and five updates, against PyTorch in float64 (`tests/data/make_tiny_vae.py`).
+//! Loss, gradients and five updates of a small VAE, against PyTorch in float64
+//! (`tests/data/make_tiny_vae.py`).
 
 use hardgrad::estimators::{Choice, Noise, ReinMax, StraightThrough, StraightThroughGumbelSoftmax};
 use hardgrad::optim::{Adam, AdamConfig, Optimizer};
@@ -6,7 +7,7 @@ use hardgrad::vae::{LatentShape, Vae, VaeConfig};
 use hardgrad::{MatRef, ParamGrads, ParamStore, Workspace, rng};
 use serde_json::Value;
 
-/// Both sides work in double precision; sums run in other orders.
+/// Both sides compute in double precision, with other orders of sums.
 const TOLERANCE: f64 = 1e-10;
 
 fn numbers(value: &Value) -> Vec<f64> {

@@ -1,4 +1,4 @@
-//! What may be sent to, and shared with, another thread. Checked by the compiler.
+//! Types that can be sent to and shared with other threads, checked by the compiler.
 
 use hardgrad::estimators::{
     Blend, Choice, EstimatorConfig, GumbelRao, Noise, Rebar, ReinMax, ReinMaxCv, Reinforce, Scratch,
@@ -17,7 +17,7 @@ fn configs_have_defaults_and_the_defaults_are_valid() {
 }
 
 #[test]
-fn what_users_share_can_be_shared() {
+fn public_types_are_send_and_sync() {
     send_and_sync::<Mat<f32>>();
     send_and_sync::<MatRef<'_, f64>>();
     send_and_sync::<ParamStore<f32>>();
@@ -33,6 +33,6 @@ fn what_users_share_can_be_shared() {
     send_and_sync::<(train::TrainConfig, train::Checkpoint)>();
     send_and_sync::<certify::Certificate>();
     send_and_sync::<Error>();
-    // A trainer holds its optimiser as a `dyn Optimizer`, which need only be `Send`.
+    // A trainer contains its optimiser as a `dyn Optimizer`, which only has to be `Send`.
     send::<train::Trainer<'_>>();
 }

@@ -1,4 +1,4 @@
-//! `train_vae` where the file system does not do its part.
+//! `train_vae` with errors of the file system.
 
 use crate::command_line::{example, losses, stderr};
 use crate::kill::write_small_digits;
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use tempfile::TempDir;
 
-/// Small data in a directory of its own, and a place for results beside it.
+/// A temporary directory with small data and a path for results.
 struct Place(TempDir);
 
 impl Place {
@@ -44,11 +44,11 @@ fn ends(output: &Output, code: i32, parts: &[&str]) {
     let text = stderr(output);
     assert_eq!(output.status.code(), Some(code), "{text}");
     for part in parts {
-        assert!(text.contains(part), "{text:?} lacks {part:?}");
+        assert!(text.contains(part), "{text:?} does not contain {part:?}");
     }
 }
 
-/// A file system of 10 MiB in memory, for root alone.
+/// A file system of 10 MiB in memory, which only root can mount.
 struct SmallDisk(PathBuf);
 
 impl SmallDisk {
@@ -72,17 +72,17 @@ fn a_full_disk() {
         eprintln!("skipped: mounting a small file system needs root");
         return;
     };
-    // Three checkpoints of 3.9 MB are there while one is written, from the third on.
+    // From the third checkpoint on, three files of 3.9 MB exist while one is written.
     let out = disk.0.join("out");
     let full = place.train(&out, "--epochs 3 --checkpoint-every 2");
     ends(&full, 1, &["cannot write", "checkpoint.bin.tmp: No space left on device"]);
-    assert!(!out.join("checkpoint.bin.tmp").exists(), "half a file stays");
+    assert!(!out.join("checkpoint.bin.tmp").exists(), "the temporary file must be removed");
     let kept = Checkpoint::load(&out.join("checkpoint.bin")).unwrap();
     assert_eq!((kept.history.len(), kept.step), (0, 4));
     let again = place.train(&out, "--epochs 3 --checkpoint-every 2 --resume");
     ends(&again, 1, &["No space left on device"]);
     assert_eq!(Checkpoint::load(&out.join("checkpoint.bin")).unwrap(), kept);
-    // With room again it goes on to the end: here by moving the run to another disk.
+    // With free space the run continues to its end, here after moving it to another disk.
     fs::create_dir(place.out()).unwrap();
     for file in ["checkpoint.bin", "config.json"] {
         fs::copy(out.join(file), place.out().join(file)).unwrap();
@@ -93,14 +93,14 @@ fn a_full_disk() {
 }
 
 #[test]
-fn a_place_that_cannot_be_written() {
+fn a_directory_that_cannot_be_written() {
     let place = Place::new();
     let under_a_file = place.0.path().join("t10k-labels-idx1-ubyte").join("out");
-    ends(&place.train(&under_a_file, ""), 2, &["cannot make the directory", "out: "]);
-    // A place where even root may not write.
+    ends(&place.train(&under_a_file, ""), 2, &["--out: cannot make the directory ", "/out: "]);
+    // A directory in which even root cannot write.
     if cfg!(target_os = "linux") {
         ends(&place.train(Path::new("/proc/self/out"), ""), 2, &["cannot make the directory /proc/self/out"]);
-        ends(&place.train(Path::new("/proc/self"), ""), 2, &["cannot write into /proc/self: run.lock"]);
+        ends(&place.train(Path::new("/proc/self"), ""), 2, &["cannot write /proc/self/run.lock: "]);
     }
 }
 
@@ -124,7 +124,7 @@ fn a_directory_where_a_file_should_be() {
 }
 
 #[test]
-fn data_that_vanish_or_are_damaged() {
+fn missing_or_damaged_data() {
     let place = Place::new();
     let images = place.0.path().join("train-images-idx3-ubyte");
     File::options().write(true).open(&images).unwrap().set_len(1000).unwrap();
@@ -135,9 +135,9 @@ fn data_that_vanish_or_are_damaged() {
     ends(&place.train(&place.out(), ""), 2, &["--data: cannot find"]);
 }
 
-/// The directory is removed while the run goes on: it says so, and does not go on as if it were saving.
+/// If the directory is removed during the run, the program ends with an error.
 #[test]
-fn an_out_that_vanishes() {
+fn an_output_directory_that_is_removed() {
     let place = Place::new();
     let out = place.out();
     let options = "--epochs 1000 --checkpoint-every 1";
@@ -145,7 +145,7 @@ fn an_out_that_vanishes() {
     while !out.join("checkpoint.prev.bin").exists() {
         std::thread::sleep(std::time::Duration::from_millis(1));
     }
-    // A file that is being written may be new while the others are removed.
+    // A file may be created while the others are removed.
     while fs::remove_dir_all(&out).is_err() && out.exists() {}
     let output = child.wait_with_output().unwrap();
     ends(&output, 1, &["cannot ", "No such file or directory"]);
@@ -166,14 +166,14 @@ fn two_runs_into_one_directory() {
     }
     first.kill().unwrap();
     first.wait().unwrap();
-    // Dead, and its lock with it.
+    // The process has ended, and its lock with it.
     let taken = place.train(&out, "--epochs 1 --resume");
     ends(&taken, 0, &[&format!("note: process {} ended without unlocking", first.id()), "taking over"]);
     assert_eq!(fs::read(out.join("run.lock")).unwrap(), b"");
     assert!(!stderr(&place.train(&out, "--epochs 1 --resume")).contains("taking over"));
 }
 
-/// A damaged checkpoint is put aside with a warning, and the run ends with the same bits.
+/// A damaged checkpoint is renamed with a warning, and the run ends with equal bits.
 #[test]
 fn a_damaged_checkpoint_and_the_one_before_it() {
     let place = Place::new();
@@ -196,7 +196,7 @@ fn a_damaged_checkpoint_and_the_one_before_it() {
     assert_eq!(losses(&out), losses(&whole));
 }
 
-/// A number that is not finite ends the run at its step, and what was saved stays as it was.
+/// A number that is not finite ends the run at its step, and the saved files do not change.
 #[test]
 fn a_number_that_is_not_finite() {
     let place = Place::new();
@@ -204,7 +204,7 @@ fn a_number_that_is_not_finite() {
     ends(&place.train(&out, "--epochs 2"), 0, &[]);
     let newest = out.join("checkpoint.bin");
     let mut checkpoint = Checkpoint::load(&newest).unwrap();
-    // Of all that is in a checkpoint, something that no check of its sizes can see.
+    // A NaN in a checkpoint, which no check of sizes detects.
     checkpoint.moments.mean[0] = f32::INFINITY;
     checkpoint.save(&newest).unwrap();
     let files = ["checkpoint.bin", "checkpoint.prev.bin", "metrics.jsonl", "samples.png"];
@@ -219,7 +219,7 @@ fn a_number_that_is_not_finite() {
     assert!(held() == before);
 }
 
-/// `metrics.jsonl` and `config.json` are read no further than they can go.
+/// `metrics.jsonl` and `config.json` are read only up to the largest size of a valid file.
 #[test]
 fn text_files_that_go_on_for_gigabytes() {
     let place = Place::new();
@@ -244,13 +244,15 @@ fn empty(directory: &Path, stem: &str) {
     }
 }
 
-/// Every program that reads data refuses data without images before it writes anything, and names the file.
+/// Data without images are an error of every program, before it writes anything. The message names
+/// the file.
 #[test]
 fn data_without_images() {
     for (stem, what) in [("train", "1 to train on"), ("t10k", "1 to test with")] {
         let place = Place::new();
         empty(place.0.path(), stem);
-        let expected = format!("{stem}-images-idx3-ubyte: it holds no images, expected at least {what}");
+        let expected =
+            format!("{stem}-images-idx3-ubyte: the file contains no images, expected at least {what}");
         for (program, args) in [
             ("train_vae", "--out out --data"),
             ("train_vae", "--out out --resume --data"),
@@ -262,14 +264,14 @@ fn data_without_images() {
             let mut command = Command::new(example(program));
             command.current_dir(place.0.path()).args(args.split(' ')).arg(".");
             ends(&command.output().unwrap(), 2, &["error: ", &expected]);
-            assert!(!place.out().exists(), "{program} left something");
+            assert!(!place.out().exists(), "{program} wrote to --out");
         }
     }
 }
 
-/// What cannot be written at the end is refused at the beginning.
+/// A path of the weights that cannot be written is an error before training.
 #[test]
-fn weights_that_could_not_be_written() {
+fn weights_that_cannot_be_written_are_an_error_before_training() {
     let place = Place::new();
     for file in ["nowhere/weights.safetensors", "."] {
         let output = place.train(&place.out(), &format!("--export-weights {file}"));
@@ -278,9 +280,10 @@ fn weights_that_could_not_be_written() {
     }
 }
 
-/// A limit of the size of files is an error of the write as any other, and no death by SIGXFSZ with half a file.
+/// A limit of the size of files is an error of the write. It does not end the program by SIGXFSZ
+/// with a partly written file.
 #[test]
-fn a_limit_of_the_size_of_files() {
+fn a_file_size_limit_is_an_error_of_the_write() {
     let place = Place::new();
     let limited = Command::new("sh")
         .args(["-c", "ulimit -f 1000; exec \"$0\" \"$@\""])
@@ -295,7 +298,8 @@ fn a_limit_of_the_size_of_files() {
     assert!(!place.out().join("checkpoint.bin.tmp").exists());
 }
 
-/// `step_time` ends with every batch size: with a time, or with what would be right.
+/// `step_time` ends with every batch size, either with a time or with an error that states the
+/// largest valid one.
 #[test]
 fn an_epoch_too_short_to_time() {
     let place = Place::new();
@@ -305,8 +309,7 @@ fn an_epoch_too_short_to_time() {
         command.args(args.split_whitespace()).output().unwrap()
     };
     for size in [600, 301, 60_000] {
-        let expected =
-            format!("error: --batch-size: got {size}, expected at most 300, so that an epoch has two whole");
+        let expected = format!("error: --batch-size: got {size}, expected at most 300, half the number of");
         ends(&time(&format!("--batch-size {size}")), 2, &[&expected]);
     }
     ends(&time("--batch-size 0"), 2, &["error: --batch-size: got 0, expected at least 1"]);

@@ -33,7 +33,7 @@ fn exact(logits: &Mat<f64>) -> (Vec<f64>, Vec<f64>, Vec<f64>) {
     let codes = tape.constant(LATENT.one_hot_codes().unwrap().view());
     let losses = f(&mut tape, codes);
     let log_pi = tape.log_softmax(leaf, LATENT.categories);
-    let log_pi = tape.at_least(log_pi, -1e30); // of a masked category, whose −∞ times 0 would be NaN
+    let log_pi = tape.at_least(log_pi, -1e30); // a masked category has −∞ here, which times 0 would be NaN
     let log_q = tape.matmul_transposed(log_pi, codes);
     let q = tape.exp(log_q);
     let mean = tape.matmul(q, losses);
@@ -42,7 +42,7 @@ fn exact(logits: &Mat<f64>) -> (Vec<f64>, Vec<f64>, Vec<f64>) {
     (tape.grad(leaf).unwrap().data.to_vec(), copy(q), copy(losses))
 }
 
-/// REINFORCE's gradients at given samples, a row each.
+/// REINFORCE's gradients at these samples, one row per sample.
 fn reinforce(baseline: Baseline, logits: &Mat<f64>, samples: &Mat<f64>) -> Mat<f64> {
     let (params, mut workspace) = (ParamStore::new(), Workspace::new());
     let mut tape = workspace.tape(&params);
@@ -92,7 +92,7 @@ fn leave_one_out_by_enumeration() {
     assert!(Baseline::leave_one_out(1).is_err());
 }
 
-/// REBAR's gradient for f + `offset` at many draws of its noise, a row each.
+/// REBAR's gradients for f + `offset` at many draws of its noise, one row per draw.
 fn rebar(rebar: &Rebar, logits: &Mat<f64>, draws: usize, offset: f64) -> Mat<f64> {
     let mut choice = Choice::without_gradient(LATENT.categories);
     choice.draw(&mut rng::from_key(30), draws * LATENT.variables);
@@ -134,17 +134,18 @@ fn rebar_within_five_standard_errors() {
 
 /// At η = 1 a constant added to f cancels between f(D) and f(s(Y)): REBAR needs no baseline.
 #[test]
-fn rebar_is_blind_to_a_constant() {
+fn a_constant_in_f_does_not_change_rebar_at_eta_1() {
     let logits = random(22, 1, LATENT.width());
     let estimator = Rebar::new(0.5, 1.0).unwrap();
     let (plain, shifted) = (rebar(&estimator, &logits, 50, 0.0), rebar(&estimator, &logits, 50, 1000.0));
     for (a, b) in plain.as_slice().iter().zip(shifted.as_slice()) {
-        // Losses near 1000 keep 1000 ε; the few terms of a gradient do not amplify it.
+        // Losses near 1000 have errors of 1000 ε, which the few terms of a gradient do not amplify.
         assert!((a - b).abs() < 1e4 * f64::EPSILON, "{a} and {b}");
     }
 }
 
-/// A masked category, by REINFORCE, REBAR and the exact gradient: 0 for it, and for the others what a problem without it gives.
+/// REINFORCE, REBAR and the exact gradient are 0 at a masked category, and at the others equal to
+/// those of a problem without it.
 #[test]
 fn a_masked_category_gets_no_gradient_from_the_loss() {
     let mut logits = random(23, 1, LATENT.width());

@@ -1,5 +1,5 @@
-//! The VAE with estimators that see several codes of each image: its fast paths against the plain ones, means against the exact gradient,
-//! and training.
+//! The VAE with estimators that see several codes of each image: fast paths against direct
+//! computation, means against the exact gradient, and training.
 
 use hardgrad::data::digits;
 use hardgrad::estimators::{
@@ -20,7 +20,7 @@ fn random(key: u64, rows: usize, cols: usize, size: f64) -> Mat<f64> {
     m
 }
 
-/// A VAE with weights large enough for the codes to matter, and images.
+/// Images, and a VAE whose weights are so large that the codes affect the loss.
 fn small(hidden: &[usize], latent: &str) -> (ParamStore<f64>, Vae, Mat<f64>) {
     let mut params = ParamStore::new();
     let config = VaeConfig {
@@ -36,7 +36,7 @@ fn small(hidden: &[usize], latent: &str) -> (ParamStore<f64>, Vae, Mat<f64>) {
 }
 
 #[test]
-fn neighbours_by_differences_are_the_decoder_at_those_codes() {
+fn losses_of_neighbours_by_differences_equal_the_decoder_s() {
     for (hidden, latent) in [(&[5][..], "3x2"), (&[], "4x1"), (&[7, 5], "2x3")] {
         let (params, vae, x) = small(hidden, latent);
         let (c, width) = (vae.latent().categories, vae.latent().width());
@@ -63,8 +63,8 @@ fn neighbours_by_differences_are_the_decoder_at_those_codes() {
     }
 }
 
-/// The mean over all codes, and over draws within five standard errors, is the exact gradient; the decoder's gradient is that of the drawn
-/// code.
+/// The mean over all codes, and over draws within five standard errors, is the exact gradient; the
+/// decoder's gradient is that of the drawn code.
 #[test]
 fn local_expectation_of_the_vae_is_unbiased() {
     let (params, vae, x) = small(&[5], "3x2");
@@ -118,8 +118,9 @@ fn local_expectation_of_the_vae_is_unbiased() {
     assert!(error < 5.0 && variance > 0.0, "{error} standard errors");
 }
 
-/// The straight-through family on the importance-weighted bound: each D_k gets its own g_k = ∂(−L̂)/∂D_k, to which log q(D_k) adds ln π; and
-/// the logits also get the gradient of log q(D_k) directly.
+/// The straight-through family on the importance-weighted bound: each D_k gets its own g_k =
+/// ∂(−L̂)/∂D_k, to which log q(D_k) adds ln π; and the logits also get the gradient of log q(D_k)
+/// directly.
 #[test]
 fn the_straight_through_family_on_the_importance_weighted_bound() {
     const K: usize = 4;
@@ -170,7 +171,8 @@ fn the_straight_through_family_on_the_importance_weighted_bound() {
     }
 }
 
-/// Every estimator at the loss trains, and goes on from a checkpoint with the same bits.
+/// Training with every estimator that uses the loss reduces it, and continues from a checkpoint
+/// with equal bits.
 #[test]
 fn training_with_the_estimators_at_the_loss() {
     let data = digits(0, 200, 50);
@@ -188,7 +190,7 @@ fn training_with_the_estimators_at_the_loss() {
         let mut trainer = Trainer::new(config, &data).unwrap();
         let first = trainer.epoch(&mut |_| {}).unwrap();
         trainer.advance().unwrap();
-        // Through the bytes of a file, in which an adapted weight is.
+        // Through the bytes of a checkpoint, which contain an adapted weight.
         let stored = Checkpoint::from_bytes(&trainer.checkpoint().to_bytes(), Path::new("stored")).unwrap();
         assert_eq!(stored, trainer.checkpoint());
         let adapted = estimator.to_string().ends_with("alpha adapted");
@@ -201,9 +203,9 @@ fn training_with_the_estimators_at_the_loss() {
     }
 }
 
-/// A schedule changes MVE's λ as it does a temperature, and starts where the estimator does.
+/// A schedule changes MVE's λ as it changes a temperature, beginning at the estimator's value.
 #[test]
-fn lambda_has_a_schedule() {
+fn a_schedule_changes_lambda() {
     let schedule = "exponential:100:2".parse().unwrap();
     let of = |lambda: f64| TrainConfig {
         estimator: EstimatorConfig::Mve { lambda },
@@ -220,7 +222,8 @@ fn lambda_has_a_schedule() {
     }
 }
 
-/// The code is drawn from softmax(θ/τ_f), with the divergence of that law; the gradient of the sample is the estimator's at θ.
+/// The code is drawn from softmax(θ/τ_f), with the divergence of that distribution; the gradient of
+/// the sample is the estimator's at θ.
 #[test]
 fn a_draw_temperature_changes_the_law_and_not_the_estimator() {
     let (params, vae, x) = small(&[5], "3x2");

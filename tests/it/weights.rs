@@ -21,7 +21,7 @@ fn read(params: &mut ParamStore<f32>, bytes: &[u8]) -> hardgrad::Result<()> {
 }
 
 #[test]
-fn networks_give_what_they_give_in_pytorch() {
+fn networks_agree_with_pytorch() {
     let (mut params, vae) = small(5);
     read(&mut params, FILE).unwrap();
     let expected: Value = serde_json::from_str(include_str!("../data/weights.json")).unwrap();
@@ -35,7 +35,8 @@ fn networks_give_what_they_give_in_pytorch() {
     let (logits, pixels) = (vae.encode(&mut tape, x), vae.decode(&mut tape, z));
     for (name, got) in [("logits", logits), ("pixels", pixels)] {
         for (got, want) in tape.value(got).data.iter().zip(numbers(name)) {
-            // Two layers of at most six products of numbers below 1, and a bias, each rounded in another order.
+            // Two layers of at most six products of numbers below 1, and a bias, each rounded in
+            // another order.
             assert!((got - want).abs() < 16.0 * f32::EPSILON, "{name}: {got} for {want}");
         }
     }
@@ -61,8 +62,8 @@ fn what_is_written_is_what_pytorch_wrote() {
     assert_eq!(again, params);
 }
 
-/// Every single-byte change and every truncation: an error that changes nothing, or other numbers of the same shapes (the
-/// format has no checksum).
+/// Every changed byte and every truncation gives an error that changes no parameter, or other
+/// numbers of equal shapes, because the format has no checksum.
 #[test]
 fn damage_is_an_error_or_other_numbers() {
     let (params, _) = small(5);

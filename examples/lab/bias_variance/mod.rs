@@ -1,4 +1,4 @@
-//! The file that `bias_variance` writes and `reproduce report` reads: which estimators it holds, and what of each.
+//! The file that `bias_variance` writes and `reproduce report` reads: its estimators and its lines.
 
 pub mod plan;
 pub mod record;

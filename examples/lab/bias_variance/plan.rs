@@ -1,9 +1,11 @@
-//! What is measured.
+//! The estimators that `bias_variance` measures.
 
 use hardgrad::estimators::{BaselineConfig, CvForm, EstimatorConfig, Gap};
 
-/// The seven of figure 1, all at τ = 1. The figure's caption has ReinMax-CV at τ = 0.1, where the published code points away from the
-/// gradient; both are here. Its η, which the paper does not give, is 1 in the published script.
+/// The seven estimators of figure 1, all at τ = 1. The figure's caption has ReinMax-CV at τ = 0.1,
+/// at which the mean of the published code's estimates has a negative cosine with the gradient; the
+/// list has ReinMax-CV at both τ. The paper does not give its η, which is 1 in the published
+/// script.
 pub fn figure(draws: usize) -> Vec<EstimatorConfig> {
     let tau = 1.0;
     vec![
@@ -18,7 +20,7 @@ pub fn figure(draws: usize) -> Vec<EstimatorConfig> {
     ]
 }
 
-/// The three of table 1, at τ = 1.3.
+/// The three estimators of table 1, at τ = 1.3.
 pub fn table() -> Vec<EstimatorConfig> {
     let tau = 1.3;
     vec![
@@ -28,7 +30,7 @@ pub fn table() -> Vec<EstimatorConfig> {
     ]
 }
 
-/// ReinMax, ReinMax-Rao, and the forms of ReinMax-CV and the blends between them, at τ = 1: which form buys what.
+/// ReinMax, ReinMax-Rao, a blend of the two, and the forms of ReinMax-CV, at τ = 1.
 pub fn forms(draws: usize) -> Vec<EstimatorConfig> {
     let tau = 1.0;
     let mut configs = vec![
@@ -40,7 +42,7 @@ pub fn forms(draws: usize) -> Vec<EstimatorConfig> {
     configs
 }
 
-/// All of them, each once, and what lies beyond the paper.
+/// All estimators of these lists, each once, and others that the paper does not measure.
 pub fn all(draws: usize) -> Vec<EstimatorConfig> {
     let mut configs = vec![EstimatorConfig::Exact];
     let mut add = |more: Vec<EstimatorConfig>| {

@@ -8,49 +8,49 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// What was measured, and what was found. A number that does not exist is `None`.
+/// Description and result of a measurement. A number that does not exist is `None`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Line {
-    /// What was measured, and how.
+    /// Description of the measurement.
     #[serde(flatten)]
     pub what: What,
-    /// Cosine between the exact gradient and the mean of the draws.
+    /// Cosine between the exact gradient and the mean of the estimates.
     pub cosine: Option<f64>,
-    /// Its standard error, by jackknife.
+    /// Standard error of the cosine, by jackknife.
     pub cosine_se: Option<f64>,
-    /// The cosine without the noise that is left in the mean.
+    /// The cosine, corrected for the remaining noise of the mean.
     pub cosine_corrected: Option<f64>,
     /// ‖std‖₂ / ‖mean‖₂
     pub relative_sd: Option<f64>,
-    /// Its standard error, by jackknife.
+    /// Standard error of the relative standard deviation, by jackknife.
     pub relative_sd_se: Option<f64>,
     /// Trace of the covariance of one estimate.
     pub covariance_trace: Option<f64>,
-    /// ‖std‖₂, its root.
+    /// ‖std‖₂, the square root of the trace.
     pub sd_norm: Option<f64>,
-    /// ‖mean of the draws‖₂
+    /// ‖mean of the estimates‖₂
     pub mean_norm: Option<f64>,
     /// ‖exact gradient‖₂
     pub exact_norm: Option<f64>,
     /// ‖mean − exact‖₂
     pub bias_norm: Option<f64>,
-    /// The same without the noise that is left in the mean.
+    /// ‖mean − exact‖₂, corrected for the remaining noise of the mean.
     pub bias_norm_corrected: Option<f64>,
-    /// Norm of the standard errors of the reference, if it is a mean of draws.
+    /// Norm of the standard errors of the reference, if it is a mean of samples.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reference_se: Option<f64>,
-    /// Wall time of this estimator, without the decoder pass that all share.
+    /// Wall time of this estimator, without the decoder pass that all estimators share.
     pub seconds: f64,
 }
 
 /// One estimator at one checkpoint.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct What {
-    /// Epochs trained.
+    /// Number of epochs that were trained.
     pub epoch: usize,
-    /// As on a command line.
+    /// Name of the estimator on a command line.
     pub estimator: String,
-    /// Of ReinMax-CV and REINFORCE.
+    /// Form of ReinMax-CV, or baseline of REINFORCE.
     pub form: Option<String>,
     /// Temperature.
     pub tau: Option<f64>,
@@ -60,26 +60,28 @@ pub struct What {
     pub lambda: Option<f64>,
     /// Temperature of ReinMax-Rao in a blend.
     pub rao_tau: Option<f64>,
-    /// Estimates.
-    pub draws: usize,
+    /// Number of estimates. The file calls it `draws`.
+    #[serde(rename = "draws")]
+    pub estimates: usize,
     /// Hyper-parameters that have no field of their own, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub others: BTreeMap<String, String>,
-    /// Conditional draws of a Gumbel-Rao term, or samples of leave-one-out.
+    /// Number of conditional draws of a Gumbel-Rao term, or number of samples of leave-one-out.
     pub k: Option<usize>,
-    /// Images.
+    /// Number of images.
     pub batch: usize,
-    /// Of the training run, and of the draws.
+    /// Seed of the training run and of the samples.
     pub seed: u64,
-    /// Of the draws' arithmetic: `f32`, as in training, or `f64`.
+    /// Number type in which the estimates are computed: `f32`, as in training, or `f64`.
     pub precision: String,
-    /// Draws of local expectation whose mean is the reference; `None` for the exact gradient.
+    /// Number of samples of local expectation whose mean is the reference; `None` for the exact
+    /// gradient.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reference_draws: Option<usize>,
+    pub reference_samples: Option<usize>,
 }
 
 impl What {
-    /// The estimator's part, with nothing else set.
+    /// The description of the estimator, with all other fields empty.
     pub fn of(config: EstimatorConfig) -> Self {
         let mut with_tau = config;
         let mut what = Self {
@@ -91,12 +93,12 @@ impl What {
             lambda: None,
             rao_tau: None,
             others: BTreeMap::new(),
-            draws: 0,
+            estimates: 0,
             k: None,
             batch: 0,
             seed: 0,
             precision: String::new(),
-            reference_draws: None,
+            reference_samples: None,
         };
         for Parameter { name, value, .. } in config.parameters() {
             match name {
@@ -109,21 +111,21 @@ impl What {
                 _ => drop(what.others.insert(name.into(), value)),
             }
         }
-        // Files name leave-one-out and its number of samples apart.
+        // The file has separate fields for leave-one-out and its number of samples.
         if let Some((form, samples)) = what.form.as_deref().and_then(|form| form.split_once(':')) {
             (what.k, what.form) = (samples.parse().ok(), Some(form.into()));
         }
         what
     }
 
-    /// Whether it is this estimator, wherever and however measured.
+    /// Whether the measurement is of this estimator, regardless of the other fields.
     pub fn is(&self, config: EstimatorConfig) -> bool {
         let of = Self::of(config);
         (&self.estimator, &self.form, self.tau, self.eta) == (&of.estimator, &of.form, of.tau, of.eta)
             && (self.lambda, self.rao_tau, self.k, &self.others) == (of.lambda, of.rao_tau, of.k, &of.others)
     }
 
-    /// For legends and tables.
+    /// Label for legends and tables.
     pub fn label(&self) -> String {
         let kind = self.estimator.parse::<EstimatorKind>();
         let mut label = kind.map_or_else(|_| self.estimator.clone(), |kind| kind.label().to_owned());
@@ -141,7 +143,7 @@ impl What {
 }
 
 impl Line {
-    /// From the statistics.
+    /// A line from the statistics of the estimates.
     pub fn new(what: What, found: &Summary, seconds: f64) -> Self {
         let finite = |x: f64| x.is_finite().then_some(x);
         Self {
@@ -175,7 +177,7 @@ pub fn save(lines: &[Line], path: &Path) -> Result<(), RunError> {
     Ok(write_atomically(path, text.as_bytes())?)
 }
 
-/// The lines of a file that holds these measurements and no others: what an earlier run left.
+/// The lines of a file that an earlier run wrote, if it contains these measurements and no others.
 pub fn load(path: &Path, wanted: &[What]) -> Option<Vec<Line>> {
     let text = std::fs::read_to_string(path).ok()?;
     let lines: Vec<Line> = text.lines().map(|line| serde_json::from_str(line).ok()).collect::<Option<_>>()?;

@@ -1,18 +1,19 @@
-//! The axes of a chart: where a value lies, and the ticks.
+//! Axes of charts: positions of values, and ticks.
 
-/// How an axis runs.
+/// Scale of an axis.
 #[derive(Clone, Copy, Debug)]
 pub enum Scale {
-    /// From `low`, or the data's smallest if that is smaller, rounded down to a tick.
+    /// Linear scale from `low`, or from the smallest value if that is smaller, rounded down to a
+    /// tick.
     Linear {
         /// The smallest number that must be on the axis.
         low: f64,
     },
-    /// From 0 on, with ticks at whole numbers only.
+    /// Linear scale from 0, with ticks at whole numbers only.
     Whole,
-    /// In powers of ten from `floor` on: smaller values are drawn there.
+    /// Logarithmic scale from `floor`. Smaller values are drawn at `floor`.
     Log {
-        /// Where the axis begins, > 0.
+        /// Start of the axis, > 0.
         floor: f64,
     },
 }
@@ -40,25 +41,25 @@ impl Axis {
             }
             Scale::Log { floor } => {
                 let (low, top) = (floor.log10(), range(floor).1.max(floor).log10());
-                // A little room above the highest point, up to half a decade.
+                // Free space above the highest point, up to half a decade.
                 let high = top.mul_add(2.0, 0.1).ceil().max(low * 2.0 + 1.0) / 2.0;
                 Self { log: true, low, high, step: 1.0 }
             }
         }
     }
 
-    /// Linear, from `low` to `high`, with a tick each `step` from `low` on.
+    /// A linear axis from `low` to `high`, with a tick each `step` from `low` on.
     pub fn exactly([low, high]: [f64; 2], step: f64) -> Self {
         Self { log: false, low, high, step }
     }
 
-    /// Where a value lies, from 0 to 1.
+    /// Position of a value, from 0 to 1.
     pub fn part(&self, value: f64) -> f64 {
         let value = if self.log { value.log10() } else { value };
         ((value.max(self.low) - self.low) / (self.high - self.low)).min(1.0)
     }
 
-    /// Places and labels.
+    /// Positions and labels of the ticks.
     pub fn ticks(&self) -> Vec<(f64, String)> {
         if self.log {
             let power = |d: i32| {

@@ -1,4 +1,5 @@
-//! A chart as a part of a page: the page gives its colours, by the classes `hue-0` to `hue-6`, and its legend.
+//! Charts as parts of an HTML page. The page defines the colours of the classes `hue-0` to `hue-6`,
+//! and contains the legend.
 
 use super::axis::{Axis, Scale};
 use maud::{Markup, PreEscaped, html};
@@ -7,82 +8,83 @@ use std::fmt::Write as _;
 /// The number of colours and shapes.
 pub const HUES: usize = 7;
 
-/// The last [`Look::variant`] that looks different.
+/// The largest [`Look::variant`] with a style of its own.
 pub const LAST_VARIANT: usize = 3;
 
-/// How a trace looks: one hue and shape a method, in all figures, and a variant for its forms.
+/// Style of a trace: a hue and shape for each method, which are equal in all figures, and a variant
+/// for its forms.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Look {
     /// Colour and shape, below [`HUES`].
     pub hue: usize,
-    /// 0: full line and filled shapes; from 1: dashed and hollow.
+    /// 0: solid line and filled shapes; from 1: dashed line and hollow shapes.
     pub variant: usize,
 }
 
-/// A number with what a pointer shows beside it.
+/// A point with the text that is shown when the pointer is on it.
 #[derive(Clone, Debug, Default)]
 pub struct Point {
-    /// Where along.
+    /// Position along the x axis.
     pub x: f64,
-    /// How high; NaN is a gap in the line.
+    /// Position along the y axis; NaN is a gap in the line.
     pub y: f64,
     /// Half the length of the error bar; 0 for none.
     pub error: f64,
-    /// For the pointer.
+    /// Text that is shown when the pointer is on the point.
     pub note: String,
 }
 
 /// Points of one method.
 #[derive(Clone, Debug, Default)]
 pub struct Trace {
-    /// For the legend.
+    /// Name in the legend.
     pub name: String,
     /// Colour and shape.
     pub look: Look,
-    /// By ascending x.
+    /// Points in the order of x.
     pub points: Vec<Point>,
     /// (x, low, high): an area behind the line. NaN is a gap.
     pub band: Vec<[f64; 3]>,
     /// Whether a line joins the points.
     pub line: bool,
-    /// A shape at every so many points; 0 for none.
+    /// Number of points from one shape to the next; 0 for no shapes.
     pub marks: usize,
 }
 
 /// A chart of a page.
 #[derive(Clone, Debug)]
 pub struct Figure {
-    /// Its `id` in the page.
+    /// `id` of the element in the page.
     pub id: String,
-    /// What it shows, above it.
+    /// Title above the figure.
     pub title: String,
-    /// How to read it, below it.
+    /// Explanation below the figure.
     pub caption: String,
-    /// With the unit.
+    /// Label of the x axis, with the unit.
     pub x_label: String,
-    /// With the unit.
+    /// Label of the y axis, with the unit.
     pub y_label: String,
-    /// The x axis.
+    /// Scale of the x axis.
     pub x: Scale,
-    /// The y axis.
+    /// Scale of the y axis.
     pub y: Scale,
-    /// The x axis has these names at 0, 1, … instead of numbers.
+    /// Labels of the x axis at 0, 1, … in place of numbers; empty for numbers.
     pub x_names: Vec<String>,
-    /// A stronger line at y = 0.
+    /// Whether a stronger line is drawn at y = 0.
     pub zero: bool,
-    /// The part of an error bar for which the axis makes room; what is longer is cut.
+    /// Length of the error bars up to which the y axis is extended; longer ones are clipped.
     pub reach: f64,
-    /// What is drawn, the first at the bottom.
+    /// Traces; the first is drawn at the bottom.
     pub traces: Vec<Trace>,
 }
 
 const WIDTH: f64 = 640.0;
 const HEIGHT: f64 = 400.0;
-/// The plot's left, top, right and bottom edge.
+/// Left, top, right and bottom edge of the plot.
 const PLOT: [f64; 4] = [76.0, 40.0, 616.0, 338.0];
 
 impl Figure {
-    /// The drawing. What leaves the axes' range, which is that of the points, is cut.
+    /// The figure as SVG. The axes have the range of the points; what is outside of it is clipped.
     pub fn svg(&self) -> Markup {
         let points = || self.traces.iter().flat_map(|trace| &trace.points).filter(|p| !p.y.is_nan());
         let edges = [-0.6, self.x_names.len() as f64 - 0.4];
@@ -106,7 +108,7 @@ impl Figure {
         }
     }
 
-    /// Grid, axes, ticks and labels.
+    /// Draws grid, axes, ticks and labels.
     fn frame(&self, place: &Place) -> Markup {
         let [left, top, right, bottom] = PLOT;
         let x_ticks = match self.x_names.as_slice() {
@@ -137,7 +139,7 @@ impl Figure {
     }
 }
 
-/// Where numbers lie in the drawing.
+/// Positions of numbers in the drawing.
 struct Place {
     x: Axis,
     y: Axis,
@@ -154,7 +156,7 @@ impl Trace {
         format!("hue-{} variant-{}", self.look.hue % HUES, self.look.variant.min(LAST_VARIANT))
     }
 
-    /// The band, in as many pieces as its gaps leave.
+    /// Draws the band, which consists of several parts if it has gaps.
     fn area(&self, place: &Place) -> Markup {
         let mut d = String::new();
         for piece in self.band.split(|b| b.iter().any(|x| x.is_nan())).filter(|piece| piece.len() > 1) {
@@ -166,16 +168,16 @@ impl Trace {
         html! { @if !d.is_empty() { path class={ "band " (self.classes()) } d=(d) {} } }
     }
 
-    /// Line, error bars and shapes.
+    /// Draws the line, the error bars and the shapes.
     fn draw(&self, place: &Place) -> Markup {
         let pieces = self.points.split(|p| p.y.is_nan()).filter(|piece| piece.len() > 1);
         let line: String = pieces.map(|piece| path(piece.iter().map(|p| place.at(p.x, p.y)))).collect();
         let every = self.marks.max(1);
         let marked = self.points.iter().enumerate().filter(|(i, p)| {
-            // A number between two gaps would be no line at all.
+            // A point between two gaps has no line, so it gets a shape.
             let alone = |j: Option<usize>| j.and_then(|j| self.points.get(j)).is_none_or(|p| p.y.is_nan());
-            let lonely = alone(i.checked_sub(1)) && alone(i.checked_add(1));
-            !p.y.is_nan() && ((self.marks > 0 && (i + 1) % every == 0) || lonely)
+            let isolated = alone(i.checked_sub(1)) && alone(i.checked_add(1));
+            !p.y.is_nan() && ((self.marks > 0 && (i + 1) % every == 0) || isolated)
         });
         html! {
             g class=(self.classes()) {
@@ -195,7 +197,7 @@ impl Trace {
         }
     }
 
-    /// A piece of line with a shape on it, for the legend.
+    /// Line and shape of the trace for the legend.
     pub fn key(&self) -> Markup {
         html! {
             svg.key viewBox="0 0 30 14" width="30" height="14" aria-hidden="true" {
@@ -208,7 +210,7 @@ impl Trace {
     }
 }
 
-/// The shape of a hue, about 9 across.
+/// The shape of a hue, about 9 units wide.
 fn shape(hue: usize, [x, y]: [f64; 2]) -> String {
     let corners = |corners: &[[f64; 2]]| path(corners.iter().map(|[dx, dy]| [x + dx, y + dy])) + "Z";
     match hue % HUES {

@@ -1,4 +1,4 @@
-//! Charts as SVG, written by hand: axes, ticks, labels, one line or one kind of dot a series, and a legend.
+//! SVG charts with axes, ticks, labels, a legend, and one line or one kind of dot per series.
 
 mod axis;
 pub mod figure;
@@ -15,56 +15,57 @@ pub use axis::Scale;
 /// One line of a chart, or one kind of dot.
 #[derive(Debug)]
 pub struct Series {
-    /// For the legend.
+    /// Name in the legend.
     pub name: String,
-    /// (x, y); of a line by ascending x. Where y is NaN there is a gap.
+    /// Points (x, y), for a line in the order of x. A point whose y is NaN makes a gap.
     pub points: Vec<(f64, f64)>,
 }
 
-/// What is drawn of the points.
+/// Marks that are drawn for the points.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Mark {
-    /// A line through them; the legend is in the order of the lines' ends.
+    /// A line through the points; the legend is in the order of the lines' last values.
     Line,
-    /// A dot each; the legend is in the order of the series.
+    /// One dot per point; the legend is in the order of the series.
     Dot,
 }
 
-/// A chart. All texts may hold SVG markup.
+/// A chart. All texts may contain SVG markup.
 #[derive(Debug)]
 pub struct Chart {
-    /// Above the plot.
+    /// Title above the plot.
     pub title: String,
-    /// Below the x axis.
+    /// Label of the x axis.
     pub x_label: String,
-    /// Along the y axis.
+    /// Label of the y axis.
     pub y_label: String,
-    /// The x axis.
+    /// Scale of the x axis.
     pub x: Scale,
-    /// The y axis.
+    /// Scale of the y axis.
     pub y: Scale,
     /// Lines or dots.
     pub mark: Mark,
-    /// What is drawn.
+    /// Series of the chart.
     pub series: Vec<Series>,
 }
 
 const WIDTH: f64 = 960.0;
 const HEIGHT: f64 = 540.0;
-/// The plot's left, top, right and bottom edge.
+/// Left, top, right and bottom edge of the plot.
 const PLOT: [f64; 4] = [84.0, 56.0, 690.0, 474.0];
-/// Seven colours that stay apart for colour-blind readers (Okabe and Ito); the next seven series have the same, dashed or hollow.
+/// Seven colours that colour-blind readers can distinguish (Okabe and Ito). The next seven series
+/// have these colours too, with dashed lines or hollow dots.
 const COLOURS: [&str; 7] = ["#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"];
 const DASHES: [&str; 3] = ["none", "7 4", "2 3"];
 
 impl Chart {
-    /// With linear axes from the data's smallest numbers on.
+    /// A chart with linear axes that begin at the smallest values.
     pub fn linear(title: String, [x, y]: [&str; 2], mark: Mark, series: Vec<Series>) -> Self {
         let own = Scale::Linear { low: f64::INFINITY };
         Self { title, x_label: x.into(), y_label: y.into(), x: own, y: own, mark, series }
     }
 
-    /// Writes the SVG document to `path`, and makes the directories on the way.
+    /// Writes the SVG document to `path`, and creates the directories that do not exist.
     pub fn save(&self, path: &Path) -> hardgrad::Result<()> {
         if let Some(directory) = path.parent() {
             fs::create_dir_all(directory).map_err(|e| Error::io("make the directory", directory, e))?;

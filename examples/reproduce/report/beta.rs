@@ -10,10 +10,10 @@ use hardgrad::estimators::{EstimatorConfig, EstimatorKind, Rk2Form};
 
 const FORMS: [Rk2Form; 3] = [Rk2Form::AuthorCode, Rk2Form::Projected, Rk2Form::Eq27];
 
-/// After how many epochs the paper looks.
+/// Number of epochs after which the paper compares the values of β.
 const PAPER_EPOCHS: usize = 50;
 
-/// The groups of one curve: all that differ in form and β only.
+/// The groups of one figure, which differ in form and β only.
 struct Sweep<'a> {
     latent: String,
     epochs: usize,
@@ -21,7 +21,7 @@ struct Sweep<'a> {
     groups: Vec<(Rk2Form, f64, &'a Group<'a>)>,
 }
 
-/// A figure and a table for each latent space and way of training.
+/// A figure and a table for each latent space and training configuration.
 pub fn blocks(context: &Context<'_>) -> Vec<Block> {
     let mut sweeps: Vec<Sweep<'_>> = Vec::new();
     for group in context.groups {
@@ -48,7 +48,7 @@ impl Sweep<'_> {
         blocks
     }
 
-    /// β and loss of the published curve, where it is of the same runs.
+    /// β and loss of the published curve, if it is of runs with this configuration.
     fn published(&self, context: &Context<'_>) -> Vec<(f64, f64)> {
         let of_these = context.mnist && self.epochs == PAPER_EPOCHS;
         let curve = context
@@ -82,10 +82,14 @@ impl Sweep<'_> {
             caption: format!(
                 "{}. Dots: mean over seeds; bars: ± one standard error, where there is more than one run. β = ½ is ReinMax. {}",
                 self.training,
-                if published.is_empty() { "" } else { "Published: the stored values that are known." }
+                if published.is_empty() {
+                    ""
+                } else {
+                    "The published curve contains the stored values that are known."
+                }
             ),
             x_label: "β".into(),
-            y_label: "train loss, nats an image".into(),
+            y_label: "train loss, nats per image".into(),
             x: Scale::Linear { low: f64::INFINITY },
             y: Scale::Linear { low: f64::INFINITY },
             x_names: Vec::new(),
@@ -142,7 +146,7 @@ impl Sweep<'_> {
             id,
             title: format!("ReinMax-RK2, {}, after {} epochs", self.latent, self.epochs),
             note: format!(
-                "Nats an image: mean ± standard error (runs). {}. “author-code” made the published figure; only “projected” has \
+                "Nats per image: mean ± standard error (runs). {}. “author-code” made the published figure; only “projected” has \
                  the mean of eq. 26 at every β.",
                 self.training
             ),

@@ -1,4 +1,4 @@
-//! Figure 1 and table 1: how far the estimators' mean is from the exact gradient, and how far they scatter.
+//! Figure 1 and table 1: bias and standard deviation of the estimators.
 
 use super::document::{Block, Cell, NONE, Table, decimals, or_none, signed};
 use super::groups::{TABLE_METHODS, look};
@@ -14,7 +14,7 @@ use hardgrad::estimators::{EstimatorConfig, EstimatorKind};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-/// A quantity of the lines.
+/// A quantity that the lines contain.
 struct Quantity {
     id: &'static str,
     title: &'static str,
@@ -27,15 +27,15 @@ struct Quantity {
 const QUANTITIES: [Quantity; 4] = [
     Quantity {
         id: "cosine",
-        title: "Bias: cosine between the exact gradient and the mean of the draws",
+        title: "Bias: cosine between the exact gradient and the mean of the estimates",
         label: "cosine",
-        note: "1 is the right direction. The noise that is left in the mean of the draws lowers it.",
+        note: "1 is the direction of the exact gradient. The remaining noise of the mean lowers the cosine.",
         value: |line| line.cosine,
         error: |line| line.cosine_se,
     },
     Quantity {
         id: "relative-sd",
-        title: "Variance: norm of the draws' sd by the norm of their mean",
+        title: "Variance: norm of the estimates' standard deviation divided by the norm of their mean",
         label: "relative sd",
         note: "The quantity that the paper's figure 1 and table 1 show.",
         value: |line| line.relative_sd,
@@ -43,44 +43,44 @@ const QUANTITIES: [Quantity; 4] = [
     },
     Quantity {
         id: "bias-norm",
-        title: "Norm of the bias: mean of the draws less the exact gradient",
+        title: "Norm of the bias: mean of the estimates minus the exact gradient",
         label: "bias, nats/logit",
-        note: "The noise that is left in the mean raises it.",
+        note: "The remaining noise of the mean raises this norm.",
         value: |line| line.bias_norm,
         error: |_| None,
     },
     Quantity {
         id: "covariance-trace",
-        title: "Trace of the covariance of one draw",
+        title: "Trace of the covariance of one estimate",
         label: "trace, nats²/logit²",
-        note: "Unlike the relative sd it does not fall where the mean grows.",
+        note: "Unlike the relative standard deviation, it does not depend on the mean.",
         value: |line| line.covariance_trace,
         error: |_| None,
     },
 ];
 
-/// What was measured of one estimator with one setting.
+/// The measurements of one estimator with one setting.
 struct Curve {
     name: String,
     kind: EstimatorKind,
-    /// Of its first line.
+    /// Description of the first line.
     what: What,
-    /// By epoch, then by seed.
+    /// Lines by epoch, then by seed.
     lines: BTreeMap<usize, BTreeMap<u64, Line>>,
 }
 
-/// Figures, tables, and the published numbers beside ours.
+/// Figures, tables, and a comparison with the published numbers.
 pub fn blocks(path: &Path, published: &[Published]) -> Result<Vec<Block>, String> {
     let curves = curves(path)?;
     let all = || curves.iter().flat_map(|curve| curve.lines.values().flat_map(BTreeMap::values));
     let list = |values: BTreeSet<usize>| values.iter().map(usize::to_string).collect::<Vec<_>>().join(" or ");
     let seeds: BTreeSet<u64> = all().map(|line| line.what.seed).collect();
-    let draws = list(all().map(|line| line.what.draws).collect());
+    let estimates = list(all().map(|line| line.what.estimates).collect());
     let batch = list(all().map(|line| line.what.batch).collect());
     let about = format!(
         "Gradients of the cross-entropy part with respect to the logits, at fixed parameters and a fixed batch of {batch} images; \
-         {draws} draws of each estimator, {} of training. A number that does not exist, for one seed or more, is a gap, and is never \
-         bridged.",
+         {estimates} estimates of each estimator, {} of training. A number that does not exist for some seed is a gap in the \
+         figures and a dash in the tables.",
         super::document::count(seeds.len(), "seed")
     );
     let epochs: BTreeSet<usize> = all().map(|line| line.what.epoch).collect();
@@ -98,7 +98,8 @@ pub fn blocks(path: &Path, published: &[Published]) -> Result<Vec<Block>, String
     Ok(blocks)
 }
 
-/// The curves of figure 1, those that tell the forms of ReinMax-CV apart, and the others if a figure can hold them.
+/// The curves of figure 1, those of the forms of ReinMax-CV, and the others if they fit into one
+/// figure.
 fn sets(curves: &[Curve]) -> Vec<(&'static str, &'static str, Vec<&Curve>)> {
     let k = curves.iter().find_map(|curve| curve.what.k).unwrap_or(1);
     let of = |configs: &[EstimatorConfig]| -> Vec<&Curve> {
@@ -119,7 +120,7 @@ fn sets(curves: &[Curve]) -> Vec<(&'static str, &'static str, Vec<&Curve>)> {
     sets
 }
 
-/// More curves than this are in the tables only.
+/// Largest number of other curves in a figure. More curves are in the tables only.
 const MOST_OTHERS: usize = 8;
 
 fn curves(path: &Path) -> Result<Vec<Curve>, String> {
@@ -138,12 +139,15 @@ fn curves(path: &Path) -> Result<Vec<Curve>, String> {
         let curve = &mut curves[i];
         if curve.lines.entry(what.epoch).or_default().insert(what.seed, line).is_some() {
             let What { epoch, seed, .. } = what;
-            let earlier = "stands in an earlier line already";
+            let earlier = "is in an earlier line already; remove one of the two lines";
             return Err(at(format!("{} at epoch {epoch}, seed {seed} {earlier}", curve.name)));
         }
     }
     if curves.is_empty() {
-        return Err(format!("{}: there is no measurement in it", path.display()));
+        return Err(format!(
+            "{}: there is no measurement in it; expected a file that `bias_variance` wrote",
+            path.display()
+        ));
     }
     let order = |kind| TABLE_METHODS.iter().rev().position(|&k| k == kind).unwrap_or(usize::MAX);
     curves.sort_by(|a, b| (order(a.kind), &a.name).cmp(&(order(b.kind), &b.name)));
@@ -164,7 +168,8 @@ fn name(what: &What, kind: EstimatorKind) -> String {
     if what.precision == "f32" { name } else { format!("{name}, {}", what.precision) }
 }
 
-/// The methods' looks, with another variant for each further setting of a method.
+/// Colour and shape of each curve: those of its method, with another variant for each further
+/// setting of a method.
 fn looks(curves: &[&Curve]) -> Vec<Look> {
     let mut taken = BTreeSet::new();
     let distinct = |curve: &&Curve| {
@@ -179,7 +184,8 @@ fn looks(curves: &[&Curve]) -> Vec<Look> {
 }
 
 impl Curve {
-    /// Over the seeds, if each has the number; the measurement's own standard error if there is one seed.
+    /// The mean over the seeds, if each has the number. With one seed, the standard error is that
+    /// of the measurement.
     fn mean(&self, quantity: &Quantity, epoch: usize) -> Option<Mean> {
         let lines = self.lines.get(&epoch)?;
         let numbers: Option<Vec<f64>> = lines.values().map(quantity.value).collect();
@@ -200,7 +206,7 @@ impl Curve {
     }
 }
 
-/// Three decimals, or three digits where those would leave fewer.
+/// The number with three decimals, or with three significant digits if that is longer.
 fn significant(mean: Mean) -> String {
     let size = mean.mean.abs();
     if size == 0.0 || size >= 0.1 {
@@ -213,7 +219,7 @@ fn significant(mean: Mean) -> String {
     plus_minus(mean, (2.0 - size.log10().floor()) as usize)
 }
 
-/// Small numbers are drawn in thousandths, millionths and so on: this many powers of ten larger.
+/// Exponent of the power of ten by which small numbers are multiplied in a figure, a multiple of 3.
 fn power(numbers: impl Iterator<Item = f64>) -> i32 {
     let largest = numbers.fold(0.0, |most: f64, x| most.max(x.abs()));
     if largest == 0.0 || largest >= 0.1 { 0 } else { -3 * (largest.log10() / 3.0).floor() as i32 }
@@ -236,7 +242,7 @@ fn figure(
     if !low.is_finite() {
         return None;
     }
-    // REINFORCE scatters orders of magnitude more than the others.
+    // The variance of REINFORCE is orders of magnitude larger than that of the others.
     let log = low > 0.0 && high > 30.0 * low;
     let y = if log {
         Scale::Log { floor: 10f64.powf((low.log10() * 2.0).floor() / 2.0) }
@@ -246,7 +252,7 @@ fn figure(
     Some(Figure {
         id: format!("bias-variance-{id}-{}", quantity.id),
         title: format!("{}; {title}", quantity.title),
-        caption: format!("{}{}", quantity.note, if log { " Logarithmic." } else { "" }),
+        caption: format!("{}{}", quantity.note, if log { " The axis is logarithmic." } else { "" }),
         x_label: "epochs trained".into(),
         y_label: format!("{}{unit}", quantity.label),
         x: Scale::Whole,
@@ -270,7 +276,7 @@ fn table(quantity: &Quantity, curves: &[Curve], epochs: &BTreeSet<usize>) -> Tab
         id: format!("bias-variance-{}", quantity.id),
         title: quantity.title.into(),
         note: format!(
-            "By epoch. ± one standard error: over the seeds, or of the measurement where there is one seed and it is known. {}",
+            "One column per epoch. ±: one standard error over the seeds, or that of the measurement if there is one seed. {}",
             quantity.note
         ),
         columns: std::iter::once("Estimator".into()).chain(epochs.iter().map(usize::to_string)).collect(),
@@ -279,7 +285,7 @@ fn table(quantity: &Quantity, curves: &[Curve], epochs: &BTreeSet<usize>) -> Tab
     }
 }
 
-/// Figure 1's cosines and table 1's deviations beside ours.
+/// Our numbers beside figure 1's cosines and table 1's deviations.
 fn beside(curves: &[Curve], published: &[Published]) -> Option<Block> {
     let k = curves.iter().find_map(|curve| curve.what.k).unwrap_or(1);
     let mut rows = Vec::new();
@@ -309,9 +315,9 @@ fn beside(curves: &[Curve], published: &[Published]) -> Option<Block> {
     let columns = ["Of", "Estimator", "Epoch", "Quantity", "Seeds", "Here", "SE", "Published", "Difference"];
     let table = Table {
         id: "bias-variance-published".into(),
-        title: "Beside the published figure 1 and table 1".into(),
-        note: "Figure 1's numbers are the stored ones; their sd over seeds is about 0.1. The figure's caption has \
-               ReinMax-CV at τ 0.1; τ 1 stands here too. Their batch, seeds and checkpoints are not ours."
+        title: "Comparison with the published figure 1 and table 1".into(),
+        note: "The numbers of figure 1 are the stored ones; their standard deviation over seeds is about 0.1. The figure's caption has \
+               ReinMax-CV at τ 0.1; the table also has τ 1. The published runs have another batch, other seeds and other checkpoints."
             .into(),
         columns: columns.map(str::to_owned).to_vec(),
         labels: 4,

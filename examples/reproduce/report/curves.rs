@@ -1,4 +1,4 @@
-//! Training curves, and how far the ends are from the published ones.
+//! Training curves, and the differences of the final losses from the published ones.
 
 use super::document::{Block, nats, signed};
 use super::groups::{Group, PAPER_EPOCHS, TABLE_METHODS, cv_look, look, table_latents};
@@ -12,7 +12,8 @@ use hardgrad::estimators::{CvForm, EstimatorConfig, EstimatorKind};
 
 const AUTO: Scale = Scale::Linear { low: f64::INFINITY };
 
-/// Train and test loss against the epoch: for each latent space and length of the tables' runs, then for the forms of ReinMax-CV.
+/// Train and test loss against the epoch, for each latent space and number of epochs: first the
+/// runs of the tables, then the forms of ReinMax-CV.
 pub fn blocks(context: &Context<'_>) -> Vec<Block> {
     let with_runs = || context.groups.iter().filter(|group| !group.runs.is_empty());
     let mut blocks = Vec::new();
@@ -47,7 +48,7 @@ pub fn blocks(context: &Context<'_>) -> Vec<Block> {
     blocks
 }
 
-/// A run of a form of ReinMax-CV with the hyper-parameters of the tables.
+/// Whether this is a form of ReinMax-CV with the hyper-parameters of the tables.
 fn form<'a>(group: &'a Group<'a>) -> Option<(String, Look, &'a Group<'a>)> {
     let EstimatorConfig::ReinMaxCv { form, tau, draws, eta } = group.config.estimator else { return None };
     let mut config = group.config.clone();
@@ -57,7 +58,7 @@ fn form<'a>(group: &'a Group<'a>) -> Option<(String, Look, &'a Group<'a>)> {
     is.then(|| (form.name().to_owned(), cv_look(form), group))
 }
 
-/// Train and test side by side.
+/// The figures of train and test loss, side by side.
 fn pair(
     context: &Context<'_>,
     id: &str,
@@ -77,19 +78,20 @@ fn curves(
     groups: &[(String, Look, &Group<'_>)],
 ) -> Figure {
     let epochs = groups.iter().map(|(.., group)| group.epochs).max().unwrap_or(1);
-    // The first epochs are an order of magnitude above what tells the methods apart.
+    // In the first epochs the losses are an order of magnitude above the differences between the
+    // methods.
     let from = (epochs / 20).max(1);
     let traces = groups.iter().map(|(name, look, group)| trace(name, *look, group, split, from));
     let seeds = groups.iter().map(|(.., group)| group.runs.len());
     let (least, most) = (seeds.clone().min().unwrap_or(0), seeds.max().unwrap_or(0));
     let seeds = if least == most { format!("{most}") } else { format!("{least} to {most}") };
-    let band = if most > 1 { "; bands: the lowest and highest seed, cut at the frame" } else { "" };
+    let band = if most > 1 { "; bands: range over seeds, clipped at the frame" } else { "" };
     Figure {
         id: format!("{}curves-{id}-{}", context.prefix, split.name()),
         title: format!("{title}: {} loss, runs of {epochs} epochs", split.name()),
-        caption: format!("From epoch {from} on. Lines: mean over seeds ({seeds}){band}."),
+        caption: format!("The axis begins at epoch {from}. Lines: mean over seeds ({seeds}){band}."),
         x_label: "epoch".into(),
-        y_label: format!("{} loss, nats an image", split.name()),
+        y_label: format!("{} loss, nats per image", split.name()),
         x: Scale::Whole,
         y: AUTO,
         x_names: Vec::new(),
@@ -118,7 +120,7 @@ fn trace(name: &str, look: Look, group: &Group<'_>, split: Split, from: usize) -
     Trace { name: name.into(), look, points, band, line: true, marks }
 }
 
-/// Here less published after all epochs, train and test.
+/// Our final loss minus the published one, train and test.
 pub fn differences(context: &Context<'_>) -> Vec<Block> {
     let figures: Vec<_> = Split::ALL.iter().filter_map(|&split| difference(context, split)).collect();
     if figures.is_empty() { Vec::new() } else { vec![Block::Figures(figures)] }
@@ -135,7 +137,7 @@ fn difference(context: &Context<'_>, split: Split) -> Option<Figure> {
         let row = TABLE_METHODS.iter().position(|&k| k == kind).unwrap_or(0);
         let column = table_latents().position(|l| l == latent).unwrap_or(0);
         let point = Point {
-            // Side by side within the latent space's place.
+            // The marks of one latent space are side by side.
             x: column as f64 + 0.11 * (row as f64 - 3.0),
             y: comparison.difference,
             error: comparison.combined.unwrap_or(0.0),
@@ -154,12 +156,12 @@ fn difference(context: &Context<'_>, split: Split) -> Option<Figure> {
     }
     (!traces.is_empty()).then(|| Figure {
         id: format!("{}difference-{}", context.prefix, split.name()),
-        title: format!("{} loss after {PAPER_EPOCHS} epochs, less the published one", capital(split.name())),
-        caption: "Hyper-parameters as run. Bars: ± one combined standard error; a mark without one is a single run. Bars longer than \
-                  the axis are cut."
+        title: format!("{} loss after {PAPER_EPOCHS} epochs minus the published one", capital(split.name())),
+        caption: "Hyper-parameters as run. Bars: ± one combined standard error; a mark without a bar is a single run. Bars are clipped \
+                  at the axis."
             .into(),
         x_label: "latent space, categories x variables".into(),
-        y_label: "here less published, nats an image".into(),
+        y_label: "here minus published, nats per image".into(),
         x: AUTO,
         y: AUTO,
         x_names: table_latents().map(|latent| latent.to_string()).collect(),

@@ -1,24 +1,25 @@
-//! A report as sections of text, tables and figures, before it becomes Markdown, TSV or HTML: all three show the same cells.
+//! A report as sections of text, tables and figures, from which Markdown, TSV and HTML are written
+//! with equal cells.
 
 use crate::lab::svg::figure::Figure;
 
 /// The whole report.
 pub struct Document {
-    /// Above everything.
+    /// Title of the report.
     pub title: String,
-    /// What it is, and what was found.
+    /// Introductory paragraphs.
     pub lede: Vec<String>,
-    /// In reading order.
+    /// Sections in reading order.
     pub sections: Vec<Section>,
 }
 
-/// A heading with what is below it.
+/// A heading with its content.
 pub struct Section {
-    /// For links.
+    /// Anchor for links.
     pub id: String,
     /// The heading.
     pub title: String,
-    /// In reading order.
+    /// Content in reading order.
     pub blocks: Vec<Block>,
 }
 
@@ -34,9 +35,9 @@ pub enum Block {
     Figures(Vec<Figure>),
     /// A picture of pixels.
     Picture {
-        /// What it shows.
+        /// Content of the picture.
         title: String,
-        /// How to read it.
+        /// Explanation of the picture.
         caption: String,
         /// The PNG file.
         png: Vec<u8>,
@@ -45,21 +46,21 @@ pub enum Block {
 
 /// A table, and a file `{id}.tsv`.
 pub struct Table {
-    /// Name of its file.
+    /// Name of the file.
     pub id: String,
-    /// What it shows.
+    /// Content of the table.
     pub title: String,
-    /// How to read it.
+    /// Explanation of the numbers.
     pub note: String,
     /// Headings; the first `labels` columns are names, the others numbers.
     pub columns: Vec<String>,
-    /// How many columns name the row.
+    /// Number of columns that name the row.
     pub labels: usize,
-    /// As many cells a row as columns.
+    /// Rows, each with one cell per column.
     pub rows: Vec<Vec<Cell>>,
 }
 
-/// The place among the methods of a column, as the paper marks it.
+/// Rank of a method in its column, marked as in the paper.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rank {
     /// Bold.
@@ -73,16 +74,16 @@ pub enum Rank {
 /// A cell of a table.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Cell {
-    /// As it stands in every output.
+    /// Text in every output.
     pub text: String,
-    /// Its place in its column.
+    /// Rank in the column.
     pub rank: Option<Rank>,
-    /// Drawn out as further from the published number than the spread explains.
+    /// Whether the cell is marked as further from the published number than the spread explains.
     pub far: bool,
 }
 
 impl Document {
-    /// Every table.
+    /// All tables of the report.
     pub fn tables(&self) -> impl Iterator<Item = &Table> {
         self.sections.iter().flat_map(|section| &section.blocks).filter_map(|block| match block {
             Block::Table(table) => Some(table),
@@ -115,7 +116,7 @@ impl From<&str> for Cell {
 /// Shown where a number does not exist.
 pub const NONE: &str = "–";
 
-/// With so many decimals, and no minus before a zero.
+/// The number with so many decimals, and no minus sign before a zero.
 pub fn decimals(x: f64, decimals: usize) -> String {
     let text = format!("{x:.decimals$}");
     match text.strip_prefix('-') {
@@ -129,7 +130,7 @@ pub fn nats(x: f64) -> String {
     decimals(x, 2)
 }
 
-/// With its sign.
+/// The number with its sign.
 pub fn signed(x: f64, places: usize) -> String {
     let text = decimals(x, places);
     if x > 0.0 { format!("+{text}") } else { text }

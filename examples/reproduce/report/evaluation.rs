@@ -1,4 +1,4 @@
-//! What the trained models are worth with their parameters fixed.
+//! Evaluation of the trained models with their parameters fixed.
 
 use super::document::{Block, Cell, NONE, Table};
 use super::groups::{Group, training};
@@ -8,7 +8,7 @@ use hardgrad::train::{ArgmaxLosses, Evaluation};
 
 /// The table, if any run was evaluated.
 pub fn blocks(context: &Context<'_>) -> Vec<Block> {
-    // Results from before the losses with argmax codes were computed have no columns for them.
+    // Results of earlier versions have no losses with argmax codes.
     let mut evaluations =
         context.groups.iter().flat_map(|group| &group.runs).filter_map(|run| run.evaluation.as_ref());
     let argmax = evaluations.any(|evaluation| evaluation.argmax.is_some());
@@ -18,7 +18,7 @@ pub fn blocks(context: &Context<'_>) -> Vec<Block> {
     }
     let with_argmax = if argmax {
         " Argmax: the loss with the most probable code of each image, which is not a bound. Gap: the loss with drawn codes minus \
-         that."
+         this loss."
     } else {
         ""
     };
@@ -39,9 +39,9 @@ pub fn blocks(context: &Context<'_>) -> Vec<Block> {
     vec![Block::Table(Table {
         id: format!("{}evaluation", context.prefix),
         title: "Losses and likelihoods of the trained models, parameters fixed".into(),
-        note: "Nats an image, lower is better: mean ± standard error over the runs that were evaluated. The loss during the last \
-               epoch is the paper's train loss; the next two draw one code an image with the last parameters. Bound: the \
-               importance-weighted bound on −log p(x) of the test images with S samples an image. Exact: −log p(x) by \
+        note: "Nats per image, lower is better: mean ± standard error over the runs that were evaluated. “Train, last epoch” is the \
+               paper's train loss; “Train, fixed” and “Test” draw one code per image with the final parameters. Bound: the \
+               importance-weighted bound on −log p(x) of the test images with S samples per image. Exact: −log p(x) by \
                enumeration of all codes, where they are few enough."
             .to_owned()
             + with_argmax,
@@ -51,7 +51,8 @@ pub fn blocks(context: &Context<'_>) -> Vec<Block> {
     })]
 }
 
-/// A row for each number of samples that a group was evaluated with; `argmax`: with the losses at argmax codes.
+/// One row for each number of samples with which a group was evaluated; `argmax`: with the losses
+/// of the most probable codes.
 fn rows(group: &Group<'_>, argmax: bool) -> Vec<Vec<Cell>> {
     let samples = |evaluation: &Evaluation| evaluation.importance.map(|bound| bound.samples);
     let mut counts: Vec<_> =

@@ -1,4 +1,5 @@
-//! Runs that differ in their seed only, and what each group of them is for. All of it is read off the config.
+//! Groups of runs that differ in their seed only, and the table or figure to which each group
+//! belongs, determined from the config.
 
 use super::load::is_mnist;
 use crate::lab::preset::{Preset, TABLE_LATENTS};
@@ -14,26 +15,27 @@ use hardgrad::train::TrainConfig;
 use hardgrad::vae::{LatentShape, VaeConfig};
 use std::collections::BTreeMap;
 
-/// Epochs behind tables 2 and 3.
+/// Number of epochs of the runs in tables 2 and 3.
 pub const PAPER_EPOCHS: usize = 160;
 
-/// Runs of one config but for the seed.
+/// Runs whose configs differ in the seed only.
 pub struct Group<'a> {
-    /// What they are trained on.
+    /// Training data.
     pub dataset: &'a DatasetId,
-    /// How many in all.
+    /// Number of epochs.
     pub epochs: usize,
-    /// Of the first; the seed means nothing here.
+    /// Config of the first run. Its seed has no meaning here.
     pub config: &'a TrainConfig,
-    /// With all their epochs, by seed.
+    /// Complete runs, by seed.
     pub runs: Vec<&'a RunResult>,
-    /// Ended early by a number that was not finite.
+    /// Runs that ended early because a number was not finite.
     pub diverged: Vec<&'a RunResult>,
-    /// How many of the manifest are of this group.
+    /// Number of planned runs of this group.
     pub planned: usize,
 }
 
-/// All runs, planned or there, in groups: by data, latent space and method in the tables' order, then by config and epochs.
+/// All runs, planned or complete, in groups sorted by data, latent space and method in the tables'
+/// order, then config and epochs.
 pub fn all<'a>(results: &'a [RunResult], planned: &'a [Run]) -> Vec<Group<'a>> {
     let mut groups = BTreeMap::new();
     let mut of = |run: &'a Run, change: &mut dyn FnMut(&mut Group<'a>)| {
@@ -56,14 +58,14 @@ pub fn all<'a>(results: &'a [RunResult], planned: &'a [Run]) -> Vec<Group<'a>> {
     groups
 }
 
-/// Equal for data of the same images, whatever their names; MNIST first.
+/// Sort key of a data set, equal for equal images regardless of the name. MNIST comes first.
 pub fn images(dataset: &DatasetId) -> (bool, usize, usize, String, Option<String>) {
     let DatasetId { train, test, crc32, test_crc32, .. } = dataset.clone();
     let mnist = is_mnist(dataset);
     (!mnist, train, test, crc32, test_crc32.filter(|_| !mnist))
 }
 
-/// Equal for runs of a group; in the reports' order.
+/// Sort key of a run, equal for the runs of a group, in the reports' order.
 fn key(run: &Run) -> impl Ord + use<> {
     let Run { dataset, config, epochs, .. } = run;
     let latent = config.vae.latent;
@@ -76,7 +78,7 @@ fn key(run: &Run) -> impl Ord + use<> {
         images(dataset),
         (column.unwrap_or(usize::MAX), latent.categories, latent.variables),
         (row.unwrap_or(usize::MAX), rest),
-        // Its text is its order: two configs that differ anywhere differ there.
+        // Configs are ordered by their text: two configs that differ have different texts.
         (format!("{config:?}"), *epochs),
     )
 }
@@ -100,17 +102,17 @@ impl Group<'_> {
             .collect()
     }
 
-    /// Such as `8x4`.
+    /// Name of the latent space, such as `8x4`.
     pub fn latent(&self) -> String {
         self.config.vae.latent.to_string()
     }
 
-    /// Whose runs these are.
+    /// Estimator of the runs.
     pub fn kind(&self) -> EstimatorKind {
         self.config.estimator.kind()
     }
 
-    /// How many runs there are, and of how many if some of the plan are missing or diverged.
+    /// Number of runs, with the number of planned runs if some are missing or diverged.
     pub fn count(&self) -> String {
         match (self.runs.len(), self.planned.max(self.runs.len() + self.diverged.len())) {
             (n, all) if n < all => format!("{n} of {all}"),
@@ -131,7 +133,7 @@ impl Group<'_> {
     }
 }
 
-/// Whether a run of this config belongs into that cell of the tables.
+/// Whether a run with this config belongs to that cell of the tables.
 pub fn is_cell(config: &TrainConfig, preset: Preset, kind: EstimatorKind, latent: LatentShape) -> bool {
     let Ok(run) = preset.run(kind, latent) else { return false };
     *config == TrainConfig { seed: config.seed, ..run }
@@ -142,7 +144,8 @@ pub fn table_latents() -> impl Iterator<Item = LatentShape> {
     TABLE_LATENTS.iter().filter_map(|name| name.parse().ok())
 }
 
-/// A method's look, the same in all figures: a hue for each method of the tables, and shades of them for the others.
+/// Colour and shape of a method, which are the same in all figures: a hue for each method of the
+/// tables, and variants of these hues for the others.
 pub fn look(kind: EstimatorKind) -> Look {
     const HUES: [EstimatorKind; 7] = [
         EstimatorKind::ReinMax,
@@ -161,7 +164,8 @@ pub fn look(kind: EstimatorKind) -> Look {
     Look { hue: place % HUES.len(), variant: 1 + place / HUES.len() }
 }
 
-/// The look of each of the forms of ReinMax-CV: that of the published code is the method's own.
+/// Colour and shape of each form of ReinMax-CV. The form of the published code has those of the
+/// method.
 pub fn cv_look(form: CvForm) -> Look {
     let variant = match form {
         CvForm::AuthorCode => 0,
@@ -172,7 +176,7 @@ pub fn cv_look(form: CvForm) -> Look {
     Look { variant, ..look(EstimatorKind::ReinMaxCv) }
 }
 
-/// How a config is trained, where it is not as the paper does.
+/// The training options that differ from the paper's.
 pub fn training(config: &TrainConfig) -> String {
     let TrainConfig { vae, tau_schedule, draw_tau, optimizer, lr, clip_norm, batch_size, .. } = config;
     let mut parts = vec![format!("{optimizer} {lr}")];

@@ -1,4 +1,4 @@
-//! The report as one HTML file that needs nothing else.
+//! The report as one HTML file that needs no other file.
 
 use super::document::{Block, Cell, Document, Rank, Section, Table};
 use crate::lab::svg::figure::{Figure, Trace};
@@ -15,7 +15,7 @@ pub fn render(document: &Document) -> String {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
-                // No request at all, not even for an icon.
+                // The page sends no request, not even for an icon.
                 link rel="icon" href="data:,";
                 title { (document.title) }
                 style { (PreEscaped(include_str!("page.css"))) }
@@ -94,7 +94,7 @@ fn cell(cell: &Cell, name: bool) -> Markup {
     }
 }
 
-/// The figures below one legend with every look that any of them has.
+/// The figures below one legend that lists the lines of all of them.
 fn figures(figures: &[Figure]) -> Markup {
     let mut keys: Vec<&Trace> = Vec::new();
     for trace in figures.iter().flat_map(|figure| &figure.traces) {
@@ -118,7 +118,7 @@ fn figures(figures: &[Figure]) -> Markup {
     }
 }
 
-/// Escaped, with true minus signs before numbers.
+/// The escaped text, with minus signs instead of hyphens before numbers.
 fn typeset(text: &str) -> Markup {
     let mut out = String::with_capacity(text.len());
     let mut before = ' ';

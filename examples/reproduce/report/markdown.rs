@@ -57,7 +57,7 @@ fn cell(cell: &Cell) -> String {
     }
 }
 
-/// Names of runs, machines and files may hold anything.
+/// Escapes text, because names of runs, machines and files can contain any character.
 fn text(raw: &str) -> String {
     let mut out = String::with_capacity(raw.len());
     for c in raw.chars() {

@@ -1,7 +1,8 @@
-//! `reproduce report`: the paper's tables and figures from the runs of a directory, beside the published numbers.
+//! `reproduce report`: the paper's tables and figures from the runs of a directory, beside the
+//! published numbers.
 //!
-//! Everything is a function of `results.jsonl`, `manifest.jsonl`, the file of `--bias-variance` and one run's picture: the same files
-//! give the same bytes.
+//! The report depends only on `results.jsonl`, `manifest.jsonl`, the file of `--bias-variance` and
+//! the picture of one run: equal files give an equal report, byte by byte.
 
 mod beta;
 mod bias_variance;
@@ -29,7 +30,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use tables::Context;
 
-/// Writes `report/report.md`, `report/report.html` and a `.tsv` for each table below `out`. The page's path.
+/// Writes `report/report.md`, `report/report.html` and a `.tsv` for each table below `out`. Returns
+/// the path of the HTML page.
 pub fn write(out: &Path, bias_variance: Option<&Path>) -> Result<PathBuf, String> {
     let experiment = Experiment::load(out)?;
     let document = document(&experiment, out, bias_variance)?;
@@ -48,7 +50,8 @@ pub fn write(out: &Path, bias_variance: Option<&Path>) -> Result<PathBuf, String
     Ok(directory.join("report.html"))
 }
 
-/// Removes the tables of an earlier report: one that is no longer made would be taken for one of this report.
+/// Removes the tables of an earlier report, because this report may not contain and overwrite all
+/// of them.
 fn remove_tables(directory: &Path) -> Result<(), String> {
     let failed = |e: std::io::Error| format!("cannot clear {}: {e}", directory.display());
     for entry in fs::read_dir(directory).map_err(failed)? {
@@ -86,7 +89,7 @@ fn document(experiment: &Experiment, out: &Path, bias_variance: Option<&Path>) -
     }
     sections.extend(picture(&groups, out)?);
     let blocks = provenance::blocks(experiment);
-    sections.push(Section { id: "provenance".into(), title: "Where the numbers come from".into(), blocks });
+    sections.push(Section { id: "provenance".into(), title: "Provenance of the numbers".into(), blocks });
     Ok(Document { title: "Beyond ReinMax, reproduced".into(), lede: lede(experiment), sections })
 }
 
@@ -96,12 +99,12 @@ fn lede(experiment: &Experiment) -> Vec<String> {
     vec![
         format!(
             "{}{planned} of the discrete VAE of Wang and Bui (2026), “Beyond ReinMax: Low-Variance Gradient Estimators for Discrete \
-             Latent Variables” (arXiv:2603.08257), trained with hardgrad and put beside the numbers of the paper, which are licensed \
+             Latent Variables” (arXiv:2603.08257), trained with hardgrad and compared with the numbers of the paper, which are licensed \
              CC BY 4.0.",
             count(experiment.results.len(), "run")
         ),
-        "Losses are negative evidence lower bounds in nats an image; lower is better. The train loss is the mean of the \
-         minibatch losses during the epoch, the test loss one sample an image at its end, as in the paper."
+        "Losses are negative evidence lower bounds in nats per image; lower is better. The train loss is the mean of the \
+         minibatch losses during the epoch, the test loss is computed at its end with one sample per image, as in the paper."
             .into(),
     ]
 }
@@ -114,7 +117,7 @@ fn on_data(context: &Context<'_>, data: &str) -> Vec<Section> {
         Vec::new()
     } else {
         let none = format!(
-            "No run of {} epochs with the paper's hyper-parameters is planned or there.",
+            "No run of {} epochs with the paper's hyper-parameters is planned or complete.",
             groups::PAPER_EPOCHS
         );
         vec![Block::Text(none)]
@@ -140,8 +143,8 @@ fn on_data(context: &Context<'_>, data: &str) -> Vec<Section> {
         .collect()
 }
 
-/// The reconstructions of one run, if any run left them: of ReinMax in the tables' first latent space if it did, else of the first
-/// in the tables' order.
+/// The reconstructions of one run, if any run has them: of ReinMax in the first latent space of the
+/// tables if they exist, otherwise of the first run in the tables' order.
 fn picture(groups: &[Group<'_>], out: &Path) -> Result<Option<Section>, String> {
     let preferred = |group: &&Group<'_>| {
         group.kind() == EstimatorKind::ReinMax
@@ -155,7 +158,10 @@ fn picture(groups: &[Group<'_>], out: &Path) -> Result<Option<Section>, String> 
             }
             let png = fs::read(&path).map_err(|e| format!("cannot read {}: {e}", path.display()))?;
             if !png.starts_with(b"\x89PNG\r\n\x1a\n") {
-                return Err(format!("{}: it is no PNG file", path.display()));
+                return Err(format!(
+                    "{}: this is not a PNG file; remove it or run the experiment again",
+                    path.display()
+                ));
             }
             let title = "Test images above their reconstructions".into();
             let caption = format!("{}, after {} epochs.", result.run.name, group.epochs);

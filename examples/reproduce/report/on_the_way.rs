@@ -1,4 +1,5 @@
-//! How far runs are after a few epochs, beside the authors' stored seeds: right and wrong show long before the end.
+//! Losses after a few epochs, compared with the authors' stored seeds. A wrong implementation shows
+//! here long before the last epoch.
 
 use super::document::{Block, Cell, Table};
 use super::tables::{Context, DIFFERENCES, beside, difference_headings};
@@ -16,10 +17,10 @@ pub fn blocks(context: &Context<'_>) -> Vec<Block> {
     }
     vec![Block::Table(Table {
         id: format!("{}on-the-way", context.prefix),
-        title: "After 1 and 10 epochs, beside the seeds behind tables 2 and 3".into(),
+        title: "Losses after 1 and 10 epochs, compared with the runs of tables 2 and 3".into(),
         note: format!(
-            "Nats an image. All runs with the hyper-parameters that were run count here, however long they were to be: an epoch \
-             does not depend on those after it. {DIFFERENCES}"
+            "Nats per image. The table includes all runs with the hyper-parameters as run, regardless of their number of epochs, \
+             because an epoch does not depend on later ones. {DIFFERENCES}"
         ),
         columns: difference_headings(&["Method", "Latent", "Epoch", "Loss", "Runs"]),
         labels: 4,
@@ -54,7 +55,7 @@ fn row(context: &Context<'_>, published: &Published) -> Option<Vec<Cell>> {
     Some(labels.into_iter().map(Cell::from).chain(beside(here, published.mean())).collect())
 }
 
-/// The middle one, or the mean of the middle two.
+/// The median: the middle value, or the mean of the two middle values.
 fn median(losses: &[f64]) -> Option<Mean> {
     let mut sorted = losses.to_vec();
     sorted.sort_by(f64::total_cmp);

@@ -1,15 +1,15 @@
-//! Where the numbers come from, what is missing, and what went wrong.
+//! Provenance of the numbers, missing runs and diverged runs.
 
 use super::document::{Block, Cell, NONE, Table, count, nats};
 use super::load::{Experiment, label};
 use crate::result::RunResult;
 use std::collections::BTreeMap;
 
-/// A run whose last train loss is so far above its lowest has lost what it learned: losses of neighbouring epochs differ by less than one
-/// nat, and so do seeds.
+/// Number of nats by which the last train loss of a diverged run is above its lowest. Losses of
+/// neighbouring epochs, and those of different seeds, differ by less than one nat.
 const LOST: f64 = 10.0;
 
-/// Runs, machines, time; diverged and missing runs.
+/// Number of runs, machines, wall time, and the diverged and missing runs.
 pub fn blocks(experiment: &Experiment) -> Vec<Block> {
     let results = &experiment.results;
     let mut blocks = vec![Block::Text(totals(experiment)), Block::Table(sources(results))];
@@ -18,8 +18,8 @@ pub fn blocks(experiment: &Experiment) -> Vec<Block> {
         blocks.push(Block::Text("No run diverged.".into()));
     } else {
         blocks.push(Block::Text(format!(
-            "{} diverged. One that ended early is in no mean; one that ended with a train loss more than {LOST} nats above its \
-             lowest is, as in the paper.",
+            "{} diverged. The means do not include runs that ended early; as in the paper, they include runs that ended with a train \
+             loss more than {LOST} nats above its minimum.",
             count(diverged.len(), "run")
         )));
         blocks.push(Block::Items(diverged));
@@ -29,7 +29,7 @@ pub fn blocks(experiment: &Experiment) -> Vec<Block> {
     blocks
 }
 
-/// What is wrong with a run, if anything is.
+/// Description of how a run diverged, if it did.
 pub fn diverged(result: &RunResult) -> Option<String> {
     let name = format!("{} ({})", result.run.name, result.run.id);
     if let Some(why) = &result.diverged {
@@ -55,7 +55,7 @@ fn totals(experiment: &Experiment) -> String {
         results.iter().filter_map(|r| Some(r.provenance.seconds? * r.provenance.threads as f64)).sum();
     let planned = match &experiment.planned {
         Some(planned) => format!("of {} planned", planned.len()),
-        None => "and no manifest that would say what was planned".into(),
+        None => "and no manifest with the planned runs".into(),
     };
     let untimed = if untimed == 0 {
         String::new()
@@ -87,14 +87,14 @@ fn sources(results: &[RunResult]) -> Table {
     Table {
         id: "sources".into(),
         title: "Versions and machines".into(),
-        note: "Another kind of CPU gives other bits, hence another run of the same law.".into(),
+        note: "Another kind of CPU gives other bits, and so a run with another result from the same distribution.".into(),
         columns: ["Version", "Commit", "CPU", "Threads", "Runs", "Hours"].map(str::to_owned).to_vec(),
         labels: 3,
         rows: rows.collect(),
     }
 }
 
-/// The planned runs without a result, those of one kind together.
+/// The planned runs without a result, with the seeds of one config in one line.
 fn missing(experiment: &Experiment) -> Vec<Block> {
     if experiment.planned.is_none() {
         return Vec::new();
@@ -122,7 +122,7 @@ fn missing(experiment: &Experiment) -> Vec<Block> {
     vec![Block::Text(sentence), Block::Items(items.collect())]
 }
 
-/// Every run.
+/// The table of all runs.
 fn runs(results: &[RunResult]) -> Table {
     let mut sorted: Vec<_> = results.iter().collect();
     sorted.sort_by(|a, b| (&a.run.name, &a.run.id).cmp(&(&b.run.name, &b.run.id)));
@@ -142,7 +142,7 @@ fn runs(results: &[RunResult]) -> Table {
     Table {
         id: "runs".into(),
         title: "All runs".into(),
-        note: "Nats an image at the last epoch; results.jsonl has every epoch to the last bit.".into(),
+        note: "Nats per image at the last epoch; results.jsonl has the exact losses of every epoch.".into(),
         columns: ["Id", "Run", "Data", "State", "Epochs", "Train", "Test", "Seconds"]
             .map(str::to_owned)
             .to_vec(),

@@ -1,5 +1,5 @@
-//! Order of the methods within each latent space, here and in the paper: which orderings are certain, and what becomes of the paper's
-//! claims about them.
+//! Order of the methods within each latent space, here and in the paper: the orderings that are
+//! statistically certain, and whether they confirm the paper's claims.
 
 use super::document::{Block, Cell, NONE, Table, decimals, nats, or_none, signed};
 use super::groups::{PAPER_EPOCHS, TABLE_METHODS, table_latents};
@@ -12,7 +12,8 @@ use crate::lab::svg::figure::{Figure, Look, Point, Trace};
 use hardgrad::estimators::EstimatorKind;
 use hardgrad::vae::LatentShape;
 
-/// Probability of one or more wrong orderings among all pairs of a latent space, if all its methods were equal.
+/// Probability of one or more wrong orderings among all pairs of a latent space, if all its methods
+/// were equal.
 const LEVEL: f64 = 0.05;
 
 /// A method's loss in a latent space.
@@ -20,7 +21,7 @@ const LEVEL: f64 = 0.05;
 struct Place {
     kind: EstimatorKind,
     mean: Mean,
-    /// `None` if nothing is known of the spread between seeds.
+    /// `None` if the variance between seeds is unknown.
     estimate: Option<Estimate>,
 }
 
@@ -38,7 +39,8 @@ impl Ranking {
         self.0.iter().position(|other| other.kind == kind)
     }
 
-    /// The pairs (better, worse) that Welch's t-test separates, with Holm's correction for the number of pairs.
+    /// The pairs (better, worse) that Welch's t-test separates, with Holm's correction for the
+    /// number of pairs.
     fn certain(&self) -> Vec<(EstimatorKind, EstimatorKind)> {
         let pairs = self.0.iter().enumerate().flat_map(|(i, a)| self.0[i + 1..].iter().map(move |b| (a, b)));
         let mut tests: Vec<_> =
@@ -60,7 +62,7 @@ fn is_new(kind: EstimatorKind) -> bool {
     matches!(kind, EstimatorKind::ReinMaxRao | EstimatorKind::ReinMaxCv)
 }
 
-/// The rankings of each loss, the paper's claims, and a figure of each latent space.
+/// Blocks with the rankings by each loss, the paper's claims, and a figure for each latent space.
 pub fn blocks(context: &Context<'_>) -> Vec<Block> {
     let mut blocks = Vec::new();
     for split in Split::ALL {
@@ -79,7 +81,8 @@ pub fn blocks(context: &Context<'_>) -> Vec<Block> {
     blocks
 }
 
-/// The variance between seeds is pooled with that of the published seeds, which are runs of the same experiment.
+/// The ranking here. The variance between seeds is pooled with that of the published seeds, which
+/// are runs of the same experiment.
 fn here(context: &Context<'_>, split: Split, latent: LatentShape) -> Ranking {
     Ranking::new(|kind| {
         let mean = context.cell(Preset::AsRun, kind, latent, PAPER_EPOCHS)?.end(split)?;
@@ -88,6 +91,7 @@ fn here(context: &Context<'_>, split: Split, latent: LatentShape) -> Ranking {
     })
 }
 
+/// The ranking in the paper.
 fn paper(context: &Context<'_>, split: Split, latent: LatentShape) -> Ranking {
     Ranking::new(|kind| {
         let mean = context.published(split, kind, latent)?;
@@ -121,8 +125,8 @@ fn ranking(context: &Context<'_>, split: Split, rows: Vec<Vec<Cell>>) -> Table {
         note: format!(
             "A method is certainly better than another if Welch's t-test separates them, with Holm's correction for all pairs of \
              methods of the latent space: if all methods were equal, one or more such pairs would occur with a probability of at most \
-             {LEVEL}. The variance between seeds is pooled over the runs here and the published ones, because three runs tell little \
-             of it."
+             {LEVEL}. The variance between seeds is pooled over the runs here and the published ones, because the variance of three \
+             runs is inaccurate."
         ),
         columns: ["Latent", "Method", "Certainly better than", "Place here", "Place in the paper", "Loss"]
             .map(String::from)
@@ -132,7 +136,8 @@ fn ranking(context: &Context<'_>, split: Split, rows: Vec<Vec<Cell>>) -> Table {
     }
 }
 
-/// Pairs of methods whose order is certain here, in the paper, in both, and those in which the two contradict each other.
+/// The table with the numbers of pairs of methods whose order is certain here, in the paper and in
+/// both, and with the pairs in which the two contradict each other.
 fn agreement(context: &Context<'_>, split: Split) -> Table {
     let mut rows = Vec::new();
     for latent in table_latents() {
@@ -170,7 +175,7 @@ fn agreement(context: &Context<'_>, split: Split) -> Table {
     }
 }
 
-/// The paper's two statements about the ranking, for each latent space.
+/// The table with the paper's two claims about the ranking, for each latent space.
 fn claims(context: &Context<'_>, split: Split) -> Table {
     let mut rows = Vec::new();
     for latent in table_latents() {
@@ -233,7 +238,7 @@ fn statement(
     Some(texts.into_iter().chain(numbers).map(Cell::from).collect())
 }
 
-/// Our losses beside the paper's: a dot and an interval for each method.
+/// The losses here and in the paper, with a dot and an interval for each method.
 fn figure(context: &Context<'_>, latent: LatentShape) -> Option<Figure> {
     let ours = here(context, Split::Train, latent);
     if ours.0.len() < 2 {

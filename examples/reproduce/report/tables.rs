@@ -8,15 +8,15 @@ use crate::lab::stats::{Comparison, Mean};
 use hardgrad::estimators::EstimatorKind;
 use hardgrad::vae::LatentShape;
 
-/// What a section on one data set is made of.
+/// The data of a section on one data set.
 pub struct Context<'a> {
-    /// Its groups.
+    /// Groups of runs on the data set.
     pub groups: &'a [Group<'a>],
-    /// All published numbers; of no use unless the data are MNIST.
+    /// All published numbers. They apply to MNIST only.
     pub published: &'a [Published],
     /// Whether the data are those of the paper.
     pub mnist: bool,
-    /// Before every id, so that they differ between data sets.
+    /// Prefix of every id, so that ids differ between data sets.
     pub prefix: String,
 }
 
@@ -46,12 +46,13 @@ impl<'a> Context<'a> {
         found.filter(|_| self.mnist).map(Published::mean)
     }
 
-    /// Whether both presets are one in a cell.
+    /// Whether both presets are equal in a cell.
     fn is_shared(&self, kind: EstimatorKind, latent: LatentShape) -> bool {
         Preset::AsRun.run(kind, latent).ok() == Preset::Table4.run(kind, latent).ok()
     }
 
-    /// Whether any cell of this preset has a run of so many epochs, not counting those that it shares with `as-run`.
+    /// Whether any cell of this preset has a run of so many epochs, apart from the cells in which
+    /// both presets are equal.
     fn has_own(&self, preset: Preset, epochs: usize) -> bool {
         cells().any(|(kind, latent)| {
             let own = preset == Preset::AsRun || !self.is_shared(kind, latent);
@@ -59,14 +60,15 @@ impl<'a> Context<'a> {
         })
     }
 
-    /// The tables of both presets and splits after the paper's epochs, each followed by how far it is from the paper.
+    /// The tables of both presets and splits after the paper's epochs, each followed by its
+    /// differences from the paper.
     pub fn tables(&self) -> Vec<Block> {
         let mut blocks = Vec::new();
         for (preset, name, how) in PRESETS {
             if preset == Preset::Table4 && !self.has_own(preset, PAPER_EPOCHS) {
                 blocks.push(Block::Text(
                     "No run here has the hyper-parameters of table 4 in the four cells where they differ from those that \
-                     were run for the published numbers, so that its tables would be those above."
+                     were run for the published numbers, so its tables would be equal to those above."
                         .into(),
                 ));
                 continue;
@@ -81,7 +83,7 @@ impl<'a> Context<'a> {
         blocks
     }
 
-    /// Methods by latent spaces, here and in the paper.
+    /// The table of methods by latent spaces, with our numbers and the paper's.
     fn overview(&self, preset: Preset, name: &str, how: &str, split: Split) -> Table {
         let mut rows = Vec::new();
         for kind in TABLE_METHODS {
@@ -109,10 +111,10 @@ impl<'a> Context<'a> {
                 capital(split.name())
             ),
             note: format!(
-                "Nats an image, lower is better: mean ± standard error (runs), as the paper's table {number}. Here the standard \
-                 error is sd/√n with divisor n − 1, and one run has none; the paper's has the population sd, which is 5 % less \
-                 for ten seeds. Best in bold, second underlined, third italic, among the methods that have runs. †: further from \
-                 the paper than the spread explains.",
+                "Nats per image, lower is better: mean ± standard error (runs), as in the paper's table {number}. Our standard error \
+                 is sd/√n with divisor n − 1, and a single run has none; the paper's uses the population sd, which is 5 % less for \
+                 ten seeds. The best of the methods that have runs is bold, the second underlined, the third italic. †: further \
+                 from the paper than the spread explains.",
             ),
             columns: headings(&["Method", "Of"]),
             labels: 2,
@@ -146,7 +148,7 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// Marks our numbers that are far from the paper's.
+    /// Marks our numbers that are further from the paper's than the spread explains.
     fn mark_far(
         &self,
         rows: &mut [Vec<Cell>],
@@ -164,7 +166,8 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// A row for each cell with runs: how far from the published number.
+    /// The table of differences from the published numbers, with one row for each cell that has
+    /// runs.
     fn differences(&self, preset: Preset, name: &str, how: &str, split: Split) -> Table {
         let mut rows = Vec::new();
         for (kind, latent) in cells() {
@@ -186,7 +189,7 @@ impl<'a> Context<'a> {
         };
         Table {
             id: format!("{}table{number}-{name}-differences", self.prefix),
-            title: format!("{} loss less the published one, hyper-parameters {how}", capital(split.name())),
+            title: format!("{} loss minus the published one, hyper-parameters {how}", capital(split.name())),
             note: format!("{DIFFERENCES}{only}"),
             columns: difference_headings(&["Method", "Latent", "Runs"]),
             labels: 2,
@@ -194,7 +197,7 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// The cells of runs of other lengths.
+    /// The tables of the runs with other numbers of epochs.
     pub fn other_epochs(&self) -> Vec<Block> {
         let mut lengths: Vec<_> =
             self.groups.iter().filter(|g| g.is_any_cell() && !g.runs.is_empty()).map(|g| g.epochs).collect();
@@ -221,7 +224,7 @@ impl<'a> Context<'a> {
             title: format!(
                 "After {epochs} epochs, hyper-parameters {how}: not comparable with the paper's {PAPER_EPOCHS}"
             ),
-            note: "Nats an image: mean ± standard error (runs).".into(),
+            note: "Nats per image: mean ± standard error (runs).".into(),
             columns: headings(&["Method", "Loss"]),
             labels: 2,
             rows,
@@ -229,17 +232,17 @@ impl<'a> Context<'a> {
     }
 }
 
-/// Below the tables of differences.
-pub const DIFFERENCES: &str = "Difference: here less published, in nats and in combined standard errors √(se² + published se²). \
-    “beyond”: more than both 3 combined standard errors and 1 nat; where there is one run only, the published seeds' sd stands in for \
-    its standard error there, and where that is not known there is no verdict.";
+/// Note below the tables of differences.
+pub const DIFFERENCES: &str = "Difference: here minus published, in nats and in combined standard errors √(se² + published se²). \
+    “beyond”: more than 3 combined standard errors and more than 1 nat. A single run has no standard error, and the sd of the published \
+    seeds is used in its place; a dash means that this sd is not known.";
 
 /// All cells of the tables, row by row.
 pub fn cells() -> impl Iterator<Item = (EstimatorKind, LatentShape)> {
     TABLE_METHODS.iter().flat_map(|&kind| table_latents().map(move |latent| (kind, latent)))
 }
 
-/// Ours, theirs, and how far they are apart.
+/// Our number, the published one, and their difference.
 pub fn beside(here: Mean, theirs: Mean) -> Vec<Cell> {
     let comparison = Comparison::new(here, theirs);
     let seeds = if theirs.n == 0 { NONE.to_owned() } else { theirs.n.to_string() };
@@ -272,7 +275,7 @@ fn named(kind: EstimatorKind, of: &str, cells: impl Iterator<Item = Cell>) -> Ve
     [kind.label().into(), of.into()].into_iter().chain(cells).collect()
 }
 
-/// A group's loss at its end, with its runs.
+/// The final loss of a group, with its number of runs.
 pub fn show(group: &Group<'_>, split: Split) -> Cell {
     match group.end(split) {
         Some(mean) => format!("{} ({})", plus_minus(mean, 2), group.count()).into(),
@@ -291,7 +294,7 @@ fn published(mean: Option<Mean>) -> Cell {
     mean.map_or(NONE.into(), |mean| format!("{} ({})", plus_minus(mean, 2), mean.n).into())
 }
 
-/// With its first letter large.
+/// The text with a capital first letter.
 pub fn capital(text: &str) -> String {
     let mut letters = text.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())

@@ -1,4 +1,5 @@
-//! Runs off the tables: the forms of ReinMax-CV, the grid of appendix B, and whatever else there is.
+//! Runs that are in no table of the paper: the forms of ReinMax-CV, the grid of appendix B, and
+//! others.
 
 use super::document::{Block, Cell, NONE, Table};
 use super::groups::{Group, training};
@@ -10,7 +11,7 @@ use std::collections::BTreeMap;
 
 const FORMS: [CvForm; 4] = [CvForm::AuthorCode, CvForm::Coupled, CvForm::Shared, CvForm::Printed];
 
-/// What a group is for, if it is no cell of the tables.
+/// Purpose of a group that is not a cell of the tables.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Use {
     Form,
@@ -28,13 +29,14 @@ fn purpose(group: &Group<'_>) -> Use {
     }
 }
 
-/// The forms of ReinMax-CV side by side, wherever one other than the published code's was run.
+/// The table of the forms of ReinMax-CV, for each setting with a run of another form than the
+/// published code's.
 pub fn forms(context: &Context<'_>) -> Vec<Block> {
     let mut rows: BTreeMap<usize, [Option<&Group<'_>>; 4]> = BTreeMap::new();
     let others: Vec<_> = context.groups.iter().map(|group| form_of(group, CvForm::AuthorCode)).collect();
     for (i, group) in context.groups.iter().enumerate() {
         let EstimatorConfig::ReinMaxCv { form, .. } = group.config.estimator else { continue };
-        // All forms of one setting stand in the row of its first group.
+        // All forms of one setting are in the row of its first group.
         let first = others.iter().position(|other| *other == others[i]).unwrap_or(i);
         if let Some(column) = FORMS.iter().position(|&other| other == form) {
             rows.entry(first).or_default()[column] = Some(group);
@@ -49,8 +51,8 @@ pub fn forms(context: &Context<'_>) -> Vec<Block> {
     let names = FORMS.map(|form| form.name().to_owned());
     vec![Block::Table(Table {
         id: format!("{}cv-forms", context.prefix),
-        title: "The four readings of ReinMax-CV, side by side".into(),
-        note: "Nats an image at the end: mean ± standard error (runs). “author-code” made the published numbers; “coupled” has \
+        title: "The four forms of ReinMax-CV".into(),
+        note: "Nats per image at the end: mean ± standard error (runs). “author-code” made the published numbers; “coupled” has \
                ReinMax's expectation; “shared” is section 3.2 as argued; “printed” is eq. 18 as printed."
             .into(),
         columns: ["Latent", "Setting", "Epochs", "Loss"].map(str::to_owned).into_iter().chain(names).collect(),
@@ -59,7 +61,7 @@ pub fn forms(context: &Context<'_>) -> Vec<Block> {
     })]
 }
 
-/// What must agree for two groups to differ in their form only.
+/// Key that is equal for two groups that differ in their form only.
 fn form_of(group: &Group<'_>, form: CvForm) -> Option<(usize, hardgrad::train::TrainConfig)> {
     let mut config = group.config.clone();
     config.seed = 0;
@@ -83,7 +85,8 @@ fn form_row(groups: &[Option<&Group<'_>>; 4], split: Split) -> Vec<Cell> {
     labels.into_iter().map(Cell::from).chain(forms).collect()
 }
 
-/// The search for hyper-parameters, best first: a table for each method, latent space and number of epochs.
+/// The search for hyper-parameters: one table for each method, latent space and number of epochs,
+/// with the lowest loss first.
 pub fn grids(context: &Context<'_>) -> Vec<Block> {
     let mut tables: BTreeMap<usize, Vec<&Group<'_>>> = BTreeMap::new();
     let same =
@@ -92,7 +95,7 @@ pub fn grids(context: &Context<'_>) -> Vec<Block> {
         let first = context.groups.iter().position(|other| purpose(other) == Use::Grid && same(other, group));
         tables.entry(first.unwrap_or(0)).or_default().push(group);
     }
-    // One cell of the tables with nothing to compare it with is no search.
+    // A group that is a cell of the tables and has no other setting beside it is not a search.
     let searches = tables.into_values().filter(|groups| groups.iter().any(|group| !group.is_any_cell()));
     searches.map(|groups| Block::Table(grid(context, groups))).collect()
 }
@@ -122,7 +125,7 @@ fn grid(context: &Context<'_>, mut groups: Vec<&Group<'_>>) -> Table {
     Table {
         id: format!("{}grid-{}-{latent}-{epochs}-epochs", context.prefix, kind.name()),
         title: format!("{}, {latent}: settings by train loss after {epochs} epochs", kind.label()),
-        note: "Nats an image: mean ± standard error (runs); the best setting first. The paper chose its settings by train loss too."
+        note: "Nats per image: mean ± standard error (runs); the best setting first. The paper chose its settings by train loss too."
             .into(),
         columns: ["", "Training", "Preset", "τ", "η", "K", "Train", "Test"].map(str::to_owned).to_vec(),
         labels: 3,
@@ -140,7 +143,7 @@ fn preset(group: &Group<'_>, kind: EstimatorKind) -> &'static str {
     }
 }
 
-/// All that has no place elsewhere.
+/// The table of the runs that are in no other table.
 pub fn others(context: &Context<'_>) -> Vec<Block> {
     let rest = context.groups.iter().filter(|group| purpose(group) == Use::Other && !group.is_any_cell());
     let rows: Vec<Vec<Cell>> = rest
@@ -159,8 +162,8 @@ pub fn others(context: &Context<'_>) -> Vec<Block> {
     }
     vec![Block::Table(Table {
         id: format!("{}other-runs", context.prefix),
-        title: "Runs that no table of the paper has".into(),
-        note: "Nats an image at the end: mean ± standard error (runs).".into(),
+        title: "Runs that are in no table of the paper".into(),
+        note: "Nats per image at the end: mean ± standard error (runs).".into(),
         columns: ["Latent", "Estimator", "Training", "Epochs", "Train", "Test"].map(str::to_owned).to_vec(),
         labels: 4,
         rows,

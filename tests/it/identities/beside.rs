@@ -1,9 +1,11 @@
-//! The identities of the estimators that stand beside the paper's, sample side: one straight line from ST through ReinMax to DARN, and MVE.
+//! Identities of estimators that are not in the paper: DARN, for which ReinMax is the midpoint
+//! between it and ST, and MVE.
 
 use super::*;
 use hardgrad::estimators::{Darn, Mve};
 
-/// Calls `visit(estimate)` for every code and variable, with the estimate of any estimator there.
+/// Calls `visit(estimate)` for every code and variable, with a function that computes the estimate
+/// of an estimator there.
 fn at_every_code(case: &Case, mut visit: impl FnMut(&dyn Fn(&dyn Estimator<f64>) -> Vec<f64>)) {
     let c = case.categories;
     let mut g = vec![0.0; case.logits.len()];
@@ -11,7 +13,7 @@ fn at_every_code(case: &Case, mut visit: impl FnMut(&dyn Fn(&dyn Estimator<f64>)
         case.f.gradient(&code.one_hot, &mut g);
         for l in 0..code.categories.len() {
             let row = l * c..(l + 1) * c;
-            let noise = Noise::from_gumbel(vec![f64::NAN; c]); // none of them looks at it
+            let noise = Noise::from_gumbel(vec![f64::NAN; c]); // these estimators use no noise
             let (logits, one_hot, g) = (&case.logits[row.clone()], &code.one_hot[row.clone()], &g[row]);
             visit(&|estimator| run(estimator, logits, one_hot, &noise, g));
         }
@@ -41,7 +43,7 @@ fn st_reinmax_and_darn_are_one_straight_line() {
 }
 
 #[test]
-fn mve_begins_at_st_and_with_two_categories_ends_at_reinmax() {
+fn mve_is_st_at_lambda_0_and_for_two_categories_reinmax_in_the_limit() {
     let (st, reinmax) = (StraightThrough::new(1.0).unwrap(), ReinMax::new(1.0).unwrap());
     let (mut worst, mut pairs) = ([0.0_f64; 2], 0);
     for case in cases() {
@@ -85,7 +87,7 @@ fn mve_is_exact_for_linear_f_and_in_the_limit_for_quadratic_f() {
     assert!(worst < ROUNDING && falls == 16);
 }
 
-/// λ = 1e30 is the limit up to 1/λ, and no λ in between loses digits.
+/// The estimate differs from the limit by a term of order 1/λ, and no λ up to 1e30 loses accuracy.
 #[test]
 fn mve_goes_to_its_limit_as_one_over_lambda() {
     for case in cases() {

@@ -143,7 +143,8 @@ fn local_expectation_is_unbiased_and_exact_for_one_variable() {
     assert!(worst.iter().all(|&error| error < ROUNDING), "{worst:?}");
 }
 
-/// Two categories by their probability as the two largest of θ + G, in both orders; and the category outside the summed ones.
+/// Two categories by their probability as the two largest of θ + G, in both orders; and the
+/// category outside the summed ones.
 #[test]
 fn pairs_and_sums_are_unbiased() {
     let mut worst = [0.0_f64; 3];
@@ -185,9 +186,9 @@ fn pairs_and_sums_are_unbiased() {
     assert!(worst.iter().all(|&error| error < ROUNDING), "{worst:?}");
 }
 
-/// Both estimators of one choice, by enumeration of the rankings: no bias; a pair has less variance
-/// than leave-one-out with as many samples; k = 0 is REINFORCE; k = C − 1 is exact; and rankings that
-/// are longer than the estimator needs change nothing.
+/// Both estimators of a single choice, by enumeration of the rankings: they have no bias; a pair
+/// has a smaller variance than leave-one-out with as many samples; k = 0 is REINFORCE; k = C − 1 is
+/// exact; and rankings that are longer than the estimator needs change nothing.
 #[test]
 fn certificates_of_one_choice() {
     let (mut worst, mut ratios) = ([0.0_f64; 4], Vec::new());
@@ -238,7 +239,7 @@ fn certificates_of_one_choice() {
     assert!(ratios.iter().all(|&ratio| ratio < 1.0), "{ratios:?}");
 }
 
-/// A category that cannot be chosen is in no ranking; and a problem of two variables is refused.
+/// A category with probability 0 is in no ranking, and a problem of two variables is an error.
 #[test]
 fn certificates_of_one_choice_with_a_mask() {
     let f = (|d: &[f64]| 2.0 * d[0] - d[2], |_: &[f64], g: &mut [f64]| g.copy_from_slice(&[2.0, 0.0, -1.0]));
@@ -293,7 +294,8 @@ fn one_choice(
     tape.grad_or_zeros(leaf).as_slice().to_vec()
 }
 
-/// E L̂ of two samples is a sum over all pairs, whose gradient is Σ q(D_1) q(D_2) L̂ (D_1 + D_2 − 2π) where the log-weights do not depend on θ.
+/// E L̂ of two samples is a sum over all pairs, whose gradient is Σ q(D_1) q(D_2) L̂ (D_1 + D_2 −
+/// 2π) where the log-weights do not depend on θ.
 #[test]
 fn vimco_is_unbiased_for_the_bound_and_reinforce_with_one_sample() {
     let mut worst = [0.0_f64; 2];

@@ -1,4 +1,4 @@
-//! Noise and samples: eq. 7 against what it stands for, and the values that every seed rests on.
+//! Noise and samples: eq. 7 against rejection sampling, and pinned values of the random streams.
 
 use super::{distance, numbers, rand_key, run};
 use hardgrad::categorical::{argmax, gumbel, sample};
@@ -6,7 +6,8 @@ use hardgrad::certify::gumbel_given;
 use hardgrad::estimators::{GumbelRao, Noise, StraightThroughGumbelSoftmax};
 use hardgrad::rng::{from_key, uniform};
 
-/// The E that eq. 7 turns into the Y = θ + G that drew D: E_D = Z e^{−Y_D}, E_j = e^{θ_j} (e^{−Y_j} − e^{−Y_D}).
+/// The exponentials E from which eq. 7 gives the Y = θ + G that drew D: E_D = Z e^{−Y_D}, E_j =
+/// e^{θ_j} (e^{−Y_j} − e^{−Y_D}).
 fn exponentials_of(logits: &[f64], gumbel: &[f64], hot: usize) -> Vec<f64> {
     let y = |j: usize| (-logits[j] - gumbel[j]).exp();
     let z = logits.iter().map(|t| t.exp()).sum::<f64>();
@@ -48,9 +49,11 @@ fn kolmogorov_smirnov(mut a: Vec<f64>, mut b: Vec<f64>) -> f64 {
     largest
 }
 
-/// Noise by eq. 7 against noise drawn until its argmax is D, and Gumbel-Rao's one draw against STGS of the latter, by component.
+/// Noise by eq. 7 against noise that is drawn until its argmax is D, and one draw of Gumbel-Rao
+/// against STGS with the latter noise, by component.
 ///
-/// The limit is that of the two-sample test at level 1e-6: √(ln(2/1e-6)/2) √(2/n) = 0.038. 144 comparisons are made.
+/// The limit is that of the two-sample test at level 1e-6: √(ln(2/1e-6)/2) √(2/n) = 0.038. The test
+/// makes 144 comparisons.
 #[test]
 fn conditional_noise_has_the_law_of_rejection_sampling() {
     const N: usize = 10_000;
@@ -94,8 +97,8 @@ fn conditional_noise_has_the_law_of_rejection_sampling() {
     println!("Kolmogorov–Smirnov: largest {worst:.4} of {limit:.4} in {comparisons}");
 }
 
-/// The values every seed's noise rests on. A change here is a change of random streams: say so in the CHANGELOG. The uniform
-/// numbers are the same on every machine; ln may differ in the last bits.
+/// Pinned values of the random streams. A change of these values must be listed in the CHANGELOG.
+/// The uniform numbers are equal on every machine; logarithms may differ in the last bits.
 #[test]
 fn samplers_are_pinned() {
     let mut noise = [0.0_f64; 3];

@@ -1,4 +1,4 @@
-//! `reproduce report`: its tables against numbers worked out by hand, and what it refuses.
+//! `reproduce report`: its tables against numbers computed by hand, and its errors.
 
 mod refusals;
 mod sample;
@@ -34,7 +34,8 @@ fn files(directory: &Path) -> Vec<(String, Vec<u8>)> {
     files
 }
 
-/// The sample in a directory; that of `$REPORT_SAMPLE`, if it is set, for the test in a browser.
+/// Writes the sample to a directory and makes its report. `$REPORT_SAMPLE` names a directory that
+/// the test in a browser reads afterwards.
 #[test]
 fn the_sample_makes_the_same_report_twice() {
     let own = tempfile::tempdir().unwrap();
@@ -64,7 +65,7 @@ fn the_sample_makes_the_same_report_twice() {
     }
 }
 
-/// With four degrees of freedom, the law of t has a closed form.
+/// With four degrees of freedom, the t-distribution has a closed form.
 #[test]
 fn welchs_p_value_is_that_of_the_closed_form() {
     let [a, b] = [&[1.0, 2.0, 3.0], &[4.0, 5.0, 6.0]].map(|values| Mean::of(values).unwrap());
@@ -75,7 +76,7 @@ fn welchs_p_value_is_that_of_the_closed_form() {
     let p = welch(x, y).unwrap();
     assert!((p - 2.0 * (1.0 - below)).abs() < 1e-12, "{p}");
     assert!(Estimate::of(Mean::of(&[1.0]).unwrap()).is_none());
-    // One run beside three of another experiment has their variance.
+    // A single run, pooled with three others, has their variance.
     let one = Estimate::pooled(Mean::of(&[7.0]).unwrap(), Some(a)).unwrap();
     assert_eq!((one.mean, one.freedom), (7.0, 2.0));
     assert!((one.error - 1.0).abs() < 1e-15);
@@ -91,16 +92,16 @@ fn ends(kind: EstimatorKind, losses: &[f64]) -> Vec<Result> {
     losses.iter().enumerate().map(run).collect()
 }
 
-/// The row of a table that begins so.
+/// The row of a table that begins with these labels.
 fn row<'a>(table: &'a [Vec<String>], labels: &[&str]) -> &'a [String] {
     let found = table.iter().find(|row| row.iter().zip(labels).all(|(a, b)| a == b));
     found.unwrap_or_else(|| panic!("no row {labels:?} in {table:?}"))
 }
 
-/// Published: ReinMax 125.08 ± 0.20, Rao 125.31 ± 0.28, CV 124.94 ± 0.24, STGS 127.59 ± 0.23, GST 128.31 ± 0.21; test: ReinMax
-/// 127.27 ± 0.16.
+/// Published: ReinMax 125.08 ± 0.20, Rao 125.31 ± 0.28, CV 124.94 ± 0.24, STGS 127.59 ± 0.23, GST
+/// 128.31 ± 0.21; test: ReinMax 127.27 ± 0.16.
 #[test]
-fn tables_hold_the_numbers_worked_out_by_hand() {
+fn tables_contain_numbers_computed_by_hand() {
     let dir = tempfile::tempdir().unwrap();
     let mut results = Vec::new();
     results.extend(ends(EstimatorKind::ReinMax, &[125.0, 126.0, 127.0])); // sd 1, se 1/√3 = 0.577
@@ -110,7 +111,7 @@ fn tables_hold_the_numbers_worked_out_by_hand() {
     results.extend(ends(EstimatorKind::GappedStraightThrough, &[130.0, 130.2])); // sd √0.02, se 0.1
     let diverging = cell(Preset::AsRun, EstimatorKind::StraightThrough, "8x4", 0);
     results.push(Result::new(MNIST, diverging, &curve(160, 136.0, 0)[..12]).diverged_of(160));
-    // Neither shorter runs nor those with other hyper-parameters belong into the table.
+    // Shorter runs and those with other hyper-parameters do not belong to the table.
     let mut config = cell(Preset::AsRun, EstimatorKind::ReinMax, "8x4", 7);
     results.push(Result::new(MNIST, config.clone(), &curve(10, 90.0, 0)));
     config.lr = 0.1;
@@ -137,7 +138,7 @@ fn tables_hold_the_numbers_worked_out_by_hand() {
     assert_eq!(row(&table(dir.path(), "table3-as-run"), &["ReinMax", "here"])[2], "128.00 ± 0.58 (3)");
 
     let apart = table(dir.path(), "table2-as-run-differences");
-    assert_eq!(apart.len(), 1 + 5); // no row for a cell without an end
+    assert_eq!(apart.len(), 1 + 5); // a cell without complete runs has no row
     for (method, expected) in [
         // 0.92 / √(1/3 + 0.04) = 0.92 / 0.6110 = 1.51
         ("ReinMax", ["126.00", "0.58", "125.08", "0.20", "10", "+0.92", "+1.5", "within"]),
@@ -155,13 +156,14 @@ fn tables_hold_the_numbers_worked_out_by_hand() {
     assert_eq!(row(&table(dir.path(), "after-10-epochs-as-run"), &["ReinMax", "train"])[2], "90.00 (1)");
     assert_eq!(row(&table(dir.path(), "other-runs"), &["8x4", "ReinMax, τ 1.3", "adam 0.1"])[4], "90.00 (1)");
 
-    // Variances pooled with the published seeds': CV √(0.24² · 90 / 10 / 2) = 0.509, ReinMax √((2 + 0.2² · 90) / 11 / 3) = 0.412.
+    // Variances pooled with the published seeds': CV √(0.24² · 90 / 10 / 2) = 0.509, ReinMax √((2 +
+    // 0.2² · 90) / 11 / 3) = 0.412.
     let claims = table(dir.path(), "claims-train");
     assert_eq!(claims.len(), 2);
     assert_eq!(claims[1][2..], ["incomplete", "open", "-2.00", "0.65", "-0.14", "0.31"]);
     let ranking = table(dir.path(), "ranking-train");
-    // From ReinMax 2.00 nats, which are 3.1 standard errors with 20 degrees of freedom: p = 0.006, times the 4 pairs that
-    // follow in Holm's order.
+    // It differs from ReinMax by 2.00 nats, 3.1 standard errors with 20 degrees of freedom: p =
+    // 0.006, multiplied by the 4 pairs that follow in Holm's order.
     assert_eq!(row(&ranking, &["8x4", "ReinMax-CV"])[2..5], ["GST, STGS, ReinMax", "1", "1"]);
     assert_eq!(row(&ranking, &["8x4", "STGS"])[2..5], ["–", "4", "5"]);
 
@@ -179,9 +181,9 @@ fn tables_hold_the_numbers_worked_out_by_hand() {
     }
 }
 
-/// Epoch 10 of runs of any length, one seed once.
+/// Epoch 10 of runs with any number of epochs; each seed counts once.
 #[test]
-fn short_runs_stand_beside_the_stored_seeds() {
+fn short_runs_are_compared_with_the_stored_seeds() {
     let dir = tempfile::tempdir().unwrap();
     let run = |seed, epochs, at_ten| {
         let mut train = curve(epochs, 130.0, seed);
@@ -195,7 +197,7 @@ fn short_runs_stand_beside_the_stored_seeds() {
     // Published: 139.83, sd of a seed 0.59, √10 seeds: 0.187. −0.33 / √(0.25 + 0.0348) = −0.6
     let expected = ["2", "139.50", "0.50", "139.83", "0.19", "10", "-0.33", "-0.6", "within"];
     assert_eq!(row(&table, &["ReinMax", "8x4", "10", "train"])[4..], expected);
-    assert_eq!(row(&table, &["ReinMax", "8x4", "1", "train"])[12], "–"); // of epoch 1 no spread is known
+    assert_eq!(row(&table, &["ReinMax", "8x4", "1", "train"])[12], "–"); // no spread is known for epoch 1
 }
 
 #[test]

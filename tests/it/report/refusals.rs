@@ -1,4 +1,5 @@
-//! What `reproduce report` does with files that are not what they should be: it names file and line, and writes nothing.
+//! Errors of `reproduce report` about invalid files: the message names file and line, and nothing
+//! is written.
 
 use super::sample::{self, MNIST, Result, cell, curve};
 use super::{files, report};
@@ -14,8 +15,8 @@ fn runs() -> Vec<Result> {
     (0..3).map(run).collect()
 }
 
-/// The complaint about these bytes as `results.jsonl`.
-fn complaint(results: &[u8]) -> String {
+/// The message about these bytes as `results.jsonl`.
+fn message(results: &[u8]) -> String {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("results.jsonl"), results).unwrap();
     refused(dir.path(), &[])
@@ -33,7 +34,7 @@ fn damaged_results_are_named_by_line() {
     let lines: Vec<String> = runs().iter().map(Result::line).collect();
     let (first, second) = (&lines[0], &lines[1]);
     let mut other = runs().remove(1);
-    other.config.lr = 0.3; // with a check that fits, but the id of another config
+    other.config.lr = 0.3; // the check matches, but the id is that of another config
     let mut short = runs().remove(1);
     short.history.pop();
     let cut = &second[..second.len() / 2];
@@ -45,17 +46,20 @@ fn damaged_results_are_named_by_line() {
         (text(&[first, "\n", "[]\n"]), "results.jsonl, line 3: not a result: "),
         (
             text(&[first, &second.replace("0.0005", "0.0006")]),
-            "results.jsonl, line 2: damaged: its check is ",
+            "results.jsonl, line 2: the line is damaged: its check is ",
         ),
         (text(&[first, &other.line()]), "results.jsonl, line 2: the id "),
-        (text(&[first, &short.line()]), "results.jsonl, line 2: 2 epochs, expected 1, 2, 3 … 3"),
+        (
+            text(&[first, &short.line()]),
+            "results.jsonl, line 2: found 2 epochs, expected the epochs 1 to 3 in order",
+        ),
         (text(&[first, second, first]), "line 3: run "),
         ([first.as_bytes(), b"\xff\xfe\n"].concat(), "results.jsonl, line 2: not UTF-8"),
     ] {
-        let complaint = complaint(&bytes);
-        assert!(complaint.contains(expected), "{complaint} instead of {expected}");
+        let message = message(&bytes);
+        assert!(message.contains(expected), "{message} instead of {expected}");
     }
-    assert!(complaint(text(&[first, second, first]).as_slice()).contains("stands in line 1 already"));
+    assert!(message(text(&[first, second, first]).as_slice()).contains("has a result in line 1 already"));
     let dir = tempfile::tempdir().unwrap();
     assert!(refused(dir.path(), &[]).contains("cannot read "));
 }
@@ -83,7 +87,7 @@ fn a_damaged_manifest_or_measurement_is_named_by_line() {
         ),
         (
             format!("{first}\n{first}\n"),
-            "measured.jsonl, line 2: ReinMax, τ 1 at epoch 0, seed 0 stands in an earlier",
+            "measured.jsonl, line 2: ReinMax, τ 1 at epoch 0, seed 0 is in an earlier",
         ),
     ] {
         std::fs::write(&file, text).unwrap();
@@ -93,7 +97,7 @@ fn a_damaged_manifest_or_measurement_is_named_by_line() {
 }
 
 #[test]
-fn without_a_manifest_it_says_so_and_the_order_of_lines_does_not_matter() {
+fn a_missing_manifest_is_reported_and_the_order_of_lines_does_not_matter() {
     let report_of = |results: &[Result]| {
         let dir = tempfile::tempdir().unwrap();
         let lines: String = results.iter().map(Result::line).collect();
@@ -107,5 +111,5 @@ fn without_a_manifest_it_says_so_and_the_order_of_lines_does_not_matter() {
     runs.reverse();
     assert!(report == report_of(&runs));
     let (_, text) = report.iter().find(|(name, _)| name == "report.md").unwrap();
-    assert!(String::from_utf8_lossy(text).contains("3 runs and no manifest that would say what was planned"));
+    assert!(String::from_utf8_lossy(text).contains("3 runs and no manifest with the planned runs"));
 }

@@ -1,4 +1,5 @@
-//! Made-up results, in the files that `reproduce` leaves: numbers of the usual size whose means are known.
+//! Synthetic results, in the files that `reproduce` writes: numbers of the usual size whose means
+//! are known.
 
 use crate::lab::preset::Preset;
 use hardgrad::estimators::{BaselineConfig, CvForm, EstimatorConfig, EstimatorKind, Rk2Form};
@@ -10,7 +11,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 use std::path::Path;
 
-/// MNIST as `reproduce` identifies it.
+/// MNIST with the checksum by which `reproduce` identifies it.
 pub const MNIST: Dataset = Dataset { name: "mnist", train: 60_000, test: 10_000, crc32: "5cc4ba61" };
 const DIGITS: Dataset = Dataset { name: "digits", train: 10_000, test: 2_000, crc32: "01234567" };
 
@@ -22,7 +23,8 @@ pub struct Dataset {
     crc32: &'static str,
 }
 
-/// A line of `results.jsonl`, field for field in its order. The id and the check are computed here anew, from the format's description.
+/// A line of `results.jsonl`, with its fields in order. The id and the check are computed here from
+/// the description of the format.
 #[derive(Clone, Serialize)]
 pub struct Result {
     pub id: String,
@@ -55,14 +57,15 @@ struct Planned<'a> {
     config: &'a TrainConfig,
 }
 
-/// The id in the earlier scheme: a hash of the config's JSON, from which later options with their default values are missing.
+/// The id in the earlier scheme: a hash of the config's JSON, from which later options with their
+/// default values are missing.
 fn earlier_id(config: &TrainConfig, dataset: Dataset, epochs: usize) -> String {
     let text = serde_json::to_string(&(config, dataset, epochs)).unwrap();
     Sha256::digest(text)[..6].iter().map(|b| format!("{b:02x}")).collect()
 }
 
 impl Result {
-    /// A run with these train losses; the test losses lie 2 nats above.
+    /// A run with these train losses; the test losses are 2 nats larger.
     pub fn new(dataset: Dataset, config: TrainConfig, train: &[f64]) -> Self {
         let epochs = train.len();
         let loss = |loss: f64| Loss { loss, bce: loss - 8.0, kl: 8.0 };
@@ -93,7 +96,7 @@ impl Result {
         Self { id, name, epochs, dataset, config, history, diverged, evaluation, provenance, check }
     }
 
-    /// Ended early by a number that was not finite.
+    /// The run with its end replaced by a number that is not finite.
     pub fn diverged_of(mut self, epochs: usize) -> Self {
         self.diverged = Some(format!("the loss is not finite at epoch {}, step 17", self.history.len() + 1));
         self.epochs = epochs;
@@ -121,7 +124,7 @@ impl Result {
 
     pub fn line(&self) -> String {
         let unchecked = Self { check: String::new(), ..self.clone() };
-        // The check is of the line with its end.
+        // The check is computed from the line with its line break.
         let line = serde_json::to_string(&unchecked).unwrap() + "\n";
         let check: String = Sha256::digest(line)[..8].iter().map(|b| format!("{b:02x}")).collect();
         serde_json::to_string(&Self { check, ..unchecked }).unwrap() + "\n"
@@ -139,7 +142,7 @@ pub fn cell(preset: Preset, kind: EstimatorKind, latent: &str, seed: u64) -> Tra
     TrainConfig { seed, ..preset.run(kind, latent.parse().unwrap()).unwrap() }
 }
 
-/// From 210 nats down to `end`, the faster the nearer, with a little that looks like noise.
+/// Losses from 210 nats down to `end`, with a small perturbation that resembles noise.
 pub fn curve(epochs: usize, end: f64, seed: u64) -> Vec<f64> {
     let loss = |epoch: usize| {
         let part = epoch as f64 / epochs as f64;
@@ -149,7 +152,7 @@ pub fn curve(epochs: usize, end: f64, seed: u64) -> Vec<f64> {
     (1..=epochs).map(loss).collect()
 }
 
-/// Writes both files, planning `missing` as well.
+/// Writes both files. The manifest also contains `missing`.
 pub fn write(out: &Path, results: &[Result], missing: &[Result]) {
     let lines: String = results.iter().map(Result::line).collect();
     std::fs::write(out.join("results.jsonl"), lines).unwrap();
@@ -164,10 +167,10 @@ const KINDS: [(EstimatorKind, f64); 7] = [
     (EstimatorKind::GappedStraightThrough, 128.4),
     (EstimatorKind::ReinMax, 125.0),
     (EstimatorKind::ReinMaxRao, 125.4),
-    (EstimatorKind::ReinMaxCv, 127.4), // far from the published 124.94
+    (EstimatorKind::ReinMaxCv, 127.4), // further from the published 124.94 than the spread explains
 ];
 
-/// Something of everything that a report shows: (results, planned but missing).
+/// Runs for every part of a report: (results, planned runs that are missing).
 pub fn everything() -> (Vec<Result>, Vec<Result>) {
     let (mut results, mut missing) = (Vec::new(), Vec::new());
     for (kind, end) in KINDS {
@@ -205,7 +208,7 @@ pub fn everything() -> (Vec<Result>, Vec<Result>) {
     (results, missing)
 }
 
-/// Forms, β, a grid and others.
+/// Runs of the forms, of figure 2, of a grid, and others.
 fn variants() -> Vec<Result> {
     let mut results = Vec::new();
     let base = |estimator, seed| TrainConfig { estimator, seed, ..TrainConfig::default() };

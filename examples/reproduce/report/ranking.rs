@@ -190,7 +190,7 @@ fn claims(context: &Context<'_>, split: Split) -> Table {
     Table {
         id: format!("{}claims-{}", context.prefix, split.name()),
         title: format!("The paper's claims, by {} loss", split.name()),
-        note: "Section 5.2 of the paper says that ReinMax-Rao and ReinMax-CV “outperform previous estimators across most \
+        note: "Section 4.3 of the paper says that ReinMax-Rao and ReinMax-CV “outperform previous estimators across most \
                configurations”, and that ReinMax-Rao is best at 16×12 and 64×8. Difference: the loss of the best method of the first \
                kind less that of the best of the others, in nats, with the combined standard error; below 0 supports the claim. \
                “confirmed” and “refuted”: at least two combined standard errors from 0; “open”: nearer, or without a standard error; \

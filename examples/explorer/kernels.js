@@ -24,7 +24,7 @@ function softmaxVjp(q, g) {
   return q.map((q, j) => q * (g[j] - mean));
 }
 
-/** p = (π + D)/2, half-way from π to the sample. */
+/** p = (π + D)/2, the midpoint between π and the sample. */
 function midpoint(pi, hot) {
   return pi.map((pi, j) => (pi + (j === hot ? 1 : 0)) / 2);
 }

@@ -53,8 +53,8 @@ fn write_page(path: &Path) -> Result<(), String> {
 fn answer(path: &Path) -> Result<(), String> {
     let at = |problem: &dyn std::fmt::Display| format!("{}: {problem}", path.display());
     let text = std::fs::read_to_string(path).map_err(|e| at(&e))?;
-    let settings: Vec<reference::Setting> = serde_json::from_str(&text).map_err(|e| at(&e))?;
-    let numbers = reference::answer(&settings).map_err(|e| at(&e))?;
+    let questions: Vec<reference::Question> = serde_json::from_str(&text).map_err(|e| at(&e))?;
+    let numbers = reference::answer(&questions).map_err(|e| at(&e))?;
     answer!("{}", serde_json::to_string(&numbers).map_err(|e| at(&e))?);
     Ok(())
 }

@@ -39,3 +39,16 @@ function noiseTable(categories) {
   }
   return tables.get(categories);
 }
+
+/** The finalizer of MurmurHash3: a bijection of 32-bit words in which each bit depends on all. */
+function mix32(h) {
+  h = Math.imul(h ^ (h >>> 16), 0x85ebca6b);
+  h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35);
+  return (h ^ (h >>> 16)) >>> 0;
+}
+
+/** The generator of a seed's stream with this number: 32 random bits a call. */
+function streamOf(seed, number) {
+  const word = (word, k) => mix32((word + Math.imul(16 * seed + 4 * number + k, 0x9e3779b9)) | 0);
+  return xoshiro128plusplus(constants.seed.map(word));
+}

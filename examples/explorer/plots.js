@@ -27,7 +27,7 @@ function cloudPoints(result, drawn) {
   const dots = [];
   result.estimates.forEach((draws, hot) => {
     const count = drawn ? Math.min(draws.length, Math.round(300 * result.pi[hot])) : draws.length;
-    for (const { weight, estimate } of draws.slice(0, count)) {
+    for (const { weight, estimate } of draws.slice(0, count).filter(({ weight }) => weight > 0)) {
       dots.push({
         hot,
         estimate,
@@ -90,7 +90,7 @@ function cloudPlot({ result, dots, drawn }, { categories, view, reach, average, 
   inside.append(diamond(mean, 6, { class: 'mean' }));
   inside.append(draw('line', { x1: tip[0], y1: tip[1], x2: mean[0], y2: mean[1], class: 'bias' }));
   inside.append(arrow(place([0, 0]), tip, { class: 'exact' }));
-  if (result.estimates[0].length === 1 || drawn) inside.append(...givenLabels(result, at, mean));
+  if (result.estimates[0].filter(({ weight }) => weight > 0).length === 1 || drawn) inside.append(...givenLabels(result, at, mean));
   return svg;
 }
 
@@ -256,8 +256,8 @@ function piAt(categories, [x, y]) {
 }
 
 /**
- * The slope ⟨g(x), I_to − I_from⟩ of the loss on the straight way x from one category to another, and what stands for the area
- * below it: the rectangle of the slope at the sample, the trapezoid of those at both ends.
+ * The slope ⟨g(x), I_to − I_from⟩ of the loss on the line x from one category to another, and what is taken for the area below
+ * it: the rectangle of the slope at the sample, the trapezoid of those at both ends.
  */
 function wayOf(loss, g, values, [from, to]) {
   const slope = (t) => {
@@ -311,7 +311,7 @@ function wayPlot({ curve, ends }, [from, to]) {
   svg.append(draw('line', { x1: left, y1: zero, x2: right, y2: zero, class: 'axis' }));
   ends.forEach((slope, t) => {
     const [cx, cy] = at([t, slope]);
-    svg.append(draw('circle', { cx, cy, r: 4, class: 'pi' }));
+    svg.append(draw('circle', { cx, cy, r: 4, class: 'slope-end' }));
     svg.append(label(`category ${[from, to][t] + 1}`, [cx, 144], { 'text-anchor': ['start', 'end'][t] }));
   });
   svg.append(label('0', [left - 8, zero + 4], { 'text-anchor': 'end', class: 'tick' }));

@@ -24,6 +24,17 @@ export function allNear(value, expected, where) {
   expected.forEach((expected, i) => allNear(value[i], expected, `${where}[${i}]`));
 }
 
+/** The numbers of a panel, by name: full values and the four decimals of their texts. */
+export function panelEquals(shown, expected, where) {
+  assert.deepEqual(Object.keys(shown).sort(), Object.keys(expected).sort(), where);
+  for (const [name, { text, value }] of Object.entries(shown)) {
+    near(value, expected[name], `${name} ${where}`);
+    assert.match(text, /^−?\d+\.\d{4}$/, `${name} ${where}`);
+    const read = Number(text.replace('−', '-'));
+    assert.ok(Math.abs(read - expected[name]) <= 0.5e-4 + TOLERANCE * (1 + Math.abs(read)), `${name} ${where}: ${text}`);
+  }
+}
+
 /** Everything that the page should show, by name, from the library's numbers for its two sides. */
 function expectedShown(a, b, average) {
   const shown = {};
@@ -62,17 +73,7 @@ function expectedShown(a, b, average) {
 export function shownEquals(snapshot, [a, b]) {
   const { shown, average, plotted, settings } = snapshot;
   const where = `after ${JSON.stringify(settings)}`;
-  const expected = expectedShown(a, b, average);
-  assert.deepEqual(Object.keys(shown).sort(), Object.keys(expected).sort(), where);
-  for (const [name, { text, value }] of Object.entries(shown)) {
-    near(value, expected[name], `${name} ${where}`);
-    assert.match(text, /^−?\d+\.\d{4}$/, `${name} ${where}`);
-    const read = Number(text.replace('−', '-'));
-    assert.ok(
-      Math.abs(read - expected[name]) <= 0.5e-4 + TOLERANCE * (1 + Math.abs(read)),
-      `${name} ${where}: ${text} for ${expected[name]}`,
-    );
-  }
+  panelEquals(shown, expectedShown(a, b, average), where);
   [a, b].forEach((numbers, k) => plotEquals(plotted[k], numbers, settings[k].categories, where));
   sentencesEqual(snapshot, [a, b], where);
 }

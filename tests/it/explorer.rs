@@ -9,10 +9,11 @@ fn explorer(dir: &Path, args: &[&str]) -> Output {
     Command::new(example("explorer")).current_dir(dir).args(args).output().unwrap()
 }
 
-/// The library's numbers for these settings, or the complaint.
-fn answer(settings: &Value) -> Result<Vec<Value>, String> {
+/// The library's numbers for these settings of one panel, or the error message.
+fn answer(panel: &str, settings: &[Value]) -> Result<Vec<Value>, String> {
     let dir = tempfile::tempdir().unwrap();
-    std::fs::write(dir.path().join("settings.json"), settings.to_string()).unwrap();
+    let questions: Vec<Value> = settings.iter().map(|setting| json!({ panel: setting })).collect();
+    std::fs::write(dir.path().join("settings.json"), json!(questions).to_string()).unwrap();
     let output = explorer(dir.path(), &["--answer", "settings.json"]);
     if output.status.success() {
         return Ok(serde_json::from_slice(&output.stdout).unwrap());
@@ -42,21 +43,21 @@ fn one_file_without_a_link_to_another() {
     }
     let nowhere = explorer(dir.path(), &["--out", "no/such/directory/page.html"]);
     assert_eq!(nowhere.status.code(), Some(1));
-    let complaint = String::from_utf8(nowhere.stderr).unwrap();
-    assert!(complaint.contains("no/such/directory/page.html"), "{complaint}");
+    let message = String::from_utf8(nowhere.stderr).unwrap();
+    assert!(message.contains("no/such/directory/page.html"), "{message}");
 }
 
-/// The numbers that the page is held to are themselves held to what is known: ReinMax has no bias on a quadratic loss, and
-/// the coupled control variate's mean lies within five standard errors of ReinMax's.
+/// The numbers with which the page is compared agree with what is known: ReinMax has no bias on a quadratic loss, and the
+/// coupled control variate's mean lies within five standard errors of ReinMax's.
 #[test]
 fn its_reference_numbers_know_reinmax() {
     let setting = |estimator: Value| json!({ "categories": 3, "loss": "quadratic", "theta": [0.4, -0.3, 0.1], "estimator": estimator });
-    let settings = json!([
+    let settings = [
         setting(json!({ "reinmax": { "tau": 1.0 } })),
         setting(json!({ "reinmax-cv": { "form": "coupled", "tau": 1.0, "draws": 2, "eta": 1.0 } })),
         setting(json!({ "rebar": { "tau": 0.5, "eta": 1.0 } })),
-    ]);
-    let answers = answer(&settings).unwrap();
+    ];
+    let answers = answer("evaluate", &settings).unwrap();
     let exact = numbers(&answers[0]["exact"]);
     for (mean, exact) in numbers(&answers[0]["mean"]).iter().zip(&exact) {
         assert!((mean - exact).abs() < 1e-15, "{mean} and {exact}");
@@ -77,7 +78,7 @@ fn settings_that_the_page_cannot_have_are_refused() {
     let wrong = |change: Value| {
         let mut setting = json!({ "categories": 3, "loss": "linear", "theta": [0.0, 0.0, 0.0], "estimator": { "st": { "tau": 1.0 } } });
         setting.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
-        answer(&json!([setting])).unwrap_err()
+        answer("evaluate", &[setting]).unwrap_err()
     };
     for (change, expected) in [
         (json!({ "categories": 4 }), "categories: got 4, expected 2, 3 or 8"),
@@ -91,7 +92,7 @@ fn settings_that_the_page_cannot_have_are_refused() {
         ),
         (json!({ "estimator": "exact" }), "expected one that the page has"),
     ] {
-        let complaint = wrong(change);
-        assert!(complaint.contains(expected), "{complaint}");
+        let message = wrong(change);
+        assert!(message.contains(expected), "{message}");
     }
 }

@@ -10,7 +10,7 @@ function everyEstimator() {
 const advisorTitle = (side) => {
   const { title, forms } = estimators[side.estimator];
   const numbers = parametersOf(side).map((name) => `${PARAMETERS[name].symbol} ${infinite(side[name])}`);
-  return [title + (forms ? ` (${forms[side.form].title})` : ''), ...numbers].join(', ');
+  return [title + (forms ? `, ${forms[side.form].title}` : ''), ...numbers].join(', ');
 };
 
 const advisorSettings = (side) => ({
@@ -85,10 +85,11 @@ function renderAdvisor() {
     .sort((a, b) => a.error - b.error);
   const cells = ({ k, point, error }) => [
     number('td', `advisor.${k}.bias`, point.bias),
+    number('td', `advisor.${k}.uncertainty`, point.standardError),
     number('td', `advisor.${k}.sd`, point.sd),
     number('td', `advisor.${k}.error`, error),
   ];
-  const head = ['estimator', 'bias', 'sd of one draw', `error, n = ${n}`];
+  const head = ['estimator', 'bias', '±', 'sd of one draw', `error, n = ${n}`];
   const lines = sorted.map((row) => [advisorTitle(row.side), cells(row)]);
   get('advisor-table').replaceChildren(table('Every estimator for this loss, the least error first', head, lines));
   // Those with one pass of f are what a large model can afford.

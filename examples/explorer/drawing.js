@@ -88,7 +88,7 @@ function ticksBetween(low, high, count) {
  * The axes of a chart: its svg with grid, ticks and names, and `at`, which places a point. x and y are { range, name, ticks, text },
  * where ticks and text may be left out.
  */
-function chart({ width = 500, height = 262, left = 56, top = 14, x, y, described }) {
+function chart({ width = 500, height = 262, left = 66, top = 14, x, y, described }) {
   const [right, bottom] = [width - 22, height - 48];
   const place = ({ range: [low, high] }, from, to) => {
     const unit = (to - from) / Math.max(high - low, 1e-300);

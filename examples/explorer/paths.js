@@ -26,7 +26,7 @@ const pathSamples = () => Math.round(240 / state.categories);
 
 const pathTitle = ({ estimator, form, moves }) => {
   const { title, forms } = estimators[estimator];
-  return `${title}${form ? ` (${forms[form].title})` : ''}, ${PARAMETERS[moves].symbol}`;
+  return `${title}${form ? `, ${forms[form].title}` : ''}, ${PARAMETERS[moves].symbol}`;
 };
 
 /** Settings of each point of a path, as `evaluate` takes them. */
@@ -46,7 +46,7 @@ const evaluated = new Map();
 const waiting = new Map();
 let evaluating = false;
 
-/** Bias and standard deviation at these settings, or null if they are not computed yet. `whenDone` is called when they are. */
+/** Norm of the bias, its standard error, and the standard deviation of one draw at these settings, or null if they are not computed yet. `whenDone` is called when they are. */
 function biasAndSd(settings, whenDone) {
   const key = evaluationKey(settings);
   if (evaluated.has(key)) return evaluated.get(key);
@@ -69,10 +69,11 @@ function evaluateSome() {
   while (waiting.size && performance.now() < end) {
     const [[key, { settings, whenDone }]] = waiting;
     waiting.delete(key);
-    const { mean, exact, variance } = evaluate(settings);
+    const { mean, exact, variance, covariance_of_mean } = evaluate(settings);
     const bias = subtract(mean, exact);
     if (evaluated.size > 5000) evaluated.clear();
-    evaluated.set(key, { bias: Math.sqrt(dot(bias, bias)), sd: Math.sqrt(variance) });
+    const standardError = Math.sqrt(sum(covariance_of_mean.map((row, j) => row[j])));
+    evaluated.set(key, { bias: Math.sqrt(dot(bias, bias)), sd: Math.sqrt(variance), standardError });
     done.add(whenDone);
   }
   evaluating = waiting.size > 0;
@@ -144,8 +145,8 @@ function pathsChart(points) {
     y: { range: [-0.02 * high, high], ticks: ticksBetween(0, high, 6), name: 'standard deviation of one draw' },
     described: 'Bias and standard deviation of the chosen estimators as a parameter moves',
   });
-  const clip = `M${box.left} ${box.top}H${box.right}V${box.bottom}H${box.left}Z`;
-  const inside = draw('g', { style: `clip-path: path('${clip}')` });
+  const { left, top } = box;
+  const inside = draw('g', { style: `clip-path: inset(${top}px ${640 - box.right}px ${420 - box.bottom}px ${left}px) view-box` });
   svg.append(inside);
   const root = Math.sqrt(state.paths.average);
   const longest = Math.hypot(right, high / root);

@@ -97,14 +97,14 @@ function renderRule() {
       [
         number('td', `rule.${name}`, areas[name]),
         number('td', `rule.${name}.error`, areas[name] - areas.exact),
-        html('td', { class: 'word' }, upTo >= degree ? 'exact here' : ''),
+        html('td', { class: 'word' }, upTo >= degree ? 'exact' : ''),
         html('td', {}, String(upTo)),
         html('td', { class: 'word' }, used),
       ],
     ];
   });
   rows.push(['exact area', [number('td', 'rule.exact', areas.exact), html('td'), html('td'), html('td'), html('td')], 'total strong']);
-  const head = ['rule', 'area', 'error', '', 'exact up to degree', 'used by'];
+  const head = ['rule', 'area', 'error', 'here', 'exact up to degree', 'used by'];
   get('rule-table').replaceChildren(table('Areas: f at the far corner less f at the near one', head, rows));
 }
 

@@ -22,7 +22,7 @@ function coldResult(tau) {
 }
 
 function buildTemperature() {
-  const help = 'Temperature of Gumbel-Rao. Its 1/τ does not make it scatter, as the derivative of the softmax falls faster.';
+  const help = 'Temperature of Gumbel-Rao. The factor 1/τ does not make it scatter, as it averages K draws given D.';
   get('temperature-controls').replaceChildren(
     slider('cold-tau', 'τ', { values: LOW_TAUS, help }, state.coldTau, (tau) => (state.coldTau = tau)),
   );
@@ -63,14 +63,14 @@ function renderTemperature() {
   );
 }
 
-/** Bias of Gumbel-Rao against τ, and the line of ReinMax's. */
+/** Bias of Gumbel-Rao against τ with its standard error, and the line of ReinMax's. */
 function biasChart(reinmax) {
   const norm = ({ mean, exact }) => Math.sqrt(sum(subtract(mean, exact).map((x) => x * x)));
-  const points = LOW_TAUS.map((tau) => [tau, biasAndSd(coldSettings(tau), renderTemperature)?.bias]);
-  get('temperature').dataset.ready = points.every(([, bias]) => bias !== undefined);
-  const known = points.filter(([, bias]) => bias !== undefined);
+  const points = LOW_TAUS.map((tau) => ({ tau, ...biasAndSd(coldSettings(tau), renderTemperature) }));
+  const known = points.filter(({ bias }) => bias !== undefined);
+  get('temperature').dataset.ready = known.length === points.length;
   const limit = norm(reinmax);
-  const high = 1.1 * Math.max(1e-3, limit, ...known.map(([, bias]) => bias));
+  const high = 1.1 * Math.max(1e-3, limit, ...known.map(({ bias, standardError }) => bias + standardError));
   const log = (tau) => -Math.log10(tau);
   const { svg, at, box } = chart({
     x: { range: [0, 2], ticks: [0, 0.301, 1, 1.301, 2], text: (x) => String(Number((10 ** -x).toFixed(2))), name: 'τ, smaller to the right' },
@@ -79,11 +79,13 @@ function biasChart(reinmax) {
   });
   const [, y] = at([0, limit]);
   svg.append(draw('g', { class: 'line side-B' }, draw('line', { x1: box.left, y1: y, x2: box.right, y2: y, class: 'floor' })));
-  const places = known.map(([tau, bias]) => at([log(tau), bias]));
+  const places = known.map(({ tau, bias }) => at([log(tau), bias]));
   const group = draw('g', { class: 'way side-A' });
   if (places.length) group.append(draw('path', { d: pathThrough(places) }));
-  known.forEach(([tau], k) => {
+  known.forEach(({ tau, bias, standardError }, k) => {
     const [cx, cy] = places[k];
+    const [y1, y2] = [bias + standardError, Math.max(0, bias - standardError)].map((bias) => at([log(tau), bias])[1]);
+    group.append(draw('line', { x1: cx, x2: cx, y1, y2, class: 'error-bar' }));
     group.append(draw('circle', { cx, cy, r: tau === state.coldTau ? 6 : 3.5 }));
   });
   svg.append(group);

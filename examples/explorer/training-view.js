@@ -3,9 +3,9 @@
 const TRAINED = ['A', 'B', 'exact'];
 const TRAINING_CATEGORIES = 3;
 /** Milliseconds of a frame that are spent on steps; drawing takes some more. */
-const STEP_TIME = 8;
+const STEP_TIME = 6;
 /** Points of a path that are kept. When there are more, every second one is left out. */
-const KEPT = 400;
+const KEPT = 240;
 
 const TRAINING_STORIES = [
   {

@@ -77,6 +77,7 @@ test('keyboard: estimators, forms and their parameters', async () => {
         }
       }
     }
+    await change(`estimator-${side}`, () => page.selectOption(`#estimator-${side}`, 'rebar'));
     for (const key of ['End', 'Home']) await keys(`tau-${side}`, key);
     await keys(`eta-${side}`, 'End');
   }
@@ -132,13 +133,13 @@ test('mouse: sliders, lists and dragging π', async () => {
     const box = await page.locator(selector).boundingBox();
     return [box.x + x * box.width, box.y + y * box.height];
   };
+  await change('estimator-A', () => page.selectOption('#estimator-A', 'rebar'));
   for (const id of ['theta-2', 'tau-A', 'average']) {
     await page.locator(`#${id}`).scrollIntoViewIfNeeded();
     const before = await page.inputValue(`#${id}`);
     await change(id, async () => page.mouse.click(...(await at(`#${id}`, 0.8, 0.5))));
     assert.notEqual(await page.inputValue(`#${id}`), before, id);
   }
-  await change('estimator-A', () => page.selectOption('#estimator-A', 'rebar'));
   for (const [categories, from, to] of [
     [3, [0.5, 0.55], [0.3, 0.75]],
     [2, [0.5, 0.5], [0.2, 0.5]],
@@ -179,8 +180,9 @@ test('Tab reaches every control in the order of the page, each with a name and a
   await story((await titles())[5]);
   await change('categories-8', () => page.check('#categories-8'));
   const expected = await page.evaluate(() =>
-    [...document.querySelectorAll('button, select, input, [tabindex]')]
+    [...document.querySelectorAll('button, select, input, summary, [tabindex]')]
       .filter((element) => element.type !== 'radio' || element.checked) // a group of radio buttons is one stop
+      .filter((element) => element.localName === 'summary' || !element.closest('details:not([open])'))
       .map((element) => element.id || element.getAttribute('aria-label') || element.textContent),
   );
   await page.locator('#stories button').first().focus();

@@ -166,7 +166,7 @@ function rootsEqual(shown, expected, where) {
   }
 }
 
-test('temperature: Gumbel-Rao’s bias falls to ReinMax’s, and each cloud runs into its point', async () => {
+test('temperature: the bias of Gumbel-Rao goes to that of ReinMax, and each cloud runs into its point', async () => {
   for (const categories of [2, 8, 3]) {
     await page.check(`#categories-${categories}`);
     await page.selectOption('#loss', 'cubic');
@@ -198,8 +198,8 @@ test('temperature: Gumbel-Rao’s bias falls to ReinMax’s, and each cloud runs
       if (k < 8) continue;
       // A mean over so many draws has a standard error, which `covariance_of_mean` holds.
       const error = Math.sqrt(rao.covariance_of_mean.reduce((sum, row, j) => sum + row[j], 0));
-      assert.ok(Math.abs(biases[8] - biasOf(reinmax)) < 0.02 * biases[0] + 5 * error, `${biases[8]} and ${biasOf(reinmax)}`);
-      assert.ok(biases[8] < biases[0]);
+      assert.ok(Math.abs(biases[8] - biasOf(reinmax)) < 0.02 * biasOf(reinmax) + 5 * error, `${biases[8]}`);
+      assert.ok(Math.abs(biases[0] - biasOf(reinmax)) > 0.1 * biasOf(reinmax), 'the panel shows something');
       console.log(`C = ${categories}: bias ${biases.map((x) => x.toFixed(3)).join(' ')}, ReinMax ${biasOf(reinmax).toFixed(3)}`);
     }
     await ready('temperature');
@@ -231,6 +231,7 @@ test('expressions: every estimator for the library’s losses as they are writte
     answers.forEach(({ variance, ...numbers }, k) => {
       const bias = biasOf(numbers);
       expected[`advisor.${k}.bias`] = bias;
+      expected[`advisor.${k}.uncertainty`] = Math.sqrt(numbers.covariance_of_mean.reduce((sum, row, j) => sum + row[j], 0));
       expected[`advisor.${k}.sd`] = Math.sqrt(variance);
       expected[`advisor.${k}.error`] = Math.hypot(bias, Math.sqrt(variance / n));
     });

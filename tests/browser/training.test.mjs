@@ -35,7 +35,7 @@ function grid() {
     [1, 2, 3]
       .filter((latents) => latents === 1 || !ONE_CHOICE.includes(Object.keys(estimator ?? {})[0]))
       .map((latents) => ({
-        loss: LOSSES[(k + latents) % LOSSES.length],
+        loss: LOSSES[(2 * k + latents) % LOSSES.length],
         theta: START.slice(0, latents),
         estimator,
         optimizer: (k + latents) % 2 ? 'adam' : 'sgd',
@@ -87,10 +87,12 @@ const setSlider = (id, value) =>
     `#${id}`,
     (input, value) => {
       const text = () => document.getElementById(`${input.id}-value`).textContent;
-      for (input.value = input.min; text() !== value && input.value !== input.max; ) {
-        input.stepUp();
+      for (let k = Number(input.min); k <= Number(input.max); k++) {
+        input.value = k;
         input.dispatchEvent(new Event('input'));
+        if (text() === value) return;
       }
+      throw new Error(`no ${value} on ${input.id}`);
     },
     value,
   );

@@ -93,7 +93,8 @@ function buildSide(name) {
     const set = (value) => (side[parameter] = value);
     return slider(`${parameter}-${name}`, PARAMETERS[parameter].symbol, PARAMETERS[parameter], side[parameter], set);
   });
-  if (sliders.length === 0) sliders.push(html('p', { class: 'help' }, forms ? 'Nothing to set but the form.' : 'It has no parameter.'));
+  if (sliders.length === 0)
+    sliders.push(html('p', { class: 'help' }, forms ? 'Nothing to set but the form.' : 'It has no parameter.'));
   const heading = html('h3', {}, html('span', { class: 'badge' }, name), title);
   get(`side-${name}`).replaceChildren(
     html('div', { class: 'choosers' }, heading, ...choosers),
@@ -147,6 +148,7 @@ function tell({ set, text }, id, pressed) {
   state.theta = [...(set.theta ?? theta), ...theta].slice(0, theta.length);
   playTraining(false);
   playGumbel(false);
+  playCold(false);
   state.train = { ...train, ...set.train };
   get('story-text').textContent = '';
   get('train-story-text').textContent = '';
@@ -229,10 +231,28 @@ get('rule-plots').addEventListener('pointerdown', (event) => {
 get('rule-plots').addEventListener('pointermove', (event) => {
   if (get('rule-plots').hasPointerCapture(event.pointerId)) dragRule(event);
 });
+get('cold-play').addEventListener('click', () => playCold(coldTimer === null));
 get('advisor-use').addEventListener('click', useExpression);
 
 /** For tests and for the console: what the page itself uses. */
-window.hardgrad = { evaluate, settings, estimators, losses, state, train, trainingSettings, training: () => training, gumbelSettings, gumbelRun: () => gumbelRun, ruleAreas, pathSettings, coldSettings, advisorSettings, everyEstimator, compileExpression };
+window.hardgrad = {
+  evaluate,
+  settings,
+  estimators,
+  losses,
+  state,
+  train,
+  trainingSettings,
+  training: () => training,
+  gumbelSettings,
+  gumbelRun: () => gumbelRun,
+  ruleAreas,
+  pathSettings,
+  coldSettings,
+  advisorSettings,
+  everyEstimator,
+  compileExpression,
+};
 for (const element of document.querySelectorAll('.notation dt, .notation dd, .lede, .about-panel')) {
   element.innerHTML = coloured(element.innerHTML);
 }

@@ -24,7 +24,9 @@ const superscript = (j) => [...String(j)].map((digit) => '⁰¹²³⁴⁵⁶⁷�
 function coloured(markup) {
   const classes = { D: 'symbol-D', g: 'symbol-g', π: 'symbol-pi', G: 'symbol-G' };
   const symbols = /<[^>]*>|&\w+;|π|(?<!\w)[DgG](?!\w)/g;
-  return markup.replace(symbols, (found) => (classes[found] ? `<span class="${classes[found]}">${found}</span>` : found));
+  return markup.replace(symbols, (found) =>
+    classes[found] ? `<span class="${classes[found]}">${found}</span>` : found,
+  );
 }
 
 const theta_ = (j) => `θ${subscript(j + 1)}`;

@@ -88,7 +88,8 @@ function compileExpression(text, categories) {
   let next = 0;
   const is = (...signs) => signs.includes(tokens[next].sign);
   const expect = (sign) => {
-    if (!is(sign)) throw new ExpressionError(tokens[next].position, `expected “${sign}”, found ${described(tokens[next])}`);
+    if (!is(sign))
+      throw new ExpressionError(tokens[next].position, `expected “${sign}”, found ${described(tokens[next])}`);
     next += 1;
   };
   const described = (token) => (token.text === 'the end' ? 'the end' : `“${token.text}”`);
@@ -105,7 +106,11 @@ function compileExpression(text, categories) {
   function unary() {
     if (!is('-')) return power();
     next += 1;
-    return called(unary(), (u) => -u, () => -1);
+    return called(
+      unary(),
+      (u) => -u,
+      () => -1,
+    );
   }
   function power() {
     const base = atom();
@@ -114,7 +119,11 @@ function compileExpression(text, categories) {
     const { position } = tokens[next];
     const exponent = unary().value;
     if (exponent === undefined) throw new ExpressionError(position, 'the exponent has to be a number');
-    return called(base, (u) => u ** exponent, (u) => (exponent === 0 ? 0 : exponent * u ** (exponent - 1)));
+    return called(
+      base,
+      (u) => u ** exponent,
+      (u) => (exponent === 0 ? 0 : exponent * u ** (exponent - 1)),
+    );
   }
   function atom() {
     const token = tokens[next];
@@ -131,7 +140,8 @@ function compileExpression(text, categories) {
   }
   function named({ name, position }) {
     const index = /^x\d+$/.test(name) ? Number(name.slice(1)) - 1 : -1;
-    if (index >= 0 && index < categories) return { at: (x) => ({ value: x[index], gradient: oneHot(index, x.length) }) };
+    if (index >= 0 && index < categories)
+      return { at: (x) => ({ value: x[index], gradient: oneHot(index, x.length) }) };
     if (Object.hasOwn(FUNCTIONS, name)) {
       expect('(');
       const argument = sumOf();

@@ -12,7 +12,15 @@ const gumbelSettings = () => ({
 /** Draws so far: `counts` of each category, and G and the category of the last. */
 function startGumbel({ theta, seed }) {
   const logits = theta.map((theta) => theta ?? -Infinity);
-  return { logits, pi: softmax(logits), next: streamOf(seed, 2), counts: logits.map(() => 0), draws: 0, gumbel: null, hot: null };
+  return {
+    logits,
+    pi: softmax(logits),
+    next: streamOf(seed, 2),
+    counts: logits.map(() => 0),
+    draws: 0,
+    gumbel: null,
+    hot: null,
+  };
 }
 
 function drawGumbel(run) {

@@ -1,4 +1,5 @@
-//! The page's losses on the tape, and their constants. The page gets the constants as JSON and has the functions in `losses.js`.
+//! The page's losses on the tape, and their constants. The page gets the constants as JSON; its own
+//! functions are in `losses.js`.
 
 use hardgrad::nn::Activation;
 use hardgrad::{Mat, Tape, Var};

@@ -1,9 +1,9 @@
-//! The page as one file.
+//! Assembly of the page from its parts.
 
 use super::{losses, reference};
 use serde_json::json;
 
-/// In reading order: each uses those before it.
+/// The scripts in reading order: each uses those before it.
 const SCRIPTS: [&str; 20] = [
     include_str!("kernels.js"),
     include_str!("noise.js"),

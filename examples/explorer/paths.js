@@ -101,7 +101,10 @@ function buildPaths() {
     html('legend', {}, 'Estimators and what moves'),
     html('div', { class: 'options columns' }, ...boxes),
   );
-  const average = { values: [1, 4, 16, 64, 256], help: 'Draws averaged. On a dotted line the error √(bias² + sd²/n) is the same.' };
+  const average = {
+    values: [1, 4, 16, 64, 256],
+    help: 'Draws averaged. On a dotted line the error √(bias² + sd²/n) is the same.',
+  };
   get('paths-controls').replaceChildren(
     choice,
     slider('paths-average', 'n', average, state.paths.average, (n) => (state.paths.average = n)),
@@ -123,7 +126,9 @@ function renderPaths() {
       const error = Math.hypot(point.bias, point.sd / Math.sqrt(state.paths.average));
       const cell = (what, x) => number('td', `paths.${name}.${k}.${what}`, x);
       const heading = `${pathTitle(PATHS[name])} = ${infinite(values[k])}`;
-      return [[heading, [cell('bias', point.bias), cell('sd', point.sd), cell('error', error)], k === 0 ? 'total' : '']];
+      return [
+        [heading, [cell('bias', point.bias), cell('sd', point.sd), cell('error', error)], k === 0 ? 'total' : ''],
+      ];
     }),
   );
   const head = ['', 'bias', 'sd', `error, n = ${state.paths.average}`];
@@ -146,7 +151,9 @@ function pathsChart(points) {
     described: 'Bias and standard deviation of the chosen estimators as a parameter moves',
   });
   const { left, top } = box;
-  const inside = draw('g', { style: `clip-path: inset(${top}px ${640 - box.right}px ${420 - box.bottom}px ${left}px) view-box` });
+  const inside = draw('g', {
+    style: `clip-path: inset(${top}px ${640 - box.right}px ${420 - box.bottom}px ${left}px) view-box`,
+  });
   svg.append(inside);
   const root = Math.sqrt(state.paths.average);
   const longest = Math.hypot(right, high / root);
@@ -179,7 +186,16 @@ function pathsChart(points) {
     inside.append(group);
   });
   const legend = Object.keys(points).map((name, k) => {
-    const line = draw('svg', { viewBox: '0 0 26 14' }, draw('g', { class: `path path-${k % 7}` }, draw('path', { d: 'M1 7L25 7' }), draw('circle', { cx: 13, cy: 7, r: 3.5 })));
+    const line = draw(
+      'svg',
+      { viewBox: '0 0 26 14' },
+      draw(
+        'g',
+        { class: `path path-${k % 7}` },
+        draw('path', { d: 'M1 7L25 7' }),
+        draw('circle', { cx: 13, cy: 7, r: 3.5 }),
+      ),
+    );
     return html('span', {}, line, pathTitle(PATHS[name]));
   });
   get('paths-legend').replaceChildren(...legend);

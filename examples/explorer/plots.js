@@ -61,9 +61,9 @@ const outsideShare = (dots, view, reach) =>
 
 const SIZE = 360;
 
-/** The cloud of one estimator. `reach` is the distance from 0 to the frame. */
-function cloudPlot({ result, dots, drawn }, { categories, view, reach, average, axes }) {
-  if (categories === 2) return stripPlot({ result, dots, drawn }, { reach, average });
+/** The cloud of one estimator. `reach` is the distance from 0 to the frame; `targets` are points, one for each D, that get a ring. */
+function cloudPlot({ result, dots, drawn }, { categories, view, reach, average, axes, targets = [] }) {
+  if (categories === 2) return stripPlot({ result, dots, drawn }, { reach, average, targets });
   const [centre, unit] = [SIZE / 2, (SIZE / 2 - 20) / reach];
   const at = (x) => place(project(view, x));
   const place = ([x, y]) => [centre + unit * x, centre - unit * y];
@@ -78,6 +78,10 @@ function cloudPlot({ result, dots, drawn }, { categories, view, reach, average, 
     const [cx, cy] = at(estimate);
     inside.append(draw('circle', { cx, cy, r: radius, class: drawn ? 'dot' : 'disc' }));
   }
+  for (const target of targets) {
+    const [cx, cy] = at(target);
+    inside.append(draw('circle', { cx, cy, r: 9, class: 'target' }));
+  }
   const ellipse = ellipseOf(covariance);
   for (const n of average > 1 ? [1, average] : [1]) {
     const [rx, ry] = [ellipse.major, ellipse.minor].map((r) => Math.max((unit * r) / Math.sqrt(n), 0.75));
@@ -90,7 +94,8 @@ function cloudPlot({ result, dots, drawn }, { categories, view, reach, average, 
   inside.append(diamond(mean, 6, { class: 'mean' }));
   inside.append(draw('line', { x1: tip[0], y1: tip[1], x2: mean[0], y2: mean[1], class: 'bias' }));
   inside.append(arrow(place([0, 0]), tip, { class: 'exact' }));
-  if (result.estimates[0].filter(({ weight }) => weight > 0).length === 1 || drawn) inside.append(...givenLabels(result, at, mean));
+  if (result.estimates[0].filter(({ weight }) => weight > 0).length === 1 || drawn)
+    inside.append(...givenLabels(result, at, mean));
   return svg;
 }
 
@@ -153,7 +158,7 @@ function cartesianGrid(place, reach, axes) {
 }
 
 /** Two categories: one number. A lane for each D, below them the mean with its standard deviation. */
-function stripPlot({ result, dots, drawn }, { reach, average }) {
+function stripPlot({ result, dots, drawn }, { reach, average, targets }) {
   const [height, lanes, base] = [236, [46, 104], 156];
   const at = (x) => SIZE / 2 + ((SIZE / 2 - 20) / reach) * x;
   const svg = draw('svg', { viewBox: `0 0 ${SIZE} ${height}`, role: 'img' });
@@ -175,6 +180,9 @@ function stripPlot({ result, dots, drawn }, { reach, average }) {
     inside.append(
       draw('circle', { cx: at(estimate[1]), cy: lanes[hot] + jitter, r: radius, class: drawn ? 'dot' : 'disc' }),
     );
+  });
+  targets.forEach((target, hot) => {
+    inside.append(draw('circle', { cx: at(target[1]), cy: lanes[hot], r: 14, class: 'target' }));
   });
   const [mean, exact, sd] = [result.mean[1], result.exact[1], Math.sqrt(result.covariance[1][1])];
   for (const n of average > 1 ? [1, average] : [1]) {

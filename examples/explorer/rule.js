@@ -26,7 +26,13 @@ const areaOf = (coefficients) => sum(coefficients.map((a, power) => a / (power +
 
 /** The rules: what each takes for the area, and up to which degree of the slope it is exact. */
 const RULES = [
-  { name: 'rectangle', title: 'Rectangle', exactTo: () => 0, used: 'Straight-Through, with the sample at 0', area: (h) => h(0) },
+  {
+    name: 'rectangle',
+    title: 'Rectangle',
+    exactTo: () => 0,
+    used: 'Straight-Through, with the sample at 0',
+    area: (h) => h(0),
+  },
   {
     name: 'trapezoid',
     title: 'Trapezoid',
@@ -75,9 +81,19 @@ function buildRule() {
   };
   const range = { min: -3, max: 3, step: 0.05, describedBy: 'rule-points-help' };
   const points = rule.values.map((value, k) => {
-    return slider(`rule-point-${k}`, `g′${degree ? ` at ${PLACES[degree][k]}` : ''}`, range, value, (value) => (rule.values[k] = value));
+    return slider(
+      `rule-point-${k}`,
+      `g′${degree ? ` at ${PLACES[degree][k]}` : ''}`,
+      range,
+      value,
+      (value) => (rule.values[k] = value),
+    );
   });
-  const help = html('p', { class: 'help', id: 'rule-points-help' }, 'The slope at these points. Drag them in the picture, too.');
+  const help = html(
+    'p',
+    { class: 'help', id: 'rule-points-help' },
+    'The slope at these points. Drag them in the picture, too.',
+  );
   const beta = { min: 0, max: 1, step: 0.05, help: 'Weight of the far end in the β rule.' };
   get('rule-controls').replaceChildren(
     chooser('rule-degree', 'Degree of g′', degrees, degree, setDegree, 'The slope is a polynomial of this degree.'),
@@ -103,7 +119,11 @@ function renderRule() {
       ],
     ];
   });
-  rows.push(['exact area', [number('td', 'rule.exact', areas.exact), html('td'), html('td'), html('td'), html('td')], 'total strong']);
+  rows.push([
+    'exact area',
+    [number('td', 'rule.exact', areas.exact), html('td'), html('td'), html('td'), html('td')],
+    'total strong',
+  ]);
   const head = ['rule', 'area', 'error', 'here', 'exact up to degree', 'used by'];
   get('rule-table').replaceChildren(table('Areas: f at the far corner less f at the near one', head, rows));
 }
@@ -131,7 +151,10 @@ function rulePlot({ name, title }) {
   const level = (slope) => [0, 1].map((t) => [t, slope]);
   const taken = {
     rectangle: () => level(h(0)),
-    trapezoid: () => [[0, h(0)], [1, h(1)]],
+    trapezoid: () => [
+      [0, h(0)],
+      [1, h(1)],
+    ],
     beta: () => level((1 - beta) * h(0) + beta * h(1)),
     midpoint: () => level(h(0.5)),
     simpson: () => curve.map(([t]) => [t, valueOf(parabola, t)]),

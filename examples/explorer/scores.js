@@ -90,7 +90,8 @@ Object.assign(estimators, {
   'double-control-variate': {
     title: 'Double control variate',
     source: 'Titsias and Shi (2022)',
-    formula: '½ (t<sub>1</sub> − t<sub>2</sub>)(D<sub>1</sub> − D<sub>2</sub>) − α J(π) ½(g<sub>1</sub> + g<sub>2</sub>),&ensp;t<sub>k</sub> = f<sub>k</sub> + α⟨g<sub>other</sub>, D<sub>k</sub> − π⟩',
+    formula:
+      '½ (t<sub>1</sub> − t<sub>2</sub>)(D<sub>1</sub> − D<sub>2</sub>) − α J(π) ½(g<sub>1</sub> + g<sub>2</sub>),&ensp;t<sub>k</sub> = f<sub>k</sub> + α⟨g<sub>other</sub>, D<sub>k</sub> − π⟩',
     note: 'Two samples. No bias for any α; α = 0 is leave-one-out, and at α = −1 a linear f has no variance.',
     parameters: ['alpha'],
     needsLoss: true,
@@ -113,7 +114,8 @@ Object.assign(estimators, {
   'pair-without-replacement': {
     title: 'Pair without replacement',
     source: 'Kool et al. (2020)',
-    formula: '(f<sub>i</sub> − f<sub>j</sub>)(e<sub>i</sub> − e<sub>j</sub>) / [1/(1−π<sub>i</sub>) + 1/(1−π<sub>j</sub>)],&ensp;i, j the two largest θ+G',
+    formula:
+      '(f<sub>i</sub> − f<sub>j</sub>)(e<sub>i</sub> − e<sub>j</sub>) / [1/(1−π<sub>i</sub>) + 1/(1−π<sub>j</sub>)],&ensp;i, j the two largest θ+G',
     note: 'Two different categories for each choice. No bias. For a single variable.',
     parameters: [],
     oneChoice: true,
@@ -130,7 +132,8 @@ Object.assign(estimators, {
   'sum-and-sample': {
     title: 'Sum and sample',
     source: 'Liu et al. (2019)',
-    formula: 'Σ<sub>i∈S</sub> π<sub>i</sub> f<sub>i</sub> (e<sub>i</sub> − π) + (1 − π<sub>S</sub>) f<sub>x</sub> (e<sub>x</sub> − π),&ensp;x ~ π outside S',
+    formula:
+      'Σ<sub>i∈S</sub> π<sub>i</sub> f<sub>i</sub> (e<sub>i</sub> − π) + (1 − π<sub>S</sub>) f<sub>x</sub> (e<sub>x</sub> − π),&ensp;x ~ π outside S',
     note: 'S has the k likeliest categories, which are summed; one of the others is drawn. No bias. For a single variable.',
     parameters: ['k'],
     oneChoice: true,

@@ -40,7 +40,13 @@ const PARAMETERS = {
     help: 'Number of draws given D that are averaged. This reduces the noise of G but not that of D.',
   },
   eta: { symbol: 'η', min: 0, max: 2, step: 0.05, help: 'Weight of the control variate; 0 switches it off.' },
-  beta: { symbol: 'β', min: -0.2, max: 1.2, step: 0.05, help: 'Weight of the far end of the line; ½ is the trapezoid.' },
+  beta: {
+    symbol: 'β',
+    min: -0.2,
+    max: 1.2,
+    step: 0.05,
+    help: 'Weight of the far end of the line; ½ is the trapezoid.',
+  },
   lambda: { symbol: 'λ', min: 0, max: 1, step: 0.05, help: 'Weight of ReinMax; the rest is ReinMax-Rao’s.' },
   gap: { symbol: 'gap', min: 0, max: 4, step: 0.05, help: 'How far below D’s logit the others must lie.' },
   order: {

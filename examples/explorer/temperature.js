@@ -32,13 +32,20 @@ function renderTemperature() {
   forget(renderTemperature);
   const [rao, reinmax] = [coldResult(state.coldTau), coldResult(null)];
   const sides = [
-    { name: 'A', title: `Gumbel-Rao, τ = ${state.coldTau}, K = ${COLD_DRAWS}`, result: rao, drawn: true },
+    {
+      name: 'A',
+      title: `Gumbel-Rao, τ = ${state.coldTau}, K = ${COLD_DRAWS}; the rings are the points of ReinMax`,
+      result: rao,
+      drawn: true,
+    },
     { name: 'B', title: 'ReinMax, τ = 1', result: reinmax, drawn: false },
   ].map((side) => ({ ...side, dots: cloudPoints(side.result, side.drawn) }));
   const view = projection(state.categories, state.axes);
   const reach = extent(sides, view);
   const figures = sides.map(({ name, title, result, drawn, dots }) => {
-    const svg = cloudPlot({ result, dots, drawn }, { categories: state.categories, view, reach, average: 1, axes: state.axes });
+    const { categories, axes } = state;
+    const targets = drawn ? reinmax.given : [];
+    const svg = cloudPlot({ result, dots, drawn }, { categories, view, reach, average: 1, axes, targets });
     svg.setAttribute('aria-label', `Cloud of ${title}`);
     return html('figure', { class: `side-${name} cloud` }, svg, html('figcaption', {}, title));
   });
@@ -50,17 +57,45 @@ function renderTemperature() {
     [
       number('td', `cold.${name}.bias`, biasOf(result)),
       number('td', `cold.${name}.sd`, Math.sqrt(result.variance)),
-      ...result.given.flatMap((given, hot) => given.map((x, j) => number('td', `cold.${name}.given.${hot}.${j}`, x))).slice(0, state.categories <= 3 ? undefined : 0),
+      ...result.given
+        .flatMap((given, hot) => given.map((x, j) => number('td', `cold.${name}.given.${hot}.${j}`, x)))
+        .slice(0, state.categories <= 3 ? undefined : 0),
     ],
     `side-${side}`,
   ];
-  const heads = state.categories <= 3 ? rao.pi.flatMap((_, hot) => rao.pi.map((_, j) => `D = ${hot + 1}, ∂/∂${theta_(j)}`)) : [];
+  const heads =
+    state.categories <= 3 ? rao.pi.flatMap((_, hot) => rao.pi.map((_, j) => `D = ${hot + 1}, ∂/∂${theta_(j)}`)) : [];
   get('temperature-table').replaceChildren(
-    table('Bias, standard deviation and the mean given each D', ['', 'bias', 'sd', ...heads], [
-      row('Gumbel-Rao', 'rao', rao, 'A'),
-      row('ReinMax', 'reinmax', reinmax, 'B'),
-    ]),
+    table(
+      'Bias, standard deviation and the mean given each D',
+      ['', 'bias', 'sd', ...heads],
+      [row('Gumbel-Rao', 'rao', rao, 'A'), row('ReinMax', 'reinmax', reinmax, 'B')],
+    ),
   );
+}
+
+/** Milliseconds for which each τ is shown. */
+const COLD_PAUSE = 700;
+let coldTimer = null;
+
+/** Lowers τ step by step from 1, or stops. */
+function playCold(playing) {
+  clearInterval(coldTimer);
+  coldTimer = null;
+  get('cold-play').textContent = playing ? 'Stop' : 'Lower τ step by step';
+  if (!playing) return;
+  const show = (k) => {
+    const input = get('cold-tau');
+    input.value = k;
+    input.dispatchEvent(new Event('input'));
+  };
+  let k = 0;
+  show(k);
+  coldTimer = setInterval(() => {
+    k += 1;
+    show(k);
+    if (k === LOW_TAUS.length - 1) playCold(false);
+  }, COLD_PAUSE);
 }
 
 /** Bias of Gumbel-Rao against τ with its standard error, and the line of ReinMax's. */
@@ -73,12 +108,19 @@ function biasChart(reinmax) {
   const high = 1.1 * Math.max(1e-3, limit, ...known.map(({ bias, standardError }) => bias + standardError));
   const log = (tau) => -Math.log10(tau);
   const { svg, at, box } = chart({
-    x: { range: [0, 2], ticks: [0, 0.301, 1, 1.301, 2], text: (x) => String(Number((10 ** -x).toFixed(2))), name: 'τ, smaller to the right' },
+    x: {
+      range: [0, 2],
+      ticks: [0, 0.301, 1, 1.301, 2],
+      text: (x) => String(Number((10 ** -x).toFixed(2))),
+      name: 'τ, smaller to the right',
+    },
     y: { range: [0, high], name: 'bias' },
     described: 'Bias of Gumbel-Rao against its temperature, and that of ReinMax',
   });
   const [, y] = at([0, limit]);
-  svg.append(draw('g', { class: 'line side-B' }, draw('line', { x1: box.left, y1: y, x2: box.right, y2: y, class: 'floor' })));
+  svg.append(
+    draw('g', { class: 'line side-B' }, draw('line', { x1: box.left, y1: y, x2: box.right, y2: y, class: 'floor' })),
+  );
   const places = known.map(({ tau, bias }) => at([log(tau), bias]));
   const group = draw('g', { class: 'way side-A' });
   if (places.length) group.append(draw('path', { d: pathThrough(places) }));

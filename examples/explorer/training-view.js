@@ -17,10 +17,10 @@ const TRAINING_STORIES = [
       B: { estimator: 'reinmax' },
       train: { optimizer: 'sgd', rate: 0.5, batch: 16, speed: 2 },
     },
-    text: 'The loss is concave: at each corner the slope says that this corner is best. Straight-Through sees only the slope at the sample, so it goes to the corner where it started, 3, which is the worst. ReinMax takes the slope at both ends and follows the exact gradient to corner 1.',
+    text: 'The loss is concave: at each corner, the slope favours that corner. Straight-Through uses only the slope at the sample, so it goes to the corner near which it started, 3, which is the worst. ReinMax takes the slope at both ends and follows the exact gradient to corner 1.',
   },
   {
-    title: 'Variance loses',
+    title: 'Variance costs steps',
     set: {
       loss: 'linear',
       theta: [2, -2, 0],
@@ -28,7 +28,7 @@ const TRAINING_STORIES = [
       B: { estimator: 'reinmax' },
       train: { optimizer: 'adam', rate: 0.1, batch: 1, speed: 1 },
     },
-    text: 'The loss is linear, so neither estimator has a bias. Straight-Through has no variance here either, while ReinMax scatters. With one draw in each step and Adam, which divides by the size of the noise, ReinMax falls behind. Raise the batch to 64 and the two are alike.',
+    text: 'The loss is linear, so neither estimator has a bias. Straight-Through has no variance here either, while ReinMax scatters. With one draw in each step and Adam, which divides by the root mean square of the gradients, ReinMax is slower. With a batch of 64 the two are nearly equal.',
   },
 ];
 
@@ -77,7 +77,7 @@ function* stepAll() {
 /** Takes up to `count` steps, and stops in the midst of one when the time is up. */
 function advanceTraining(count, milliseconds) {
   const end = performance.now() + milliseconds;
-  for (let done = 0; done < count; ) {
+  for (let done = 0; done < count;) {
     training.pending ??= stepAll();
     if (training.pending.next().done) {
       training.pending = null;
@@ -180,11 +180,14 @@ function drawTraining() {
   get('train-simplices').className = `simplices of-${latents.length}`;
   get('train-chart').replaceChildren(lossChart());
   const rows = Object.entries(runs).map(([name, run]) => {
-    const pis = run.theta.flatMap((theta, l) => softmax(theta).map((p, j) => number('td', `train.${name}.pi.${l}.${j}`, p)));
+    const pis = run.theta.flatMap((theta, l) =>
+      softmax(theta).map((p, j) => number('td', `train.${name}.pi.${l}.${j}`, p)),
+    );
     const heading = name === 'exact' ? 'exact gradient' : `${name}: ${estimators[state[name].estimator].title}`;
     return [heading, [number('td', `train.${name}.mean`, run.mean), ...pis], sideClass(name)];
   });
-  const pi = (l, j) => (runs.exact.theta.length === 1 ? `π${subscript(j + 1)}` : `π${superscript(l + 1)}${subscript(j + 1)}`);
+  const pi = (l, j) =>
+    runs.exact.theta.length === 1 ? `π${subscript(j + 1)}` : `π${superscript(l + 1)}${subscript(j + 1)}`;
   const heads = runs.exact.theta.flatMap((theta, l) => theta.map((_, j) => pi(l, j)));
   get('train-table').replaceChildren(table(`After step ${runs.exact.step}`, ['', 'E f(D)', ...heads], rows));
   const left = TRAINED.filter((name) => !(name in runs));
@@ -196,7 +199,12 @@ function drawTraining() {
 /** π of one variable on its way over the simplex. */
 function pathsPlot(l) {
   const place = (pi) => {
-    const [x, y] = [0, 1].map((axis) => dot(pi, CORNERS.map((corner) => corner[axis])));
+    const [x, y] = [0, 1].map((axis) =>
+      dot(
+        pi,
+        CORNERS.map((corner) => corner[axis]),
+      ),
+    );
     return [150 + 122 * x, 158 - 122 * y];
   };
   const corners = [0, 1, 2].map((j) => place(oneHot(j, 3)));

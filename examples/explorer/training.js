@@ -46,7 +46,14 @@ function startRun(settings) {
     gumbelStream: streamOf(settings.seed, 0), // one for all estimators, so that they see the same noise
     givenStream: streamOf(settings.seed, 1),
   };
-  Object.assign(run, exactOf(run.theta.map((theta) => softmax(theta)), codes, values));
+  Object.assign(
+    run,
+    exactOf(
+      run.theta.map((theta) => softmax(theta)),
+      codes,
+      values,
+    ),
+  );
   return run;
 }
 
@@ -90,9 +97,7 @@ function* batchGradient(run) {
   for (let row = 0; row < batch; row++) {
     const latents = drawLatents(run, used, parameters, pis);
     const g = used.needsLoss ? null : loss.gradient(codesOf(latents));
-    gradientsOf(used, latents, loss, g, parameters).forEach((x, l) =>
-      x.forEach((x, j) => (total[l][j] += x / batch)),
-    );
+    gradientsOf(used, latents, loss, g, parameters).forEach((x, l) => x.forEach((x, j) => (total[l][j] += x / batch)));
     yield;
   }
   return total;
@@ -109,7 +114,14 @@ function* stepOf(run) {
       theta[j] -= rate * change;
     }
   });
-  Object.assign(run, exactOf(run.theta.map((theta) => softmax(theta)), run.codes, run.values));
+  Object.assign(
+    run,
+    exactOf(
+      run.theta.map((theta) => softmax(theta)),
+      run.codes,
+      run.values,
+    ),
+  );
 }
 
 /** m / (1 − β₁ᵗ) / (√v / √(1 − β₂ᵗ) + eps), after the moments have taken in g. */

@@ -31,7 +31,10 @@ export function panelEquals(shown, expected, where) {
     near(value, expected[name], `${name} ${where}`);
     assert.match(text, /^−?\d+\.\d{4}$/, `${name} ${where}`);
     const read = Number(text.replace('−', '-'));
-    assert.ok(Math.abs(read - expected[name]) <= 0.5e-4 + TOLERANCE * (1 + Math.abs(read)), `${name} ${where}: ${text}`);
+    assert.ok(
+      Math.abs(read - expected[name]) <= 0.5e-4 + TOLERANCE * (1 + Math.abs(read)),
+      `${name} ${where}: ${text}`,
+    );
   }
 }
 

@@ -164,7 +164,12 @@ test('what was shown after each change equals the library’s numbers', async ()
   );
   const texts = [...new Set(snapshots.flatMap(({ settings }) => settings.map((setting) => JSON.stringify(setting))))];
   const answers = new Map(
-    (await library('evaluate', texts.map((text) => JSON.parse(text)))).map((numbers, i) => [texts[i], numbers]),
+    (
+      await library(
+        'evaluate',
+        texts.map((text) => JSON.parse(text)),
+      )
+    ).map((numbers, i) => [texts[i], numbers]),
   );
   for (const now of snapshots)
     shownEquals(
@@ -264,6 +269,10 @@ test('light and dark', async () => {
     'td',
     'select',
     '#theme',
+    ...['D', 'g', 'pi', 'G'].map((symbol) => `.symbol-${symbol}`),
+    '#gumbel .taken-label',
+    '#paths .end',
+    '#train tr.side-A th',
   ];
   await page.evaluate(() => delete document.documentElement.dataset.theme);
   for (const colorScheme of ['light', 'dark']) {
@@ -283,6 +292,32 @@ test('light and dark', async () => {
     'the button overrides',
   );
   assert.notEqual(grounds[0], grounds[1]);
+});
+
+test('each symbol has one colour, in formulas and in pictures', async () => {
+  const colors = await page.evaluate(() => {
+    const of = (selector, property) => getComputedStyle(document.querySelector(selector))[property];
+    return {
+      D: ['#gumbel .share', '#gumbel .taken-label']
+        .map((selector) => of(selector, 'fill'))
+        .concat(of('.symbol-D', 'color')),
+      g: [
+        of('#way .slope', 'stroke'),
+        of('#rule .slope', 'stroke'),
+        of('#rule .handle', 'fill'),
+        of('.symbol-g', 'color'),
+      ],
+      pi: [of('#simplex .pi', 'fill'), of('#gumbel .pi-mark', 'stroke'), of('.symbol-pi', 'color')],
+      G: [of('#gumbel .noise', 'fill'), of('.symbol-G', 'color')],
+    };
+  });
+  const each = Object.values(colors).map((found) => [...new Set(found)]);
+  assert.deepEqual(
+    each.map(({ length }) => length),
+    [1, 1, 1, 1],
+    JSON.stringify(colors),
+  );
+  assert.equal(new Set(each.flat()).size, 4);
 });
 
 test('screenshots', async () => {

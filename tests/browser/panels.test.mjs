@@ -68,7 +68,8 @@ test('rules: areas, errors and degrees', async () => {
   const expected = await library('rule', settings);
   settings.forEach((setting, i) => {
     const degree = setting.values.length - 1;
-    for (const [name, area] of Object.entries(expected[i])) near(got[i][name], area, `${name} of ${JSON.stringify(setting)}`);
+    for (const [name, area] of Object.entries(expected[i]))
+      near(got[i][name], area, `${name} of ${JSON.stringify(setting)}`);
     for (const [name, exactTo] of Object.entries(RULES)) {
       const to = name === 'beta' && setting.beta === 0.5 ? 1 : exactTo;
       const error = Math.abs(expected[i][name] - expected[i].exact);
@@ -142,8 +143,12 @@ test('paths: each point is the library’s', async () => {
     rootsEqual(await shownIn(page, 'paths'), expected, `${categories} categories, ${loss}`);
     console.log(`${Object.keys(expected).length} numbers of paths at C = ${categories}`);
     // The marks lie where the numbers say: all on one straight scale.
-    const marks = await page.$$eval('#paths-chart .path circle', (marks) => marks.map((mark) => [mark.cx, mark.cy].map((x) => x.baseVal.value)));
-    const points = names.flatMap((name, i) => settings[i].map((_, k) => ['bias', 'sd'].map((what) => expected[`paths.${name}.${k}.${what}`])));
+    const marks = await page.$$eval('#paths-chart .path circle', (marks) =>
+      marks.map((mark) => [mark.cx, mark.cy].map((x) => x.baseVal.value)),
+    );
+    const points = names.flatMap((name, i) =>
+      settings[i].map((_, k) => ['bias', 'sd'].map((what) => expected[`paths.${name}.${k}.${what}`])),
+    );
     assert.equal(marks.length, points.length);
     for (const axis of [0, 1]) {
       const order = points.map((_, i) => i).sort((a, b) => points[a][axis] - points[b][axis]);
@@ -200,11 +205,22 @@ test('temperature: the bias of Gumbel-Rao goes to that of ReinMax, and each clou
       const error = Math.sqrt(rao.covariance_of_mean.reduce((sum, row, j) => sum + row[j], 0));
       assert.ok(Math.abs(biases[8] - biasOf(reinmax)) < 0.02 * biasOf(reinmax) + 5 * error, `${biases[8]}`);
       assert.ok(Math.abs(biases[0] - biasOf(reinmax)) > 0.1 * biasOf(reinmax), 'the panel shows something');
-      console.log(`C = ${categories}: bias ${biases.map((x) => x.toFixed(3)).join(' ')}, ReinMax ${biasOf(reinmax).toFixed(3)}`);
+      console.log(
+        `C = ${categories}: bias ${biases.map((x) => x.toFixed(3)).join(' ')}, ReinMax ${biasOf(reinmax).toFixed(3)}`,
+      );
     }
+    const rings = await page.$$eval('#temperature-clouds .target', (rings) => rings.length);
+    assert.equal(rings, categories);
     await ready('temperature');
     assert.equal(await page.$$eval('#temperature-chart circle', (marks) => marks.length), 9);
   }
+});
+
+test('temperature: the button lowers τ from 1 to the least', async () => {
+  await press(page, 'cold-play', 'Enter');
+  assert.equal(await page.textContent('#cold-tau-value'), '1');
+  await page.waitForFunction(() => document.getElementById('cold-tau-value').textContent === '0.01');
+  assert.equal(await page.textContent('#cold-play'), 'Lower τ step by step');
 });
 
 /** The library's losses, written as the page's expressions for three categories. */
@@ -224,26 +240,44 @@ test('expressions: every estimator for the library’s losses as they are writte
     await ready('advisor');
     assert.ok(await page.isHidden('#expression-error'), text);
     const sides = await page.evaluate(() => hardgrad.everyEstimator().map(hardgrad.advisorSettings));
-    assert.equal(sides.length, Object.values(ESTIMATORS).reduce((sum, { forms }) => sum + (forms?.length ?? 1), 0));
-    const answers = await library('evaluate', sides.map((setting) => ({ ...setting, loss })));
+    assert.equal(
+      sides.length,
+      Object.values(ESTIMATORS).reduce((sum, { forms }) => sum + (forms?.length ?? 1), 0),
+    );
+    const answers = await library(
+      'evaluate',
+      sides.map((setting) => ({ ...setting, loss })),
+    );
     const n = Number(await page.textContent('#advisor-average-value'));
     const expected = {};
     answers.forEach(({ variance, ...numbers }, k) => {
       const bias = biasOf(numbers);
       expected[`advisor.${k}.bias`] = bias;
-      expected[`advisor.${k}.uncertainty`] = Math.sqrt(numbers.covariance_of_mean.reduce((sum, row, j) => sum + row[j], 0));
+      expected[`advisor.${k}.uncertainty`] = Math.sqrt(
+        numbers.covariance_of_mean.reduce((sum, row, j) => sum + row[j], 0),
+      );
       expected[`advisor.${k}.sd`] = Math.sqrt(variance);
       expected[`advisor.${k}.error`] = Math.hypot(bias, Math.sqrt(variance / n));
     });
     rootsEqual(await shownIn(page, 'advisor'), expected, text);
-    const errors = await page.$$eval('#advisor tbody td:last-child', (cells) => cells.map((cell) => Number(cell.dataset.value)));
-    assert.deepEqual(errors, [...errors].sort((a, b) => a - b));
+    const errors = await page.$$eval('#advisor tbody td:last-child', (cells) =>
+      cells.map((cell) => Number(cell.dataset.value)),
+    );
+    assert.deepEqual(
+      errors,
+      [...errors].sort((a, b) => a - b),
+    );
   }
 });
 
 test('expressions: values and derivatives of every function', async () => {
-  const text = 'exp(x1) + log(x2 + 1) * sqrt(x3 + 2) - sin(x1*x2) / cos(x3) + tanh(x2) ^ 2 - sigmoid(x1 - x3) + softplus(-x2) * abs(x1 - 3) - 2^-1';
-  const points = [[0.2, 0.5, 0.3], [1, 0, 0], [0.1, -0.3, 0.9]];
+  const text =
+    'exp(x1) + log(x2 + 1) * sqrt(x3 + 2) - sin(x1*x2) / cos(x3) + tanh(x2) ^ 2 - sigmoid(x1 - x3) + softplus(-x2) * abs(x1 - 3) - 2^-1';
+  const points = [
+    [0.2, 0.5, 0.3],
+    [1, 0, 0],
+    [0.1, -0.3, 0.9],
+  ];
   const results = await page.evaluate(
     ([text, points]) => {
       const f = hardgrad.compileExpression(text, 3);
@@ -258,10 +292,19 @@ test('expressions: values and derivatives of every function', async () => {
   results.forEach(({ value, gradient, beside }, i) => {
     const [a, b, c] = points[i];
     const logistic = 1 / (1 + exp(c - a));
-    const expected = exp(a) + log(b + 1) * sqrt(c + 2) - sin(a * b) / cos(c) + tanh(b) ** 2 - logistic + log(1 + exp(-b)) * abs(a - 3) - 0.5;
+    const expected =
+      exp(a) +
+      log(b + 1) * sqrt(c + 2) -
+      sin(a * b) / cos(c) +
+      tanh(b) ** 2 -
+      logistic +
+      log(1 + exp(-b)) * abs(a - 3) -
+      0.5;
     near(value, expected, `${text} at ${points[i]}`);
     // Central differences: an error of h² f‴/6, some 1e-9, and a rounding of 1e-16/h.
-    gradient.forEach((g, j) => assert.ok(Math.abs(g - (beside[j][1] - beside[j][0]) / 2e-5) < 1e-8, `∂${j} at ${points[i]}`));
+    gradient.forEach((g, j) =>
+      assert.ok(Math.abs(g - (beside[j][1] - beside[j][0]) / 2e-5) < 1e-8, `∂${j} at ${points[i]}`),
+    );
   });
 });
 

@@ -81,10 +81,7 @@ export async function snapshot(page) {
   const raw = await page.evaluate((PARAMETERS) => {
     const value = (id) => document.getElementById(id)?.value;
     const text = (id) => document.getElementById(id)?.textContent.replace('−', '-');
-    const parameters = (side) =>
-      Object.fromEntries(
-        PARAMETERS.map((name) => [name, text(`${name}-${side}-value`)]),
-      );
+    const parameters = (side) => Object.fromEntries(PARAMETERS.map((name) => [name, text(`${name}-${side}-value`)]));
     const categories = Number(document.querySelector('[name=categories]:checked').value);
     return {
       categories,
@@ -119,13 +116,17 @@ export async function snapshot(page) {
       readings: ['A', 'B'].map((name) => document.getElementById(`reading-${name}`).textContent),
       uncertainties: ['A', 'B'].map((name) => text(`uncertainty-${name}`)),
       verdict: document.getElementById('verdict').textContent,
-      controls: [...document.querySelectorAll('section:not(.panel) :is(button, input, select), body > :not(main) :is(button, input, select)')].map(
-        (element) => element.id || element.textContent,
-      ),
+      controls: [
+        ...document.querySelectorAll(
+          'section:not(.panel) :is(button, input, select), body > :not(main) :is(button, input, select)',
+        ),
+      ].map((element) => element.id || element.textContent),
     };
   }, PARAMETERS);
   const settings = raw.sides.map(({ estimator, form, values }) => {
-    const numbers = Object.fromEntries(Object.entries(values).map(([name, text]) => [name, text === 'inf' ? text : Number(text)]));
+    const numbers = Object.fromEntries(
+      Object.entries(values).map(([name, text]) => [name, text === 'inf' ? text : Number(text)]),
+    );
     return {
       categories: raw.categories,
       loss: raw.loss,

@@ -50,7 +50,7 @@ fn one_file_without_a_link_to_another() {
 /// The numbers with which the page is compared agree with what is known: ReinMax has no bias on a quadratic loss, and the
 /// coupled control variate's mean lies within five standard errors of ReinMax's.
 #[test]
-fn its_reference_numbers_know_reinmax() {
+fn reference_numbers_agree_with_reinmax() {
     let setting = |estimator: Value| json!({ "categories": 3, "loss": "quadratic", "theta": [0.4, -0.3, 0.1], "estimator": estimator });
     let settings = [
         setting(json!({ "reinmax": { "tau": 1.0 } })),
@@ -70,6 +70,69 @@ fn its_reference_numbers_know_reinmax() {
                 "{mean} and {exact}"
             );
         }
+    }
+}
+
+/// Areas by hand: the slope 2 − 3t + 4t³ has the area 3/2, its ends are 2 and 3, and its middle is 1.
+#[test]
+fn reference_areas_of_the_rules() {
+    let slope = |t: f64| 2.0 - 3.0 * t + 4.0 * t * t * t;
+    let values: Vec<f64> = (0..4).map(|k| slope(f64::from(k) / 3.0)).collect();
+    let areas = &answer("rule", &[json!({ "values": values, "beta": 0.25 })]).unwrap()[0];
+    for (name, expected) in [
+        ("exact", 1.5),
+        ("rectangle", 2.0),
+        ("trapezoid", 2.5),
+        ("beta", 2.25),
+        ("midpoint", 1.0),
+        ("simpson", 1.5),
+    ] {
+        let area = areas[name].as_f64().unwrap();
+        assert!((area - expected).abs() < 1e-14, "{name}: {area}"); // some ten roundings of numbers up to 20
+    }
+}
+
+/// A masked category is never drawn, and the others as often as they should be.
+#[test]
+fn reference_draws_of_gumbel_max() {
+    let setting = json!({ "theta": [0.0, null, 3.0_f64.ln()], "seed": 1, "draws": 4000 });
+    let drawn = &answer("gumbel", &[setting]).unwrap()[0];
+    assert_eq!(drawn["counts"][1], 0);
+    assert!(numbers(&drawn["pi"]).iter().zip([0.25, 0.0, 0.75]).all(|(pi, p)| (pi - p).abs() < 1e-15));
+    let share = drawn["counts"][0].as_f64().unwrap() / 4000.0;
+    assert!((share - 0.25).abs() < 5.0 * (0.25 * 0.75 / 4000.0_f64).sqrt(), "{share}");
+    let all_masked = json!({ "theta": [null, null], "seed": 1, "draws": 1 });
+    let message = answer("gumbel", &[all_masked]).unwrap_err();
+    assert!(message.contains("expected a category that is not masked"), "{message}");
+}
+
+/// One step of gradient descent with the exact gradient of a linear loss: w₁ − w₂ = 2 and π = ½ for the two categories with
+/// equal logits, while the third has nearly no probability.
+#[test]
+fn reference_states_of_training() {
+    let setting = |changes: Value| {
+        let mut setting = json!({
+            "loss": "linear", "theta": [[0.0, 0.0, -60.0]], "estimator": null, "optimizer": "sgd",
+            "rate": 0.5, "batch": 1, "seed": 1, "report": [0, 1],
+        });
+        setting.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+        setting
+    };
+    let states = &answer("train", &[setting(json!({}))]).unwrap()[0];
+    let theta = numbers(&states[1]["theta"][0]);
+    // ∂/∂θ₁ = π₁ π₂ (w₁ − w₂) = ¼ · 2
+    assert!((theta[0] + 0.25).abs() < 1e-15 && (theta[1] - 0.25).abs() < 1e-15, "{theta:?}");
+    let straight_through = setting(json!({ "estimator": { "st": { "tau": 1.0 } } }));
+    let states = &answer("train", &[straight_through]).unwrap()[0];
+    let theta = numbers(&states[1]["theta"][0]);
+    assert!((theta[0] + 0.25).abs() < 1e-15, "ST is exact for a linear loss: {theta:?}");
+    for (change, expected) in [
+        (json!({ "theta": [[0.0, 0.0]] }), "expected 1 to 3 variables of 3 categories"),
+        (json!({ "batch": 0 }), "batch: got 0, expected at least 1"),
+        (json!({ "optimizer": "sgdm" }), "unknown variant `sgdm`"),
+    ] {
+        let message = answer("train", &[setting(change)]).unwrap_err();
+        assert!(message.contains(expected), "{message}");
     }
 }
 

@@ -1,4 +1,5 @@
-// The panel “Which estimator for me?”: a loss that is typed, and bias and variance of every estimator for it.
+// The panel “Which estimator for me?”: a loss that is typed, and bias and variance of every
+// estimator for it.
 
 /** Every estimator in every form, with the numbers that its controls start with. */
 function everyEstimator() {

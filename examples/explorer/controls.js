@@ -1,6 +1,9 @@
 // What sets the state: sliders, lists, stories, dragging π, and the choice of light or dark.
 
-/** A labelled control. Its explanation, of the id `describedBy`, stands below it unless it is shown elsewhere. */
+/**
+ * A labelled control. Its explanation, of the id `describedBy`, stands below it unless it is shown
+ * elsewhere.
+ */
 function control(id, text, input, help, describedBy = `${id}-help`) {
   input.id = id;
   input.setAttribute('aria-describedby', describedBy);

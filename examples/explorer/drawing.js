@@ -46,7 +46,10 @@ function roundStep(x) {
 /** A tick's text, without the noise of binary fractions. */
 const tick = (x) => String(Number(x.toPrecision(6))).replace('-', '−');
 
-/** The ellipse of one standard deviation of a 2×2 covariance: semi-axes, and the angle of the longer in degrees. */
+/**
+ * The ellipse of one standard deviation of a 2×2 covariance: semi-axes, and the angle of the longer
+ * in degrees.
+ */
 function ellipseOf([[a, b], [, c]]) {
   const half = (a + c) / 2;
   const root = Math.hypot((a - c) / 2, b);
@@ -87,8 +90,8 @@ function ticksBetween(low, high, count) {
 }
 
 /**
- * The axes of a chart: its svg with grid, ticks and names, and `at`, which places a point. x and y are { range, name, ticks, text },
- * where ticks and text may be left out.
+ * The axes of a chart: its svg with grid, ticks and names, and `at`, which places a point. x and y
+ * are { range, name, ticks, text }, where ticks and text may be left out.
  */
 function chart({ width = 500, height = 262, left = 66, top = 14, x, y, described }) {
   const [right, bottom] = [width - 22, height - 48];

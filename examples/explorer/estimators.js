@@ -1,10 +1,12 @@
-// The estimators that hook onto the sample: what reaches θ when the sample is D and the derivative of the loss there is g = ∂f/∂D.
+// The estimators that hook onto the sample: what reaches θ when the sample is D and the derivative
+// of the loss there is g = ∂f/∂D.
 //
 //   vjp(latent, g, settings)
 //
-// latent = { theta, pi, hot, gumbel, exponentials }: θ, π = softmax(θ), the index of D, the noise G that drew D, and a function
-// that gives row k of the exponential numbers for draws given D; `rows` is how many of them are needed. `drawn` says that something
-// is random once D is known. Names and equation numbers are the library's, where each has a file in src/estimators/formulas.
+// latent = { theta, pi, hot, gumbel, exponentials }: θ, π = softmax(θ), the index of D, the noise G
+// that drew D, and a function that gives row k of the exponential numbers for draws given D; `rows`
+// is how many of them are needed. `drawn` says that something is random once D is known. Names and
+// equation numbers are the library's, where each has a file in src/estimators/formulas.
 
 /** GR_{τ,K}(log π; D) = (1/(Kτ)) Σ_k J(softmax(Y_k/τ)) g, eq. 6 and 7 */
 function gumbelRao(pi, { hot, exponentials }, g, { tau, draws }) {

@@ -1,9 +1,10 @@
-// Mean, bias and covariance of an estimator. D is enumerated, so that its part has no sampling error. What is random given D is
-// drawn `samples` times for each D. This is `certify` of the library, with the whole covariance.
+// Mean, bias and covariance of an estimator. D is enumerated, so that its part has no sampling
+// error. What is random given D is drawn `samples` times for each D. This is `certify` of the
+// library, with the whole covariance.
 
 /**
- * settings = { categories, loss, theta, estimator: { name: parameters }, samples }. The estimator is written as in a run's
- * config.json; `samples`, at least 2, may be left out.
+ * settings = { categories, loss, theta, estimator: { name: parameters }, samples }. The estimator
+ * is written as in a run's config.json; `samples`, at least 2, may be left out.
  */
 function evaluate(settings) {
   const { categories, theta } = settings;

@@ -1,4 +1,5 @@
-// A loss that is written in the page: a small parser of arithmetic, without eval, and derivatives by the chain rule.
+// A loss that is written in the page: a small parser of arithmetic, without eval, and derivatives
+// by the chain rule.
 //
 //   sum      = product { ("+" | "-") product }
 //   product  = unary { ("*" | "/") unary }

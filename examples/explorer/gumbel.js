@@ -1,4 +1,5 @@
-// The panel of the Gumbel-max trick: bars θ + G, the largest, and how often each category has been drawn.
+// The panel of the Gumbel-max trick: bars θ + G, the largest, and how often each category has been
+// drawn.
 
 let gumbelRun = null;
 let gumbelRequest = 0;

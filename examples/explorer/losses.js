@@ -1,5 +1,5 @@
-// The losses f of a point x of the simplex, with their derivatives. `constants` comes from the Rust side, which has the same
-// four on its tape.
+// The losses f of a point x of the simplex, with their derivatives. `constants` comes from the Rust
+// side, which has the same functions on its tape.
 
 /** f(x) = Σ_j w_j (x_j − c_j)^power: what is linear, quadratic or cubic in the sample. */
 const polynomial = (power) => ({
@@ -69,11 +69,16 @@ const losses = {
   },
 };
 
-/** What each of L variables weighs in the point that the loss sees: L, L − 1, …, 1 over their sum. */
+/**
+ * What each of L variables weighs in the point that the loss sees: L, L − 1, …, 1 over their sum.
+ */
 const variableWeights = (latents) =>
   Array.from({ length: latents }, (_, l) => (2 * (latents - l)) / (latents * (latents + 1)));
 
-/** The loss of several variables: f of the weighted mean of their points, x = Σ_l a_l x^l. For one variable it is f. */
+/**
+ * The loss of several variables: f of the weighted mean of their points, x = Σ_l a_l x^l. For one
+ * variable it is f.
+ */
 function jointLoss(loss) {
   const mixed = (points) => {
     const weights = variableWeights(points.length);

@@ -5,7 +5,8 @@ use hardgrad::nn::Activation;
 use hardgrad::{Mat, Tape, Var};
 use serde::{Deserialize, Serialize};
 
-/// The most categories of the page's variable; with fewer, the first numbers of each table are used.
+/// The most categories of the page's variable; with fewer, the first numbers of each table are
+/// used.
 pub const MOST_CATEGORIES: usize = 8;
 
 /// w of the polynomials: signs and sizes that differ, so that the categories do.

@@ -8,12 +8,13 @@
 //! cargo run --release --example explorer -- --out estimators.html
 //! ```
 //!
-//! The page is one file that needs no network; its path is printed. It computes everything itself, and
-//! its sources are in `examples/explorer/`. With `--answer FILE` this program prints the library's
-//! numbers for settings of the page instead. `tests/browser/` compares them with what the page shows.
+//! The page is one file that needs no network; its path is printed. It computes everything itself,
+//! and its sources are in `examples/explorer/`. With `--answer FILE` this program prints the
+//! library's numbers for settings of the page instead. `tests/browser/` compares them with what the
+//! page shows.
 //!
-//! Exit status: 0 if done; 1 if a file cannot be read or written, or a setting is wrong; 2 for wrong
-//! arguments; 141 if standard output is closed.
+//! Exit status: 0 if done; 1 if a file cannot be read or written, or a setting is wrong; 2 for
+//! wrong arguments; 141 if standard output is closed.
 
 #[path = "../lab/mod.rs"]
 mod lab;

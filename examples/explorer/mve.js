@@ -1,8 +1,10 @@
-// MVE(λ): the estimator of least variance in its class. It solves a small symmetric system for each variable.
+// MVE(λ): the estimator of least variance in its class. It solves a small symmetric system for each
+// variable.
 
 /**
- * u with (diag(m) + Σ_{i<j} c_ij (e_i − e_j)(e_i − e_j)ᵀ) u = y, for masses m ≥ 0 and conductances c ≥ 0. The elimination adds and never
- * subtracts, so that it keeps the digits for every λ. `total` is Σ y, which the caller knows without cancellation.
+ * u with (diag(m) + Σ_{i<j} c_ij (e_i − e_j)(e_i − e_j)ᵀ) u = y, for masses m ≥ 0 and conductances
+ * c ≥ 0. The elimination adds and never subtracts, so that it keeps the digits for every λ. `total`
+ * is Σ y, which the caller knows without cancellation.
  */
 function solveLaplacian(c, m, y, total) {
   const n = y.length;
@@ -45,8 +47,9 @@ function mve(latent, gradient, lambda) {
 }
 
 /**
- * J(π)(r ⊙ u + λ w_D D),   A u = a = w ⊙ (1 + λπ) − λ⟨w, π⟩ D,   w_i = g_i / d_iD,   d_ij = 1 + λ(π_i + π_j),
- * r_i = (1 + λπ_i)/(1 + 2λπ_i);   A has conductances λ π_i π_j / d_ij and row sums Σ_j π_j / d_ij
+ * J(π)(r ⊙ u + λ w_D D),   A u = a = w ⊙ (1 + λπ) − λ⟨w, π⟩ D,   w_i = g_i / d_iD,
+ * d_ij = 1 + λ(π_i + π_j),   r_i = (1 + λπ_i)/(1 + 2λπ_i);
+ * A has conductances λ π_i π_j / d_ij and row sums Σ_j π_j / d_ij
  */
 function mveFinite(pi, hot, g, lambda) {
   const d = pi.map((p) => pi.map((q) => 1 + lambda * (p + q)));
@@ -61,7 +64,10 @@ function mveFinite(pi, hot, g, lambda) {
   return softmaxVjp(pi, x);
 }
 
-/** ½ J(π) u + ½ g_D (D − π),   (diag(W1) − W) u = b,   W_ij = π_i π_j/(π_i + π_j),   b_i = π_i g_i/(π_i + π_D),   Σ b = 0 */
+/**
+ * ½ J(π) u + ½ g_D (D − π),   (diag(W1) − W) u = b,   W_ij = π_i π_j/(π_i + π_j),
+ * b_i = π_i g_i/(π_i + π_D),   Σ b = 0
+ */
 function mveLimit(pi, hot, g) {
   const b = pi.map((p, i) => (i === hot ? 0 : (p * g[i]) / (p + pi[hot])));
   b[hot] = -sum(b);

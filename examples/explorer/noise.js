@@ -23,8 +23,9 @@ const uniform = (next) => ((next() >>> 6) * 2 ** 26 + (next() >>> 6) + 0.5) / 2 
 const tables = new Map();
 
 /**
- * Standard exponential numbers E for C categories: table[D][draw][row] is a vector of C. Row 0 is for the noise G that drew D, the
- * others for what an estimator draws given D. Made once for each C.
+ * Standard exponential numbers E for C categories: table[D][draw][row] is a vector of C. Row 0 is
+ * for the noise G that drew D, the others for what an estimator draws given D. Made once for each
+ * C.
  */
 function noiseTable(categories) {
   if (!tables.has(categories)) {

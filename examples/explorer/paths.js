@@ -4,7 +4,10 @@ const TAUS = [0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3];
 const DRAW_COUNTS = [1, 2, 5, 10, 20];
 const WEIGHTS = [0, 0.1, 0.25, 0.5, 0.75, 0.9, 1];
 
-/** What can be drawn: the parameter that moves and its values, the form, and what the others are if not as in NUMBERS. */
+/**
+ * What can be drawn: the parameter that moves and its values, the form, and what the others are if
+ * not as in NUMBERS.
+ */
 const PATHS = {
   'st-tau': { estimator: 'st', moves: 'tau', values: TAUS },
   'stgs-tau': { estimator: 'stgs', moves: 'tau', values: TAUS },
@@ -46,7 +49,10 @@ const evaluated = new Map();
 const waiting = new Map();
 let evaluating = false;
 
-/** Norm of the bias, its standard error, and the standard deviation of one draw at these settings, or null if they are not computed yet. `whenDone` is called when they are. */
+/**
+ * Norm of the bias, its standard error, and the standard deviation of one draw at these settings,
+ * or null if they are not computed yet. `whenDone` is called when they are.
+ */
 function biasAndSd(settings, whenDone) {
   const key = evaluationKey(settings);
   if (evaluated.has(key)) return evaluated.get(key);
@@ -137,7 +143,10 @@ function renderPaths() {
 
 const infinite = (value) => (value === 'inf' ? '∞' : String(value).replace('-', '−'));
 
-/** Bias across, standard deviation upwards. Points that lie too far out are left out, so that the others can be told apart. */
+/**
+ * Bias across, standard deviation upwards. Points that lie too far out are left out, so that the
+ * others can be told apart.
+ */
 function pathsChart(points) {
   const all = Object.values(points).flat().filter(Boolean);
   const sorted = (of) => all.map(of).sort((a, b) => a - b);

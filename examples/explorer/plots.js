@@ -1,6 +1,9 @@
 // The figures: where θ is, the cloud of gradient draws, and the error against the number of draws.
 
-/** Corners of the simplex of three categories, for a triangle with a circumscribed circle of radius 1, y upwards. */
+/**
+ * Corners of the simplex of three categories, for a triangle with a circumscribed circle of radius
+ * 1, y upwards.
+ */
 const CORNERS = [210, 330, 90].map((degrees) => [
   Math.cos((degrees * Math.PI) / 180),
   Math.sin((degrees * Math.PI) / 180),
@@ -9,7 +12,8 @@ const CORNERS = [210, 330, 90].map((degrees) => [
 /** How gradients of C numbers become points of the plane, and in which words. */
 function projection(categories, axes) {
   if (categories === 3) {
-    // Orthonormal rows: lengths in the plane Σ = 0 are kept, and the triangle's corners point along its θ.
+    // Orthonormal rows: lengths in the plane Σ = 0 are kept, and the triangle's corners point along
+    // its θ.
     const rows = [0, 1].map((axis) => CORNERS.map((corner) => Math.sqrt(2 / 3) * corner[axis]));
     return { rows, words: 'the plane in which the three numbers sum to 0, seen straight on' };
   }
@@ -22,7 +26,10 @@ function projection(categories, axes) {
 const project = ({ rows }, x) => rows.map((row) => dot(row, x));
 const projectCovariance = ({ rows }, m) => rows.map((a) => rows.map((b) => sum(a.map((a, i) => a * dot(m[i], b)))));
 
-/** The points of a cloud: `dots` of one draw each, as often as D has it, or, if D is all that is random, discs of its size. */
+/**
+ * The points of a cloud: `dots` of one draw each, as often as D has it, or, if D is all that is
+ * random, discs of its size.
+ */
 function cloudPoints(result, drawn) {
   const dots = [];
   result.estimates.forEach((draws, hot) => {
@@ -61,7 +68,10 @@ const outsideShare = (dots, view, reach) =>
 
 const SIZE = 360;
 
-/** The cloud of one estimator. `reach` is the distance from 0 to the frame; `targets` are points, one for each D, that get a ring. */
+/**
+ * The cloud of one estimator. `reach` is the distance from 0 to the frame; `targets` are points,
+ * one for each D, that get a ring.
+ */
 function cloudPlot({ result, dots, drawn }, { categories, view, reach, average, axes, targets = [] }) {
   if (categories === 2) return stripPlot({ result, dots, drawn }, { reach, average, targets });
   const [centre, unit] = [SIZE / 2, (SIZE / 2 - 20) / reach];
@@ -99,7 +109,9 @@ function cloudPlot({ result, dots, drawn }, { categories, view, reach, average, 
   return svg;
 }
 
-/** The number of each D beside its mean, away from the cloud's; none where it would lie on another. */
+/**
+ * The number of each D beside its mean, away from the cloud's; none where it would lie on another.
+ */
 function givenLabels(result, at, mean) {
   const placed = [];
   const order = result.pi.map((_, hot) => hot).sort((a, b) => result.pi[b] - result.pi[a]);
@@ -157,7 +169,9 @@ function cartesianGrid(place, reach, axes) {
   return grid;
 }
 
-/** Two categories: one number. A lane for each D, below them the mean with its standard deviation. */
+/**
+ * Two categories: one number. A lane for each D, below them the mean with its standard deviation.
+ */
 function stripPlot({ result, dots, drawn }, { reach, average, targets }) {
   const [height, lanes, base] = [236, [46, 104], 156];
   const at = (x) => SIZE / 2 + ((SIZE / 2 - 20) / reach) * x;
@@ -196,7 +210,10 @@ function stripPlot({ result, dots, drawn }, { reach, average, targets }) {
   return svg;
 }
 
-/** Where θ is: π on the simplex of two or three categories, as bars for more. `f` is shown at the corners. */
+/**
+ * Where θ is: π on the simplex of two or three categories, as bars for more. `f` is shown at the
+ * corners.
+ */
 function simplexPlot(pi, values) {
   if (pi.length === 3) return trianglePlot(pi, values);
   return pi.length === 2 ? segmentPlot(pi, values) : piBars(pi);
@@ -264,8 +281,9 @@ function piAt(categories, [x, y]) {
 }
 
 /**
- * The slope ⟨g(x), I_to − I_from⟩ of the loss on the line x from one category to another, and what is taken for the area below
- * it: the rectangle of the slope at the sample, the trapezoid of those at both ends.
+ * The slope ⟨g(x), I_to − I_from⟩ of the loss on the line x from one category to another, and what
+ * is taken for the area below it: the rectangle of the slope at the sample, the trapezoid of those
+ * at both ends.
  */
 function wayOf(loss, g, values, [from, to]) {
   const slope = (t) => {

@@ -1,6 +1,10 @@
-// The panel of integration rules: the slope g′ of the loss between two corners, and what each rule takes for the area below it.
+// The panel of integration rules: the slope g′ of the loss between two corners, and what each rule
+// takes for the area below it.
 
-/** The slope's polynomial as coefficients of 1, t, t², … through these values at k/degree, by Newton's divided differences. */
+/**
+ * The slope's polynomial as coefficients of 1, t, t², … through these values at k/degree, by
+ * Newton's divided differences.
+ */
 function polynomialThrough(values) {
   const degree = values.length - 1;
   const nodes = values.map((_, k) => (degree ? k / degree : 0));

@@ -1,9 +1,11 @@
-// The estimators that need the loss itself and not only its derivative at one sample. They see all latent variables at once:
+// The estimators that need the loss itself and not only its derivative at one sample. They see all
+// latent variables at once:
 //
 //   atLoss(latents, loss, settings) → the gradient of each variable's θ
 //
-// loss = { value, gradient, mean }: f of a list of points, one for each variable; its derivatives there; E f(D).
-// `outcomes(latent, settings)` are the probabilities, given D, of the category of a second draw, which is latent.other.
+// loss = { value, gradient, mean }: f of a list of points, one for each variable; its derivatives
+// there; E f(D). `outcomes(latent, settings)` are the probabilities, given D, of the category of a
+// second draw, which is latent.other.
 
 const codesOf = (latents, which = 'hot') => latents.map((latent) => oneHot(latent[which], latent.pi.length));
 /** D − π of each variable. */
@@ -47,7 +49,9 @@ Object.assign(estimators, {
       { title: 'b = f of a second sample, both averaged', baseline: { 'leave-one-out': { samples: 2 } } },
     ],
     needsLoss: true,
-    /** Leave-one-out has the second sample D′ in it; each D′ is one outcome, with its probability. */
+    /**
+     * Leave-one-out has the second sample D′ in it; each D′ is one outcome, with its probability.
+     */
     outcomes: ({ pi }, { baseline }) => (typeof baseline === 'object' ? pi : null),
     atLoss(latents, loss, { baseline }) {
       const codes = codesOf(latents);
@@ -79,7 +83,8 @@ Object.assign(estimators, {
         const e = exponentials(0);
         const dfree = scale(1 / tau, softmaxVjp(free[l], gFree[l]));
         const dy = scale(1 / tau, softmaxVjp(tied[l], gTied[l]));
-        // ∂Y_j/∂log π_j = (E_j/π_j) / (E_j/π_j + E_D) with the noise held fixed; Y_D does not depend on θ.
+        // ∂Y_j/∂log π_j = (E_j/π_j) / (E_j/π_j + E_D) with the noise held fixed; Y_D does not
+        // depend on θ.
         const slope = pi.map((pi, j) => (j === hot ? 0 : e[j] / (e[j] + pi * e[hot])));
         const dlogPi = multiply(slope, dy);
         const dtied = subtract(dlogPi, scale(sum(dlogPi), pi));

@@ -119,7 +119,9 @@ function configuration(side) {
   return { [side.estimator]: settings };
 }
 
-/** The estimator as options of the example `train_vae`, or null where that has no such estimator. */
+/**
+ * The estimator as options of the example `train_vae`, or null where that has no such estimator.
+ */
 function command(side) {
   if (estimators[side.estimator].oneChoice) return null;
   const [[name, settings]] = Object.entries(configuration(side));
@@ -155,7 +157,10 @@ function resultOf(name) {
   return results[name].result;
 }
 
-/** The standard error of bias², for a mean with the normal error of covariance S: the variance is 4 bᵀ S b + 2 tr S². */
+/**
+ * The standard error of bias², for a mean with the normal error of covariance S: the variance is 4
+ * bᵀ S b + 2 tr S².
+ */
 function biasError(bias, s) {
   const along = s.map((row) => dot(row, bias));
   return Math.sqrt(4 * dot(bias, along) + 2 * sum(s.flat().map((x) => x * x)));

@@ -1,4 +1,5 @@
-// The panel of the temperature: the cloud of Gumbel-Rao runs into the points of ReinMax as τ goes to 0.
+// The panel of the temperature: the cloud of Gumbel-Rao runs into the points of ReinMax as τ goes
+// to 0.
 
 const LOW_TAUS = [1, 0.7, 0.5, 0.35, 0.2, 0.1, 0.05, 0.02, 0.01];
 const COLD_DRAWS = 100;

@@ -1,4 +1,5 @@
-// The panel that trains in the page: its controls, the frames of a run, the paths on the simplex and the curves.
+// The panel that trains in the page: its controls, the frames of a run, the paths on the simplex
+// and the curves.
 
 const TRAINED = ['A', 'B', 'exact'];
 const TRAINING_CATEGORIES = 3;

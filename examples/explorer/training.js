@@ -1,5 +1,6 @@
-// Training of the logits of L variables, by plain gradient descent or Adam, with an estimator or with the exact gradient. A step is
-// a generator, so that the page can stop in the midst of a batch when a frame's time is used up.
+// Training of the logits of L variables, by plain gradient descent or Adam, with an estimator or
+// with the exact gradient. A step is a generator, so that the page can stop in the midst of a batch
+// when a frame's time is used up.
 
 const ADAM = { beta1: 0.9, beta2: 0.999, eps: 1e-8 };
 
@@ -26,8 +27,8 @@ function exactOf(pis, codes, values) {
 }
 
 /**
- * The start of a run. settings = { loss, theta, estimator, optimizer, rate, batch, seed }, theta a list of L logits vectors,
- * estimator as in a run's config.json, or null for the exact gradient.
+ * The start of a run. settings = { loss, theta, estimator, optimizer, rate, batch, seed }, theta a
+ * list of L logits vectors, estimator as in a run's config.json, or null for the exact gradient.
  */
 function startRun(settings) {
   const { theta } = settings;

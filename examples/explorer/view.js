@@ -57,7 +57,10 @@ function renderChoice({ pi, values }) {
   }[state.categories];
 }
 
-/** The slope of the loss between the two likeliest categories: where the bias of one-sided slopes comes from. */
+/**
+ * The slope of the loss between the two likeliest categories: where the bias of one-sided slopes
+ * comes from.
+ */
 function renderWay({ pi, g, values }) {
   const way = pi
     .map((_, j) => j)

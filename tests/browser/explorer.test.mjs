@@ -1,4 +1,5 @@
-// The explorer in a real browser: every control is changed, and what the page then shows is compared with the library's numbers.
+// The explorer in a real browser: every control is changed, and what the page then shows is
+// compared with the library's numbers.
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
@@ -19,7 +20,10 @@ before(async () => {
 });
 after(() => session.close());
 
-/** Does something to a control and keeps what the page shows then. The controls and the page's state must agree. */
+/**
+ * Does something to a control and keeps what the page shows then. The controls and the page's state
+ * must agree.
+ */
 async function change(id, action) {
   await action();
   await settle(page);

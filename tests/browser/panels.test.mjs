@@ -1,5 +1,5 @@
-// The panels below the plots: Gumbel-max, rules of integration, paths, temperature, and losses that are typed. Every number that they
-// show is compared with the library's.
+// The panels below the plots: Gumbel-max, rules of integration, paths, temperature, and losses that
+// are typed. Every number that they show is compared with the library's.
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
@@ -162,7 +162,10 @@ test('paths: each point is the library’s', async () => {
   }
 });
 
-/** Numbers that are roots of sums of squares: where the exact one is 0, a rounding of 1e-16 in a square becomes 1e-8. */
+/**
+ * Numbers that are roots of sums of squares: where the exact one is 0, a rounding of 1e-16 in a
+ * square becomes 1e-8.
+ */
 function rootsEqual(shown, expected, where) {
   assert.deepEqual(Object.keys(shown).sort(), Object.keys(expected).sort(), where);
   for (const [name, { text, value }] of Object.entries(shown)) {

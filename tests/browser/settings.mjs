@@ -1,5 +1,5 @@
-// The settings at which page and library are compared. Written out here, and not read from the page, so that the page cannot leave
-// one out.
+// The settings at which page and library are compared. Written out here, and not read from the
+// page, so that the page cannot leave one out.
 
 export const LOSSES = ['linear', 'quadratic', 'cubic', 'concave', 'decoder'];
 export const CATEGORIES = [2, 3, 8];
@@ -54,7 +54,10 @@ export function configuration(name, form, values) {
   return { [name]: settings };
 }
 
-/** Near 0, skewed, and both ends of the sliders, with parameters from the middle and the ends of theirs. */
+/**
+ * Near 0, skewed, and both ends of the sliders, with parameters from the middle and the ends of
+ * theirs.
+ */
 const POINTS = [
   {
     theta: [0.4, -0.3, 0.1, 0.8, -0.6, 0.2, -0.2, 0.5],
@@ -74,7 +77,10 @@ const POINTS = [
   },
 ];
 
-/** Every estimator × form × loss × C at every point with three draws for each D, and once with all draws. */
+/**
+ * Every estimator × form × loss × C at every point with three draws for each D, and once with all
+ * draws.
+ */
 export function grid() {
   const settings = [];
   for (const [name, { forms }] of Object.entries(ESTIMATORS)) {

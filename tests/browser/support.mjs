@@ -76,7 +76,10 @@ export async function press(page, id, ...keys) {
   await settle(page);
 }
 
-/** What the controls say, as the settings of both sides; what the page believes; and every number it shows. */
+/**
+ * What the controls say, as the settings of both sides; what the page believes; and every number it
+ * shows.
+ */
 export async function snapshot(page) {
   const raw = await page.evaluate((PARAMETERS) => {
     const value = (id) => document.getElementById(id)?.value;
@@ -100,7 +103,8 @@ export async function snapshot(page) {
           { text: element.textContent, value: Number(element.dataset.value) },
         ]),
       ),
-      // The tip of the arrow, the upper corner of the mean's mark, and the ellipse, in the plots' own coordinates.
+      // The tip of the arrow, the upper corner of the mean's mark, and the ellipse, in the plots'
+      // own coordinates.
       plotted: ['A', 'B'].map((name) => {
         const find = (selector) => document.querySelector(`#cloud-${name} ${selector}`);
         const start = (selector) =>

@@ -1,5 +1,6 @@
-// Training in the page: θ after fixed numbers of steps with fixed noise is compared with the library, which trains with its own
-// estimators and its own Adam; and the two stories are true for every seed that the page has.
+// Training in the page: θ after fixed numbers of steps with fixed noise is compared with the
+// library, which trains with its own estimators and its own Adam; and the two stories are true for
+// every seed that the page has.
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
@@ -26,7 +27,9 @@ after(() => session.close());
 const trained = (settings) =>
   page.evaluate((all) => all.map(({ report, ...setting }) => hardgrad.train(setting, report)), settings);
 
-/** Every estimator in every form, and the exact gradient, with 1 to 3 variables and both optimisers. */
+/**
+ * Every estimator in every form, and the exact gradient, with 1 to 3 variables and both optimisers.
+ */
 function grid() {
   const every = Object.entries(ESTIMATORS).flatMap(([name, { forms }]) =>
     [...(forms ?? [{}]).keys()].map((form) => configuration(name, form, VALUES)),
@@ -131,7 +134,10 @@ test('keyboard: every control, and what the panel then shows', async () => {
   assert.equal(await page.textContent('#train-note'), '');
 });
 
-/** The states after `step` steps of A, B and the exact gradient, for each seed of the page, from the library. */
+/**
+ * The states after `step` steps of A, B and the exact gradient, for each seed of the page, from the
+ * library.
+ */
 async function allSeeds(step) {
   const settings = await page.evaluate(() => ['A', 'B', 'exact'].map(hardgrad.trainingSettings));
   const seeds = Array.from({ length: 20 }, (_, k) => k + 1);

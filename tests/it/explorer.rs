@@ -1,4 +1,5 @@
-//! The explorer's page as a file, and its command line. What the page shows is tested in a browser, by `tests/browser/run`.
+//! The explorer's page as a file, and its command line. What the page shows is tested in a browser,
+//! by `tests/browser/run`.
 
 use crate::command_line::example;
 use serde_json::{Value, json};
@@ -47,8 +48,9 @@ fn one_file_without_a_link_to_another() {
     assert!(message.contains("no/such/directory/page.html"), "{message}");
 }
 
-/// The numbers with which the page is compared agree with what is known: ReinMax has no bias on a quadratic loss, and the
-/// coupled control variate's mean lies within five standard errors of ReinMax's.
+/// The numbers with which the page is compared agree with what is known: ReinMax has no bias on a
+/// quadratic loss, and the coupled control variate's mean lies within five standard errors of
+/// ReinMax's.
 #[test]
 fn reference_numbers_agree_with_reinmax() {
     let setting = |estimator: Value| json!({ "categories": 3, "loss": "quadratic", "theta": [0.4, -0.3, 0.1], "estimator": estimator });
@@ -73,7 +75,8 @@ fn reference_numbers_agree_with_reinmax() {
     }
 }
 
-/// Areas by hand: the slope 2 − 3t + 4t³ has the area 3/2, its ends are 2 and 3, and its middle is 1.
+/// Areas by hand: the slope 2 − 3t + 4t³ has the area 3/2, its ends are 2 and 3, and its middle is
+/// 1.
 #[test]
 fn reference_areas_of_the_rules() {
     let slope = |t: f64| 2.0 - 3.0 * t + 4.0 * t * t * t;
@@ -106,8 +109,8 @@ fn reference_draws_of_gumbel_max() {
     assert!(message.contains("expected a category that is not masked"), "{message}");
 }
 
-/// One step of gradient descent with the exact gradient of a linear loss: w₁ − w₂ = 2 and π = ½ for the two categories with
-/// equal logits, while the third has nearly no probability.
+/// One step of gradient descent with the exact gradient of a linear loss: w₁ − w₂ = 2 and π = ½ for
+/// the two categories with equal logits, while the third has nearly no probability.
 #[test]
 fn reference_states_of_training() {
     let setting = |changes: Value| {

@@ -57,7 +57,8 @@ pub fn numbers(setting: &Setting, tables: &[NoiseTable]) -> Result<Numbers> {
     Ok(Numbers { certified: certified(setting.estimator, &problem)?, ..cloud.moments(&problem, &at_codes) })
 }
 
-/// Mean and variance as the library certifies them, for the estimators that are functions of samples.
+/// Mean and variance as the library certifies them, for the estimators that are functions of
+/// samples.
 fn certified(estimator: PageEstimator, problem: &Problem<'_>) -> Result<Option<(Vec<f64>, f64)>> {
     let PageEstimator::Config(config) = estimator else { return Ok(None) };
     let certificate = match config.build::<f64>()? {

@@ -1,5 +1,5 @@
-//! The gradients of θ at the draws of a batch: each comes from a tape that runs from the logits through the sample to the loss and
-//! back, as in a training step.
+//! The gradients of θ at the draws of a batch: each comes from a tape that runs from the logits
+//! through the sample to the loss and back, as in a training step.
 
 use crate::losses::Loss;
 use hardgrad::estimators::{
@@ -79,7 +79,8 @@ impl PageEstimator {
         )
     }
 
-    /// The probabilities, given D = `hot`, of the category of a second draw, for the estimators that have one.
+    /// The probabilities, given D = `hot`, of the category of a second draw, for the estimators
+    /// that have one.
     pub fn outcomes(self, theta: &[f64], pi: &[f64], hot: usize) -> Option<Vec<f64>> {
         let among = |allowed: &dyn Fn(usize) -> bool| {
             let total: f64 = pi.iter().enumerate().filter(|(j, _)| allowed(*j)).map(|(_, p)| p).sum();
@@ -203,7 +204,8 @@ impl Batch {
         }
     }
 
-    /// A choice whose θ + G are these weighted sums of one-hot rows, so that they are taken in this order.
+    /// A choice whose θ + G are these weighted sums of one-hot rows, so that they are taken in this
+    /// order.
     fn taking(&self, ranked: &[(f64, &[f64])]) -> Choice<f64> {
         let scores = (0..self.gumbel.len()).map(|i| ranked.iter().map(|(w, rows)| w * rows[i]).sum::<f64>());
         let gumbel = scores.zip(self.theta.iter().cycle()).map(|(score, theta)| score - theta).collect();

@@ -6,7 +6,8 @@ use rand::{Rng, SeedableRng};
 
 /// The state that the page's xoshiro128++ starts with: the first bits of e.
 pub const SEED: [u32; 4] = [0xb7e1_5162, 0x8aed_2a6a, 0xbf71_5880, 0x9cf4_f3c7];
-/// Rows of noise to a draw: one for the Gumbel noise, 100 for draws given D, one for the control variate.
+/// Rows of noise to a draw: one for the Gumbel noise, 100 for draws given D, one for the control
+/// variate.
 pub const ROWS: usize = 102;
 /// (C, draws for each D): about as many in all.
 pub const DRAWS_GIVEN: [(usize, usize); 3] = [(2, 1200), (3, 800), (8, 300)];

@@ -1,4 +1,5 @@
-//! Rules of integration for the slope of a loss between two corners. The loss is recorded on the tape, which gives its slopes.
+//! Rules of integration for the slope of a loss between two corners. The loss is recorded on the
+//! tape, which gives its slopes.
 
 use hardgrad::{Error, Mat, ParamGrads, ParamStore, Result, Tape, Var, Workspace};
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,5 @@
-//! Training of the logits of L variables with the library: estimators on the tape, Adam of the library, expectations by enumeration.
+//! Training of the logits of L variables with the library: estimators on the tape, Adam of the
+//! library, expectations by enumeration.
 
 use super::evaluate::AtCodes;
 use super::gradients::{Batch, PageEstimator};

@@ -38,14 +38,13 @@ function buildAdvisor() {
   );
 }
 
-/** Compiles the expression, or keeps the last one that was right and says what is wrong. */
+/** Compiles the expression. If it is wrong, returns the error, and x1 is used as the loss meanwhile. */
 function compileLoss() {
   try {
     compiledExpression = checkedExpression(state.expression, state.categories);
     return null;
   } catch (error) {
     if (!(error instanceof ExpressionError)) throw error;
-    // What was right for fewer categories still is; a variable that is gone is not.
     compiledExpression = compileExpression('x1', state.categories);
     return error;
   }
@@ -61,6 +60,7 @@ function showExpressionError(error) {
   message.replaceChildren(
     `At character ${position + 1}: ${error.message}. `,
     html('code', {}, text.slice(0, position), html('mark', {}, text[position] ?? '␣'), text.slice(position + 1)),
+    state.loss === 'expression' ? ' Until it is corrected, the page uses f(x) = x1.' : '',
   );
 }
 

@@ -21,6 +21,7 @@ pub mod lock;
 pub mod output;
 pub mod pictures;
 pub mod preset;
+pub mod preview;
 pub mod progress;
 pub mod published;
 pub mod reporter;

@@ -1,6 +1,7 @@
 //! How long work tells how it goes on.
 
-use hardgrad::train::{EpochRecord, Progress};
+use hardgrad::data::Dataset;
+use hardgrad::train::{EpochRecord, Progress, Trainer};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// Is told how a run goes on.
@@ -10,6 +11,9 @@ pub trait Report {
 
     /// After an epoch and its test pass, of so many seconds if it began in this process.
     fn epoch(&self, record: &EpochRecord, seconds: Option<f64>);
+
+    /// After an epoch: shows what the model has learnt so far.
+    fn show(&self, _trainer: &mut Trainer<'_>, _data: &Dataset) {}
 
     /// At the end, whatever ended it.
     fn finish(&self) {}

@@ -357,6 +357,7 @@ test('expressions: used as the loss of the page', async () => {
   await page.fill('#expression', 'x3');
   await page.check('#categories-2');
   assert.match(await page.textContent('#expression-error'), /“x3” is not known: expected one of x1 to x2/);
+  assert.match(await page.textContent('#expression-error'), /the page uses f\(x\) = x1\.$/);
   await page.selectOption('#loss', 'quadratic');
 });
 

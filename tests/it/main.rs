@@ -28,6 +28,7 @@ mod optimizers;
 #[cfg(unix)] // closed and full outputs are made by `sh` and /dev/full
 mod outputs;
 mod preset;
+mod preview;
 mod report;
 mod reproduce;
 mod targets;

@@ -67,9 +67,11 @@ function forget(panel) {
   for (const [key, { whenDone }] of waiting) if (whenDone === panel) waiting.delete(key);
 }
 
-/** Milliseconds of a turn. */
-const TURN = 12;
+/** Milliseconds of a turn, and of the pause before the next try while a run plays, which has the time. */
+const TURN = 8;
+const PAUSE = 300;
 function evaluateSome() {
+  if (state.train.playing) return void setTimeout(evaluateSome, PAUSE);
   const end = performance.now() + TURN;
   const done = new Set();
   while (waiting.size && performance.now() < end) {
@@ -83,8 +85,10 @@ function evaluateSome() {
     done.add(whenDone);
   }
   evaluating = waiting.size > 0;
-  done.forEach((show) => show());
   if (evaluating) setTimeout(evaluateSome);
+  // A panel is drawn when all that it has asked for is there.
+  for (const { whenDone } of waiting.values()) done.delete(whenDone);
+  done.forEach((show) => show());
 }
 
 /** The settings and whatever else `evaluate` depends on. */

@@ -42,7 +42,9 @@ function renderTemperature() {
     { name: 'B', title: 'ReinMax, τ = 1', result: reinmax, drawn: false },
   ].map((side) => ({ ...side, dots: cloudPoints(side.result, side.drawn) }));
   const view = projection(state.categories, state.axes);
-  const reach = extent(sides, view);
+  // The frame also shows the points of all D.
+  const far = reinmax.given.map((given) => Math.hypot(...project(view, given)));
+  const reach = Math.max(extent(sides, view), 1.12 * Math.max(...far));
   const figures = sides.map(({ name, title, result, drawn, dots }) => {
     const { categories, axes } = state;
     const targets = drawn ? reinmax.given : [];

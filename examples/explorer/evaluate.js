@@ -25,9 +25,8 @@ function evaluate(settings) {
       if (weight === 0) return { weight, estimate: pi.map(() => 0) };
       const latent = { theta, pi, hot, other: i };
       if (estimator.drawn) {
-        const [e, ...rest] = noiseTable(categories)[hot][i];
-        latent.gumbel = gumbelGiven(pi, hot, e);
-        latent.exponentials = (k) => rest[k];
+        latent.gumbel = gumbelGiven(pi, hot, noiseRow(categories, hot, i, 0));
+        latent.exponentials = (k) => noiseRow(categories, hot, i, k + 1);
       }
       const [estimate] = gradientsOf(estimator, [latent], loss, g[hot], parameters);
       return { weight, estimate };

@@ -23,22 +23,22 @@ const uniform = (next) => ((next() >>> 6) * 2 ** 26 + (next() >>> 6) + 0.5) / 2 
 const tables = new Map();
 
 /**
- * Standard exponential numbers E for C categories: table[D][draw][row] is a vector of C. Row 0 is
- * for the noise G that drew D, the others for what an estimator draws given D. Made once for each
- * C.
+ * Standard exponential numbers E for C categories: row k of draw i given D = `hot`, a vector of C.
+ * Row 0 is for the noise G that drew D, the others for what an estimator draws given D. All numbers
+ * of one C are made at once, and kept in one array.
  */
-function noiseTable(categories) {
+function noiseRow(categories, hot, i, k) {
+  const draws = constants.draws_given[categories];
   if (!tables.has(categories)) {
     const next = xoshiro128plusplus(constants.seed);
-    const table = (length, entry) => Array.from({ length }, entry);
-    const vector = () => table(categories, () => -Math.log(uniform(next)));
-    const draw = () => table(constants.rows, vector);
+    const count = categories * draws * constants.rows * categories;
     tables.set(
       categories,
-      table(categories, () => table(constants.draws_given[categories], draw)),
+      Float64Array.from({ length: count }, () => -Math.log(uniform(next))),
     );
   }
-  return tables.get(categories);
+  const first = ((hot * draws + i) * constants.rows + k) * categories;
+  return tables.get(categories).subarray(first, first + categories);
 }
 
 /** The finalizer of MurmurHash3: a bijection of 32-bit words in which each bit depends on all. */

@@ -146,8 +146,9 @@ function build() {
 
 /** Sets the state of a story, and shows its text in the paragraph `id`. */
 function tell({ set, text }, id, pressed) {
-  const { A, B, train, theta, ...rest } = clone(START);
-  Object.assign(state, rest, set, { A: { ...A, ...set.A }, B: { ...B, ...set.B } });
+  // What the other panels have set, such as a typed loss, stays.
+  const { A, B, train, theta, categories, loss, axes, average } = clone(START);
+  Object.assign(state, { categories, loss, axes, average }, set, { A: { ...A, ...set.A }, B: { ...B, ...set.B } });
   state.theta = [...(set.theta ?? theta), ...theta].slice(0, theta.length);
   playTraining(false);
   playGumbel(false);

@@ -376,6 +376,7 @@ test('pictures of each panel in light, dark and 360 pixels', async () => {
   await page.check('#categories-3');
   await page.fill('#expression', WRITTEN.cubic);
   await page.locator('#train-stories button').first().click();
+  assert.equal(await page.inputValue('#expression'), WRITTEN.cubic, 'a story leaves the typed loss');
   await press(page, 'gumbel-hundred', 'Enter');
   for (let k = 0; k < 40; k++) await page.click('#train-step');
   await page.evaluate(() => delete document.documentElement.dataset.theme);

@@ -1,6 +1,9 @@
 // What sets the state: sliders, lists, stories, dragging π, and the choice of light or dark.
 
-/** A labelled control. Its explanation, of the id `describedBy`, stands below it unless it is shown elsewhere. */
+/**
+ * A labelled control. Its explanation, of the id `describedBy`, stands below it unless it is shown
+ * elsewhere.
+ */
 function control(id, text, input, help, describedBy = `${id}-help`) {
   input.id = id;
   input.setAttribute('aria-describedby', describedBy);
@@ -51,7 +54,7 @@ function buildProblem() {
   const help = html(
     'p',
     { class: 'help' },
-    'How many there are to choose from. Two make a gradient of one number, three one in a plane.',
+    'Number of categories. With two the gradient is one number, with three it lies in a plane.',
   );
   const categories = html(
     'fieldset',
@@ -77,23 +80,24 @@ function buildProblem() {
 
 function buildSide(name) {
   const side = state[name];
-  const { title, source, formula, note, parameters, forms } = estimators[side.estimator];
+  const { title, source, formula, note, forms } = estimators[side.estimator];
   const all = Object.entries(estimators).map(([name, { title }]) => [name, title]);
   const choose = (estimator) => Object.assign(side, { estimator, form: 0 });
   const choosers = [chooser(`estimator-${name}`, 'Estimator', all, side.estimator, choose, '', `about-${name}`)];
   if (forms) {
     const options = forms.map(({ title }, index) => [index, title]);
-    const help = 'Readings of one formula that are not the same.';
+    const help = 'Different readings of one formula.';
     choosers.push(chooser(`form-${name}`, 'Form', options, side.form, (form) => (side.form = Number(form)), help));
   }
   const about = html('div', {}, html('p', { class: 'formula' }));
-  about.firstChild.innerHTML = `∂f/∂θ ≈ ${formula}`;
+  about.firstChild.innerHTML = coloured(`∂f/∂θ ≈ ${formula}`);
   about.append(html('p', { class: 'help about', id: `about-${name}` }, `${source}. ${note}`));
-  const sliders = parameters.map((parameter) => {
+  const sliders = parametersOf(side).map((parameter) => {
     const set = (value) => (side[parameter] = value);
     return slider(`${parameter}-${name}`, PARAMETERS[parameter].symbol, PARAMETERS[parameter], side[parameter], set);
   });
-  if (sliders.length === 0) sliders.push(html('p', { class: 'help' }, 'Nothing to set but the form.'));
+  if (sliders.length === 0)
+    sliders.push(html('p', { class: 'help' }, forms ? 'Nothing to set but the form.' : 'It has no parameter.'));
   const heading = html('h3', {}, html('span', { class: 'badge' }, name), title);
   get(`side-${name}`).replaceChildren(
     html('div', { class: 'choosers' }, heading, ...choosers),
@@ -104,7 +108,7 @@ function buildSide(name) {
       'div',
       {},
       html('p', { class: 'reading', id: `reading-${name}` }),
-      html('p', { class: 'command' }, 'To train with it: train_vae ', html('code', { id: `command-${name}` })),
+      html('p', { class: 'command', id: `command-${name}` }),
     ),
   );
 }
@@ -117,7 +121,7 @@ function buildAxes() {
   get('axes-controls').replaceChildren(...(state.categories === 8 ? [axis(0, 'Across'), axis(1, 'Upwards')] : []));
 }
 
-/** Rebuilds what depends on a choice, keeping the focus, and shows everything. */
+/** Rebuilds the controls that depend on a choice, keeps the focus, and shows everything. */
 function build() {
   const focused = document.activeElement?.id;
   buildProblem();
@@ -125,22 +129,47 @@ function build() {
   buildAxes();
   const average = {
     values: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000],
-    help: 'Draws averaged in one training step, as a batch does. The variance falls to 1/N of one draw’s, the bias stays.',
+    help: 'Number of draws averaged in one training step. The variance falls to 1/N of that of one draw; the bias stays.',
   };
   get('average-control').replaceChildren(
     slider('average', 'N', average, state.average, (value) => (state.average = value)),
   );
+  buildTraining();
+  buildGumbel();
+  buildRule();
+  buildPaths();
+  buildTemperature();
+  buildAdvisor();
   if (focused) get(focused)?.focus();
   render();
 }
 
-function tell(index) {
-  const { set, text } = STORIES[index];
-  const { A, B, ...rest } = clone(START);
-  Object.assign(state, rest, set, { A: { ...A, ...set.A }, B: { ...B, ...set.B } });
-  get('story-text').textContent = text;
-  [...get('stories').children].forEach((button, i) => button.setAttribute('aria-pressed', i === index));
+/** Sets the state of a story, and shows its text in the paragraph `id`. */
+function tell({ set, text }, id, pressed) {
+  // What the other panels have set, such as a typed loss, stays.
+  const { A, B, train, theta, categories, loss, axes, average } = clone(START);
+  Object.assign(state, { categories, loss, axes, average }, set, { A: { ...A, ...set.A }, B: { ...B, ...set.B } });
+  state.theta = [...(set.theta ?? theta), ...theta].slice(0, theta.length);
+  playTraining(false);
+  playGumbel(false);
+  playCold(false);
+  state.train = { ...train, ...set.train };
+  get('story-text').textContent = '';
+  get('train-story-text').textContent = '';
+  get(id).textContent = text;
+  for (const button of document.querySelectorAll('#stories button, #train-stories button')) {
+    button.setAttribute('aria-pressed', button === pressed);
+  }
   build();
+}
+
+/** A button for each story, in the element `place`, with its text in `id`. */
+function offerStories(stories, place, id) {
+  for (const story of stories) {
+    const button = html('button', { type: 'button' }, story.title);
+    button.addEventListener('click', () => tell(story, id, button));
+    get(place).append(button);
+  }
 }
 
 /** Sets θ = log π less its mean, on the sliders' grid. */
@@ -180,13 +209,56 @@ get('theme').addEventListener('click', () => {
 });
 darkByDefault.addEventListener('change', showTheme);
 
-STORIES.forEach(({ title }, index) => {
-  const button = html('button', { type: 'button' }, title);
-  button.addEventListener('click', () => tell(index));
-  get('stories').append(button);
+offerStories(STORIES, 'stories', 'story-text');
+offerStories(TRAINING_STORIES, 'train-stories', 'train-story-text');
+get('train-play').addEventListener('click', () => playTraining(!state.train.playing));
+get('train-step').addEventListener('click', stepTraining);
+get('train-restart').addEventListener('click', () => {
+  restartTraining(training.key);
+  drawTraining();
 });
 
+get('gumbel-one').addEventListener('click', () => drawMany(1));
+get('gumbel-hundred').addEventListener('click', () => drawMany(100));
+get('gumbel-play').addEventListener('click', () => playGumbel(!state.gumbel.playing));
+get('gumbel-clear').addEventListener('click', () => {
+  gumbelRun = null;
+  renderGumbel();
+});
+get('rule-plots').addEventListener('pointerdown', (event) => {
+  const svg = event.target.closest('svg');
+  if (!svg) return;
+  draggedPoint = { screen: svg.getScreenCTM().inverse() };
+  get('rule-plots').setPointerCapture(event.pointerId);
+  dragRule(event);
+});
+get('rule-plots').addEventListener('pointermove', (event) => {
+  if (get('rule-plots').hasPointerCapture(event.pointerId)) dragRule(event);
+});
+get('cold-play').addEventListener('click', () => playCold(coldTimer === null));
+get('advisor-use').addEventListener('click', useExpression);
+
 /** For tests and for the console: what the page itself uses. */
-window.hardgrad = { evaluate, settings, estimators, losses, state };
+window.hardgrad = {
+  evaluate,
+  settings,
+  estimators,
+  losses,
+  state,
+  train,
+  trainingSettings,
+  training: () => training,
+  gumbelSettings,
+  gumbelRun: () => gumbelRun,
+  ruleAreas,
+  pathSettings,
+  coldSettings,
+  advisorSettings,
+  everyEstimator,
+  compileExpression,
+};
+for (const element of document.querySelectorAll('.notation dt, .notation dd, .lede, .about-panel')) {
+  element.innerHTML = coloured(element.innerHTML);
+}
 showTheme();
-tell(0);
+get('stories').firstChild.click();

@@ -1,11 +1,12 @@
-// Every estimator: what reaches θ when the sample is D and the loss's derivative there is g = ∂f/∂D.
+// The estimators that hook onto the sample: what reaches θ when the sample is D and the derivative
+// of the loss there is g = ∂f/∂D.
 //
-//   vjp(latent, g, settings)   for those that hook onto the sample,
-//   vjp(latent, loss, settings)   for those that need the loss itself (`needsLoss`).
+//   vjp(latent, g, settings)
 //
-// latent = { theta, pi, hot, gumbel, exponentials }: θ, π = softmax(θ), the index of D, the noise G that drew D, and a function
-// that gives row k of the exponential numbers for draws given D. `drawn` says that something is random once D is known.
-// Names and equation numbers are the library's; each has a file of its own in src/estimators.
+// latent = { theta, pi, hot, gumbel, exponentials }: θ, π = softmax(θ), the index of D, the noise G
+// that drew D, and a function that gives row k of the exponential numbers for draws given D; `rows`
+// is how many of them are needed. `drawn` says that something is random once D is known. Names and
+// equation numbers are the library's, where each has a file in src/estimators/formulas.
 
 /** GR_{τ,K}(log π; D) = (1/(Kτ)) Σ_k J(softmax(Y_k/τ)) g, eq. 6 and 7 */
 function gumbelRao(pi, { hot, exponentials }, g, { tau, draws }) {
@@ -33,7 +34,7 @@ const estimators = {
     title: 'Straight-Through',
     source: 'eq. 3',
     formula: '(1/τ) J(π<sub>τ</sub>) g',
-    note: 'Backward as if the sample had been softmax(θ/τ): the slope at one end of the way stands for the whole way.',
+    note: 'Backward as if the sample were softmax(θ/τ): the slope at one end of the line between two categories stands for the whole line.',
     parameters: ['tau'],
     vjp: ({ theta }, g, { tau }) => scale(1 / tau, softmaxVjp(softmax(theta, tau), g)),
   },
@@ -41,9 +42,10 @@ const estimators = {
     title: 'Straight-Through Gumbel-Softmax',
     source: 'eq. 5',
     formula: '(1/τ) J(softmax((θ+G)/τ)) g',
-    note: 'Backward through the relaxed sample of the noise G that drew D. A small τ has little bias and much variance.',
+    note: 'Backward through the relaxed sample with the noise G that drew D. A small τ gives less bias and more variance.',
     parameters: ['tau'],
     drawn: true,
+    rows: () => 0,
     vjp({ theta, gumbel }, g, { tau }) {
       return scale(1 / tau, softmaxVjp(softmax(add(theta, gumbel), tau), g));
     },
@@ -52,19 +54,20 @@ const estimators = {
     title: 'Gumbel-Rao',
     source: 'eq. 6, 7',
     formula: '(1/(Kτ)) Σ<sub>k</sub> J(softmax(Y<sub>k</sub>/τ)) g,&ensp;Y<sub>k</sub> ~ θ+G given D',
-    note: 'The mean of K such relaxed samples that all give the same D: the bias of the Gumbel-softmax, less variance.',
+    note: 'The mean over K relaxed samples that all give the same D. Its bias is that of Straight-Through Gumbel-Softmax, its variance is less.',
     parameters: ['tau', 'draws'],
     drawn: true,
+    rows: ({ draws }) => draws,
     vjp: (latent, g, settings) => gumbelRao(latent.pi, latent, g, settings),
   },
   gst: {
     title: 'Gapped Straight-Through',
     source: 'Fan et al. (2022)',
     formula: '(1/τ) J(softmax(θ′/τ)) g,&ensp;θ′ = θ with D raised to the top and the others at least a gap below',
-    note: 'No noise is needed to make the sample the largest: its logit is moved there.',
+    note: 'Needs no noise: the logit of the sample is moved to the top instead.',
     parameters: ['tau'],
     forms: [
-      { title: 'gap 1 (GST-1.0)', gap: { fixed: 1 } },
+      { title: 'a fixed gap (GST-1.0 has 1)', parameters: ['gap'] },
       { title: 'gap −log(1−π_D)/π_D (GST-p)', gap: 'probability' },
     ],
     vjp({ theta, pi, hot }, g, { tau, gap }) {
@@ -78,7 +81,7 @@ const estimators = {
     title: 'ReinMax',
     source: 'eq. 12',
     formula: '2 J((π<sub>τ</sub>+D)/2) g − ½ J(π) g',
-    note: 'The slope at both ends of the way, the trapezoid rule. At τ = 1 it has no bias where f is quadratic.',
+    note: 'The slopes at both ends of the line, by the trapezoid rule. At τ = 1 it has no bias where f is quadratic.',
     parameters: ['tau'],
     vjp: (latent, g, settings) => reinmax(latent, latent.hot, g, settings),
   },
@@ -86,7 +89,7 @@ const estimators = {
     title: 'ReinMax-Argmax',
     source: 'table 1',
     formula: '2 J((π<sub>τ</sub>+onehot(argmax θ))/2) g − ½ J(π) g',
-    note: 'ReinMax with the most probable category inside: a probe of where its variance comes from, not for training.',
+    note: 'ReinMax with the most probable category in place of D. It shows where the variance of ReinMax comes from and is not for training.',
     parameters: ['tau'],
     vjp: (latent, g, settings) => reinmax(latent, argmax(latent.theta), g, settings),
   },
@@ -94,7 +97,7 @@ const estimators = {
     title: 'ReinMax-RK2',
     source: 'eq. 27',
     formula: '2 [p ⊙ g − ⟨βπ+(1−β)D, g⟩ p] − β J(π) g',
-    note: 'β weighs the far end of the way: ½ is ReinMax. The forms differ in how they keep the sum of the row at 0.',
+    note: 'β is the weight of the far end of the line: ½ is ReinMax. The forms differ in how they make the row sum to 0.',
     parameters: ['beta'],
     forms: [
       { title: 'projected: its mean is eq. 26', form: 'projected' },
@@ -124,13 +127,14 @@ const estimators = {
     note: 'ReinMax with Gumbel-Rao in place of its first term: more bias than ReinMax, less variance.',
     parameters: ['tau', 'draws'],
     drawn: true,
+    rows: ({ draws }) => draws,
     vjp: reinmaxRao,
   },
   'reinmax-cv': {
     title: 'ReinMax-CV',
     source: 'eq. 18',
     formula: '2 [J(p) g − η S + η GR<sub>τ,K</sub>(log p; D)] − ½ J(π) g',
-    note: 'ReinMax and η times a control variate. Given D ReinMax has no noise, so it can only help by moving the mean.',
+    note: 'ReinMax and η times a control variate. Given D ReinMax has no noise, so a control variate reduces the variance only by moving the mean.',
     parameters: ['tau', 'draws', 'eta'],
     forms: [
       { title: 'coupled: S drawn given D', form: 'coupled' },
@@ -139,6 +143,7 @@ const estimators = {
       { title: 'the published code', form: 'author-code' },
     ],
     drawn: true,
+    rows: ({ draws }) => draws + 1,
     vjp(latent, g, settings) {
       const { theta, pi, hot, gumbel, exponentials } = latent;
       const { form, tau, draws, eta } = settings;
@@ -164,54 +169,38 @@ const estimators = {
     note: 'Its mean, and so its bias, is the same blend of the two.',
     parameters: ['tau', 'draws', 'lambda'],
     drawn: true,
+    rows: ({ draws }) => draws,
     vjp(latent, g, settings) {
       const { lambda } = settings;
       const blended = scale(1 - lambda, reinmaxRao(latent, g, { ...settings, tau: settings.rao_tau }));
       return add(scale(lambda, reinmax(latent, latent.hot, g, settings)), blended);
     },
   },
-  reinforce: {
-    title: 'REINFORCE',
-    source: 'section 2.5',
-    formula: '(f(D) − b) (D − π)',
-    note: 'No derivative of f is used. No bias for any baseline b that does not depend on D; b takes off variance.',
+  darn: {
+    title: 'DARN',
+    source: 'Gregor et al. (2014)',
+    formula: '(g<sub>D</sub> − ⟨π, g⟩)(D − π)',
+    note: 'REINFORCE with f replaced by its first-order part. Its bias is opposite to that of Straight-Through for a quadratic f.',
     parameters: [],
-    forms: [
-      { title: 'no baseline: b = 0', baseline: 'none' },
-      { title: 'b = E f, where a running mean settles', baseline: 'running-mean' },
-      { title: 'b = f of a second sample, both averaged', baseline: { 'leave-one-out': { samples: 2 } } },
-    ],
-    needsLoss: true,
-    /** Leave-one-out has the second sample D′ in it; each D′ is one outcome, with its probability. */
-    outcomes: ({ pi }, { baseline }) => (typeof baseline === 'object' ? pi : [1]),
-    vjp({ pi, hot, outcome }, loss, { baseline }) {
-      const f = pi.map((_, j) => loss.value(oneHot(j, pi.length)));
-      const score = (hot, b) => scale(f[hot] - b, subtract(oneHot(hot, pi.length), pi));
-      if (baseline === 'none') return score(hot, 0);
-      if (baseline === 'running-mean') return score(hot, dot(pi, f));
-      return scale(0.5, add(score(hot, f[outcome]), score(outcome, f[hot])));
-    },
+    vjp: ({ pi, hot }, g) => scale(g[hot] - dot(pi, g), subtract(oneHot(hot, pi.length), pi)),
   },
-  rebar: {
-    title: 'REBAR',
-    source: 'eq. 15',
-    formula: '[f(D) − η f(s(Y))] (D − π) + η ∇<sub>θ</sub> f(s(θ+G)) − η ∇<sub>θ</sub> f(s(Y)),&ensp;s = softmax(·/τ)',
-    note: 'REINFORCE less a relaxed copy of itself whose mean is known: no bias for any τ and η, three passes of f.',
-    parameters: ['tau', 'eta'],
-    drawn: true,
-    needsLoss: true,
-    vjp({ theta, pi, hot, gumbel, exponentials }, loss, { tau, eta }) {
-      const e = exponentials(0);
-      const free = softmax(add(theta, gumbel), tau); // s(θ+G)
-      const tied = relaxedGivenHot(pi, hot, e, tau); // s(Y)
-      const dfree = scale(1 / tau, softmaxVjp(free, loss.gradient(free)));
-      const dy = scale(1 / tau, softmaxVjp(tied, loss.gradient(tied)));
-      // ∂Y_j/∂log π_j = (E_j/π_j) / (E_j/π_j + E_D) with the noise held fixed; Y_D does not depend on θ.
-      const slope = pi.map((pi, j) => (j === hot ? 0 : e[j] / (e[j] + pi * e[hot])));
-      const dlogPi = multiply(slope, dy);
-      const dtied = subtract(dlogPi, scale(sum(dlogPi), pi));
-      const score = loss.value(oneHot(hot, pi.length)) - eta * loss.value(tied);
-      return add(scale(score, subtract(oneHot(hot, pi.length), pi)), scale(eta, subtract(dfree, dtied)));
+  mve: {
+    title: 'MVE',
+    source: 'AISTATS 2026',
+    formula: 'J(π)(r ⊙ A<sup>−1</sup>a + λ w<sub>D</sub> D)',
+    note: 'The least variance in a class that holds Straight-Through (λ = 0). Its bias falls as 1/λ where f is quadratic.',
+    parameters: ['order'],
+    vjp: (latent, g, { lambda }) => mve(latent, g, Number(lambda === 'inf' ? Infinity : lambda)),
+  },
+  zgr: {
+    title: 'ZGR',
+    source: 'Shekhovtsov (2023)',
+    formula: '½ (ST + DARN)',
+    note: 'The limit of Gumbel-Rao as τ goes to 0, which is ReinMax at τ = 1.',
+    parameters: [],
+    vjp({ pi, hot }, g) {
+      const darn = scale(g[hot] - dot(pi, g), subtract(oneHot(hot, pi.length), pi));
+      return scale(0.5, add(softmaxVjp(pi, g), darn));
     },
   },
 };

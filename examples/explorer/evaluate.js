@@ -1,34 +1,39 @@
-// Mean, bias and covariance of an estimator. D is enumerated, so that its part has no sampling error. What is random given D is
-// drawn `samples` times for each D. This is `certify` of the library, with the whole covariance.
+// Mean, bias and covariance of an estimator. D is enumerated, so that its part has no sampling
+// error. What is random given D is drawn `samples` times for each D. This is `certify` of the
+// library, with the whole covariance.
 
 /**
- * settings = { categories, loss, theta, estimator: { name: parameters }, samples }. The estimator is written as in a run's
- * config.json; `samples`, at least 2, may be left out.
+ * settings = { categories, loss, theta, estimator: { name: parameters }, samples }. The estimator
+ * is written as in a run's config.json; `samples`, at least 2, may be left out.
  */
 function evaluate(settings) {
   const { categories, theta } = settings;
-  const loss = losses[settings.loss];
+  const loss = jointLoss(losses[settings.loss]);
   const [[name, parameters]] = Object.entries(settings.estimator);
   const estimator = estimators[name];
   const pi = softmax(theta);
-  const codes = pi.map((_, hot) => oneHot(hot, categories));
+  const codes = pi.map((_, hot) => [oneHot(hot, categories)]);
   const values = codes.map(loss.value);
   const g = codes.map(loss.gradient);
+  loss.mean = dot(pi, values);
   const samples = estimator.drawn ? (settings.samples ?? constants.draws_given[categories]) : 1;
 
   const estimates = codes.map((_, hot) => {
-    const weights = estimator.outcomes?.({ pi }, parameters) ?? Array(samples).fill(1 / samples);
+    const outcomes = estimator.outcomes?.({ theta, pi, hot }, parameters);
+    const weights = outcomes ?? Array(samples).fill(1 / samples);
     return weights.map((weight, i) => {
-      const latent = { theta, pi, hot, outcome: i };
+      if (weight === 0) return { weight, estimate: pi.map(() => 0) };
+      const latent = { theta, pi, hot, other: i };
       if (estimator.drawn) {
-        const [e, ...rest] = noiseTable(categories)[hot][i];
-        latent.gumbel = gumbelGiven(pi, hot, e);
-        latent.exponentials = (k) => rest[k];
+        latent.gumbel = gumbelGiven(pi, hot, noiseRow(categories, hot, i, 0));
+        latent.exponentials = (k) => noiseRow(categories, hot, i, k + 1);
       }
-      return { weight, estimate: estimator.vjp(latent, estimator.needsLoss ? loss : g[hot], parameters) };
+      const [estimate] = gradientsOf(estimator, [latent], loss, g[hot], parameters);
+      return { weight, estimate };
     });
   });
-  return { pi, values, g, exact: exactGradient(pi, values), ...moments(pi, estimates, samples), estimates };
+  const slopes = g.map(([g]) => g);
+  return { pi, values, g: slopes, exact: exactGradient(pi, values), ...moments(pi, estimates, samples), estimates };
 }
 
 /** Σ_D f(D) ∂π(D)/∂θ, eq. 2, with ∂π(D)/∂θ = π(D) (D − π) */

@@ -1,4 +1,5 @@
-// The few vector functions from which every estimator is built. Vectors are plain arrays of C numbers, in f64.
+// The few vector functions from which every estimator is built. Vectors are plain arrays of C
+// numbers, in f64.
 
 const dot = (a, b) => a.reduce((sum, a, i) => sum + a * b[i], 0);
 const add = (a, b) => a.map((a, i) => a + b[i]);
@@ -24,7 +25,7 @@ function softmaxVjp(q, g) {
   return q.map((q, j) => q * (g[j] - mean));
 }
 
-/** p = (π + D)/2, half-way from π to the sample. */
+/** p = (π + D)/2, the midpoint between π and the sample. */
 function midpoint(pi, hot) {
   return pi.map((pi, j) => (pi + (j === hot ? 1 : 0)) / 2);
 }
@@ -38,8 +39,8 @@ function gumbelGiven(pi, hot, e) {
 }
 
 /**
- * softmax(Y/τ) for Y ~ θ + G given D, eq. 7 with Z = 1. Relative to the hot category, whose Y is −log E_D,
- * exp((Y_j − Y_D)/τ) = (1 + E_j / (π_j E_D))^(−1/τ) ≤ 1.
+ * softmax(Y/τ) for Y ~ θ + G given D, eq. 7 with Z = 1. Relative to the hot category, whose Y is
+ * −log E_D, exp((Y_j − Y_D)/τ) = (1 + E_j / (π_j E_D))^(−1/τ) ≤ 1.
  */
 function relaxedGivenHot(pi, hot, e, tau) {
   const y = pi.map((pi, j) => (j === hot ? 1 : Math.pow(1 + e[j] / (pi * e[hot]), -1 / tau)));

@@ -1,11 +1,17 @@
-// The losses f of a point x of the simplex, with their derivatives. `constants` comes from the Rust side, which has the same
-// four on its tape.
+// The losses f of a point x of the simplex, with their derivatives. `constants` comes from the Rust
+// side, which has the same functions on its tape.
 
 /** f(x) = Σ_j w_j (x_j − c_j)^power: what is linear, quadratic or cubic in the sample. */
 const polynomial = (power) => ({
   value: (x) => sum(x.map((x, j) => constants.weights[j] * (x - constants.centers[j]) ** power)),
   gradient: (x) => x.map((x, j) => constants.weights[j] * power * (x - constants.centers[j]) ** (power - 1)),
 });
+
+/** f(x) = −Σ_j |w_j| (x_j − c_j)²: every corner of the simplex is lower than the points near it. */
+const concave = {
+  value: (x) => -sum(x.map((x, j) => Math.abs(constants.weights[j]) * (x - constants.centers[j]) ** 2)),
+  gradient: (x) => x.map((x, j) => -2 * Math.abs(constants.weights[j]) * (x - constants.centers[j])),
+};
 
 /** The decoder's hidden units σ(x W + a) and logits h V + b. */
 function decode(x) {
@@ -35,19 +41,25 @@ const losses = {
     ...polynomial(1),
     title: 'Linear',
     formula: 'f(x) = Σ<sub>j</sub> w<sub>j</sub> (x<sub>j</sub> − c<sub>j</sub>)',
-    note: 'Its derivative g is the same at every sample, so one sample knows the whole slope.',
+    note: 'Its derivative g is the same at every sample.',
   },
   quadratic: {
     ...polynomial(2),
     title: 'Quadratic',
     formula: 'f(x) = Σ<sub>j</sub> w<sub>j</sub> (x<sub>j</sub> − c<sub>j</sub>)²',
-    note: 'g changes along the way from one category to another, at a constant rate: the trapezoid rule of ReinMax is exact.',
+    note: 'g changes at a constant rate on the line from one category to another, so the trapezoid rule of ReinMax is exact.',
   },
   cubic: {
     ...polynomial(3),
     title: 'Cubic',
     formula: 'f(x) = Σ<sub>j</sub> w<sub>j</sub> (x<sub>j</sub> − c<sub>j</sub>)³',
-    note: 'g bends along the way: the two ends of the way no longer tell all, and ReinMax has a bias too.',
+    note: 'g bends on the line between two categories: its values at both ends are not enough, and ReinMax has a bias too.',
+  },
+  concave: {
+    ...concave,
+    title: 'Concave',
+    formula: 'f(x) = −Σ<sub>j</sub> |w<sub>j</sub>| (x<sub>j</sub> − c<sub>j</sub>)²',
+    note: 'Quadratic, and each corner is lower than the points around it: at every sample g favours that sample.',
   },
   decoder: {
     ...decoder,
@@ -56,3 +68,27 @@ const losses = {
     note: 'A network with 4 hidden units draws 6 pixels from the sample; f is their cross-entropy in nats, as in a VAE.',
   },
 };
+
+/**
+ * What each of L variables weighs in the point that the loss sees: L, L − 1, …, 1 over their sum.
+ */
+const variableWeights = (latents) =>
+  Array.from({ length: latents }, (_, l) => (2 * (latents - l)) / (latents * (latents + 1)));
+
+/**
+ * The loss of several variables: f of the weighted mean of their points, x = Σ_l a_l x^l. For one
+ * variable it is f.
+ */
+function jointLoss(loss) {
+  const mixed = (points) => {
+    const weights = variableWeights(points.length);
+    return points[0].map((_, j) => sum(points.map((point, l) => weights[l] * point[j])));
+  };
+  return {
+    value: (points) => loss.value(mixed(points)),
+    gradient(points) {
+      const g = loss.gradient(mixed(points));
+      return variableWeights(points.length).map((weight) => scale(weight, g));
+    },
+  };
+}

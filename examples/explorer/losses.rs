@@ -1,10 +1,12 @@
-//! The page's losses on the tape, and their constants. The page gets the constants as JSON and has the functions in `losses.js`.
+//! The page's losses on the tape, and their constants. The page gets the constants as JSON; its own
+//! functions are in `losses.js`.
 
 use hardgrad::nn::Activation;
 use hardgrad::{Mat, Tape, Var};
 use serde::{Deserialize, Serialize};
 
-/// The most categories of the page's variable; with fewer, the first numbers of each table are used.
+/// The most categories of the page's variable; with fewer, the first numbers of each table are
+/// used.
 pub const MOST_CATEGORIES: usize = 8;
 
 /// w of the polynomials: signs and sizes that differ, so that the categories do.
@@ -47,20 +49,38 @@ pub enum Loss {
     Quadratic,
     /// Σ w (x − c)³
     Cubic,
+    /// −Σ |w| (x − c)²
+    Concave,
     /// BCE(t, σ(V σ(W x + a) + b))
     Decoder,
 }
 
 impl Loss {
-    /// f of each row. Shapes: x `[N, C]` → `[N, 1]`.
-    pub fn record(self, tape: &mut Tape<'_, f64>, x: Var) -> Var {
+    /// f of each row, of the weighted mean of its L points. Shapes: x `[N, L·C]` → `[N, 1]`.
+    pub fn record(self, tape: &mut Tape<'_, f64>, x: Var, categories: usize) -> Var {
+        let x = mixed(tape, x, categories);
         match self {
             Self::Linear => polynomial(tape, x, 1),
             Self::Quadratic => polynomial(tape, x, 2),
             Self::Cubic => polynomial(tape, x, 3),
+            Self::Concave => concave(tape, x),
             Self::Decoder => decoder(tape, x),
         }
     }
+}
+
+/// Σ_l a_l x^l with a ∝ L, L − 1, …, 1 and Σ a = 1. Shapes: x `[N, L·C]` → `[N, C]`.
+fn mixed(tape: &mut Tape<'_, f64>, x: Var, categories: usize) -> Var {
+    let latents = tape.shape(x).1 / categories;
+    if latents == 1 {
+        return x;
+    }
+    let weight = |l: usize| 2.0 * (latents - l) as f64 / (latents * (latents + 1)) as f64;
+    let weights = Mat::from_fn(latents * categories, categories, |i, j| {
+        if i % categories == j { weight(i / categories) } else { 0.0 }
+    });
+    let weights = tape.constant(&weights);
+    tape.matmul(x, weights)
 }
 
 /// Σ w (x − c)^power of each row.
@@ -72,6 +92,18 @@ fn polynomial(tape: &mut Tape<'_, f64>, x: Var, power: u32) -> Var {
     let away = tape.add_bias(x, minus_centers);
     let powers = (1..power).fold(away, |product, _| tape.mul(product, away));
     tape.matmul(powers, weights)
+}
+
+/// −Σ |w| (x − c)² of each row.
+fn concave(tape: &mut Tape<'_, f64>, x: Var) -> Var {
+    let c = tape.shape(x).1;
+    let minus_centers =
+        tape.constant_with(1, c, |out| out.iter_mut().zip(CENTERS).for_each(|(o, c)| *o = -c));
+    let weights =
+        tape.constant_with(c, 1, |out| out.iter_mut().zip(WEIGHTS).for_each(|(o, w)| *o = -w.abs()));
+    let away = tape.add_bias(x, minus_centers);
+    let squares = tape.mul(away, away);
+    tape.matmul(squares, weights)
 }
 
 fn decoder(tape: &mut Tape<'_, f64>, x: Var) -> Var {

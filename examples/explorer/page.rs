@@ -1,19 +1,29 @@
-//! The page as one file.
+//! Assembly of the page from its parts.
 
 use super::{losses, reference};
 use serde_json::json;
 
-/// In reading order: each uses those before it.
-const SCRIPTS: [&str; 10] = [
+/// The scripts in reading order: each uses those before it.
+const SCRIPTS: [&str; 20] = [
     include_str!("kernels.js"),
     include_str!("noise.js"),
     include_str!("losses.js"),
+    include_str!("mve.js"),
     include_str!("estimators.js"),
+    include_str!("scores.js"),
     include_str!("evaluate.js"),
+    include_str!("training.js"),
     include_str!("drawing.js"),
     include_str!("plots.js"),
     include_str!("state.js"),
     include_str!("view.js"),
+    include_str!("training-view.js"),
+    include_str!("gumbel.js"),
+    include_str!("rule.js"),
+    include_str!("paths.js"),
+    include_str!("temperature.js"),
+    include_str!("expression.js"),
+    include_str!("advisor.js"),
     include_str!("controls.js"),
 ];
 

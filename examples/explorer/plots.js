@@ -1,6 +1,9 @@
 // The figures: where θ is, the cloud of gradient draws, and the error against the number of draws.
 
-/** Corners of the simplex of three categories, for a triangle with a circumscribed circle of radius 1, y upwards. */
+/**
+ * Corners of the simplex of three categories, for a triangle with a circumscribed circle of radius
+ * 1, y upwards.
+ */
 const CORNERS = [210, 330, 90].map((degrees) => [
   Math.cos((degrees * Math.PI) / 180),
   Math.sin((degrees * Math.PI) / 180),
@@ -9,7 +12,8 @@ const CORNERS = [210, 330, 90].map((degrees) => [
 /** How gradients of C numbers become points of the plane, and in which words. */
 function projection(categories, axes) {
   if (categories === 3) {
-    // Orthonormal rows: lengths in the plane Σ = 0 are kept, and the triangle's corners point along its θ.
+    // Orthonormal rows: lengths in the plane Σ = 0 are kept, and the triangle's corners point along
+    // its θ.
     const rows = [0, 1].map((axis) => CORNERS.map((corner) => Math.sqrt(2 / 3) * corner[axis]));
     return { rows, words: 'the plane in which the three numbers sum to 0, seen straight on' };
   }
@@ -22,12 +26,15 @@ function projection(categories, axes) {
 const project = ({ rows }, x) => rows.map((row) => dot(row, x));
 const projectCovariance = ({ rows }, m) => rows.map((a) => rows.map((b) => sum(a.map((a, i) => a * dot(m[i], b)))));
 
-/** The points of a cloud: `dots` of one draw each, as often as D has it, or, if D is all that is random, discs of its size. */
+/**
+ * The points of a cloud: `dots` of one draw each, as often as D has it, or, if D is all that is
+ * random, discs of its size.
+ */
 function cloudPoints(result, drawn) {
   const dots = [];
   result.estimates.forEach((draws, hot) => {
     const count = drawn ? Math.min(draws.length, Math.round(300 * result.pi[hot])) : draws.length;
-    for (const { weight, estimate } of draws.slice(0, count)) {
+    for (const { weight, estimate } of draws.slice(0, count).filter(({ weight }) => weight > 0)) {
       dots.push({
         hot,
         estimate,
@@ -61,9 +68,12 @@ const outsideShare = (dots, view, reach) =>
 
 const SIZE = 360;
 
-/** The cloud of one estimator. `reach` is the distance from 0 to the frame. */
-function cloudPlot({ result, dots, drawn }, { categories, view, reach, average, axes }) {
-  if (categories === 2) return stripPlot({ result, dots, drawn }, { reach, average });
+/**
+ * The cloud of one estimator. `reach` is the distance from 0 to the frame; `targets` are points,
+ * one for each D, that get a ring.
+ */
+function cloudPlot({ result, dots, drawn }, { categories, view, reach, average, axes, targets = [] }) {
+  if (categories === 2) return stripPlot({ result, dots, drawn }, { reach, average, targets });
   const [centre, unit] = [SIZE / 2, (SIZE / 2 - 20) / reach];
   const at = (x) => place(project(view, x));
   const place = ([x, y]) => [centre + unit * x, centre - unit * y];
@@ -78,6 +88,10 @@ function cloudPlot({ result, dots, drawn }, { categories, view, reach, average, 
     const [cx, cy] = at(estimate);
     inside.append(draw('circle', { cx, cy, r: radius, class: drawn ? 'dot' : 'disc' }));
   }
+  for (const target of targets) {
+    const [cx, cy] = at(target);
+    inside.append(draw('circle', { cx, cy, r: 9, class: 'target' }));
+  }
   const ellipse = ellipseOf(covariance);
   for (const n of average > 1 ? [1, average] : [1]) {
     const [rx, ry] = [ellipse.major, ellipse.minor].map((r) => Math.max((unit * r) / Math.sqrt(n), 0.75));
@@ -90,11 +104,14 @@ function cloudPlot({ result, dots, drawn }, { categories, view, reach, average, 
   inside.append(diamond(mean, 6, { class: 'mean' }));
   inside.append(draw('line', { x1: tip[0], y1: tip[1], x2: mean[0], y2: mean[1], class: 'bias' }));
   inside.append(arrow(place([0, 0]), tip, { class: 'exact' }));
-  if (result.estimates[0].length === 1 || drawn) inside.append(...givenLabels(result, at, mean));
+  if (result.estimates[0].filter(({ weight }) => weight > 0).length === 1 || drawn)
+    inside.append(...givenLabels(result, at, mean));
   return svg;
 }
 
-/** The number of each D beside its mean, away from the cloud's; none where it would lie on another. */
+/**
+ * The number of each D beside its mean, away from the cloud's; none where it would lie on another.
+ */
 function givenLabels(result, at, mean) {
   const placed = [];
   const order = result.pi.map((_, hot) => hot).sort((a, b) => result.pi[b] - result.pi[a]);
@@ -152,8 +169,10 @@ function cartesianGrid(place, reach, axes) {
   return grid;
 }
 
-/** Two categories: one number. A lane for each D, below them the mean with its standard deviation. */
-function stripPlot({ result, dots, drawn }, { reach, average }) {
+/**
+ * Two categories: one number. A lane for each D, below them the mean with its standard deviation.
+ */
+function stripPlot({ result, dots, drawn }, { reach, average, targets }) {
   const [height, lanes, base] = [236, [46, 104], 156];
   const at = (x) => SIZE / 2 + ((SIZE / 2 - 20) / reach) * x;
   const svg = draw('svg', { viewBox: `0 0 ${SIZE} ${height}`, role: 'img' });
@@ -176,6 +195,9 @@ function stripPlot({ result, dots, drawn }, { reach, average }) {
       draw('circle', { cx: at(estimate[1]), cy: lanes[hot] + jitter, r: radius, class: drawn ? 'dot' : 'disc' }),
     );
   });
+  targets.forEach((target, hot) => {
+    inside.append(draw('circle', { cx: at(target[1]), cy: lanes[hot], r: 14, class: 'target' }));
+  });
   const [mean, exact, sd] = [result.mean[1], result.exact[1], Math.sqrt(result.covariance[1][1])];
   for (const n of average > 1 ? [1, average] : [1]) {
     const width = at(sd / Math.sqrt(n)) - at(0);
@@ -188,7 +210,10 @@ function stripPlot({ result, dots, drawn }, { reach, average }) {
   return svg;
 }
 
-/** Where θ is: π on the simplex of two or three categories, as bars for more. `f` is shown at the corners. */
+/**
+ * Where θ is: π on the simplex of two or three categories, as bars for more. `f` is shown at the
+ * corners.
+ */
 function simplexPlot(pi, values) {
   if (pi.length === 3) return trianglePlot(pi, values);
   return pi.length === 2 ? segmentPlot(pi, values) : piBars(pi);
@@ -256,8 +281,9 @@ function piAt(categories, [x, y]) {
 }
 
 /**
- * The slope ⟨g(x), I_to − I_from⟩ of the loss on the straight way x from one category to another, and what stands for the area
- * below it: the rectangle of the slope at the sample, the trapezoid of those at both ends.
+ * The slope ⟨g(x), I_to − I_from⟩ of the loss on the line x from one category to another, and what
+ * is taken for the area below it: the rectangle of the slope at the sample, the trapezoid of those
+ * at both ends.
  */
 function wayOf(loss, g, values, [from, to]) {
   const slope = (t) => {
@@ -311,7 +337,7 @@ function wayPlot({ curve, ends }, [from, to]) {
   svg.append(draw('line', { x1: left, y1: zero, x2: right, y2: zero, class: 'axis' }));
   ends.forEach((slope, t) => {
     const [cx, cy] = at([t, slope]);
-    svg.append(draw('circle', { cx, cy, r: 4, class: 'pi' }));
+    svg.append(draw('circle', { cx, cy, r: 4, class: 'slope-end' }));
     svg.append(label(`category ${[from, to][t] + 1}`, [cx, 144], { 'text-anchor': ['start', 'end'][t] }));
   });
   svg.append(label('0', [left - 8, zero + 4], { 'text-anchor': 'end', class: 'tick' }));

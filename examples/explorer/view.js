@@ -15,6 +15,7 @@ function number(tag, name, value, attributes = {}) {
 
 function render() {
   scheduled = false;
+  renderAdvisor(); // first, as it compiles the loss that the others may use
   const sides = NAMES.map((name) => {
     const result = resultOf(name);
     const { drawn } = estimators[state[name].estimator];
@@ -36,6 +37,11 @@ function render() {
   get('error-chart').firstChild.setAttribute('aria-label', 'Error of the average of N draws against N, for A and B');
   get('verdict').textContent = verdict(sides);
   get('tables').replaceChildren(problemTable(sides[0].result), ...sides.map(estimatorTable));
+  renderTraining();
+  renderGumbel();
+  renderRule();
+  renderPaths();
+  renderTemperature();
   get('draws-given').textContent = String(constants.draws_given[state.categories]);
 }
 
@@ -46,12 +52,15 @@ function renderChoice({ pi, values }) {
   get('simplex').replaceChildren(svg);
   get('simplex-caption').textContent = {
     2: 'Two categories: π is a point between the two corners. Drag it, or use the sliders.',
-    3: 'Three categories: π is a point of the triangle, nearest to the likeliest corner. Drag it, or use the sliders.',
+    3: 'Three categories: π is a point of the triangle, near the corners that are likely. Drag it, or use the sliders.',
     8: 'Eight categories: the simplex has seven dimensions, so here are the probabilities π themselves.',
   }[state.categories];
 }
 
-/** The way between the two likeliest categories: where the bias of one-sided slopes comes from. */
+/**
+ * The slope of the loss between the two likeliest categories: where the bias of one-sided slopes
+ * comes from.
+ */
 function renderWay({ pi, g, values }) {
   const way = pi
     .map((_, j) => j)
@@ -67,13 +76,13 @@ function renderWay({ pi, g, values }) {
     html(
       'figcaption',
       {},
-      `The slope of f on the straight way between the two likeliest categories. Its signed area is f(${to}) − f(${from}) = `,
+      `The slope of f on the line between the two likeliest categories. Its signed area is f(${to}) − f(${from}) = `,
       value('exact'),
-      `, the true cost of the change. But when D\u00a0=\u00a0${from} is drawn, only the slope at that end is seen: Straight-Through takes the dashed rectangle, `,
+      `, the true change of the loss. When D\u00a0=\u00a0${from} is drawn, only the slope at that end is known. Straight-Through takes the dashed rectangle, `,
       value('rectangle'),
       ', for the area; ReinMax, on average, the dotted trapezoid of both ends, ',
       value('trapezoid'),
-      '. What is missing becomes bias.',
+      '. The difference is bias.',
     ),
   );
 }
@@ -88,7 +97,7 @@ function renderClouds(sides) {
     svg.setAttribute('aria-label', `Cloud of gradient draws of ${estimators[state[name].estimator].title}`);
     get(`cloud-${name}`).replaceChildren(svg);
     get(`reading-${name}`).textContent = reading(side);
-    get(`command-${name}`).textContent = command(state[name]);
+    renderCommand(get(`command-${name}`), command(state[name]));
   }
   const lost = sides
     .filter(({ result }) => categories === 3 && Math.abs(sum(result.mean)) > 1e-9)
@@ -103,6 +112,11 @@ function renderClouds(sides) {
   get('projection').textContent = `Shown: ${view.words}. Both plots have one scale. ${cut}${hidden}`;
 }
 
+function renderCommand(element, options) {
+  const known = ['To train with it: train_vae ', html('code', {}, options ?? '')];
+  element.replaceChildren(...(options ? known : ['For a single choice: the VAE of train_vae has several variables.']));
+}
+
 const percent = (x) => (x < 0.0005 ? '0 %' : `${Number((100 * x).toPrecision(2))} %`);
 
 /** What the plot says, in words. */
@@ -111,7 +125,7 @@ function reading({ result }) {
   const off = Math.sqrt(result.biasSquared);
   const scatter = Math.sqrt(result.variance);
   const share = (x) => percent(x / size);
-  // A bias that the sampling error of the mean explains is no evidence of one.
+  // A bias within the sampling error of the mean may be none.
   const exactly = off < 1e-9 * Math.max(size, 1);
   const within = result.biasSquared < 3 * result.biasError;
   const bias = exactly
@@ -121,7 +135,7 @@ function reading({ result }) {
       : `On average off by ${decimals(off, 3)}, ${share(off)} of the exact gradient’s length.`;
   const spread =
     scatter < 1e-9
-      ? 'Every draw gives the same.'
+      ? 'Every draw gives the same gradient.'
       : `One draw scatters by ${decimals(scatter, 3)} around the mean, ${share(scatter)} of that length.`;
   return `${bias} ${spread}`;
 }
@@ -183,7 +197,7 @@ function verdict(sides) {
   // bias² + variance/N is the same for both at this N, if at any.
   const crossing = (worse.variance - better.variance) / (better.bias - worse.bias);
   if (better.bias > worse.bias && crossing > n) {
-    return `${text} From about ${Math.ceil(crossing)} draws on it is ${worse.name}: it has more variance, which averaging takes away, and less bias, which stays.`;
+    return `${text} From about ${Math.ceil(crossing)} draws on it is ${worse.name}: it has more variance, which averaging reduces, and less bias, which stays.`;
   }
   if (better.bias < worse.bias && crossing >= 1)
     return `${text} With fewer than about ${Math.ceil(crossing)} it would be ${worse.name}.`;

@@ -24,6 +24,7 @@ pub mod numbers;
 pub mod output;
 pub mod pictures;
 pub mod preset;
+pub mod preview;
 pub mod progress;
 pub mod published;
 pub mod reporter;

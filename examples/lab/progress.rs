@@ -1,6 +1,7 @@
 //! Progress reports of long computations.
 
-use hardgrad::train::{EpochRecord, Progress};
+use hardgrad::data::Dataset;
+use hardgrad::train::{EpochRecord, Progress, Trainer};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// Receives the progress of a run.
@@ -10,6 +11,9 @@ pub trait Report {
 
     /// Called after an epoch and its test pass, with its wall time if it began in this process.
     fn epoch(&self, record: &EpochRecord, seconds: Option<f64>);
+
+    /// Called after an epoch: shows what the model has learnt so far.
+    fn show(&self, _trainer: &mut Trainer<'_>, _data: &Dataset) {}
 
     /// Called at the end of the run, for any reason.
     fn finish(&self) {}

@@ -1,14 +1,18 @@
 //! Progress of one run: a bar on a terminal, lines otherwise.
 
 use super::output::note;
+use super::preview::half_blocks;
 use super::progress::{Report, bar, bars_are_drawn, clock};
+use hardgrad::data::Dataset;
 use hardgrad::train::{EpochRecord, Progress, Trainer};
-use indicatif::ProgressBar;
+use indicatif::{MultiProgress, ProgressBar};
 use std::time::Instant;
 
 /// Reports one run on standard error.
 pub struct Reporter {
     bar: Option<ProgressBar>,
+    /// Reconstructions below the bar, drawn anew after each epoch.
+    preview: Option<ProgressBar>,
     quiet: bool,
     epochs: usize,
     /// Number of epochs, with the part of an unfinished one, before the run was resumed.
@@ -22,7 +26,17 @@ impl Reporter {
         let (step, steps) = trainer.step();
         let before = trainer.history().len() as f64 + step as f64 / steps as f64;
         let bar = (!quiet && bars_are_drawn()).then(|| bar(0, "epoch {prefix} {bar:32} {pos}/{len}  {msg}"));
-        Self { bar, quiet, epochs, before, start: Instant::now() }
+        Self { bar, preview: None, quiet, epochs, before, start: Instant::now() }
+    }
+
+    /// With test images and their reconstructions below the bar, where a bar is drawn.
+    pub fn with_preview(mut self) -> Self {
+        if let Some(upper) = self.bar.take() {
+            let both = MultiProgress::new();
+            self.bar = Some(both.add(upper));
+            self.preview = Some(both.add(bar(0, "{msg}")));
+        }
+        self
     }
 }
 
@@ -70,7 +84,20 @@ impl Report for Reporter {
         }
     }
 
+    fn show(&self, trainer: &mut Trainer<'_>, data: &Dataset) {
+        /// As many as fit into 80 columns.
+        const IMAGES: usize = 5;
+        let Some(preview) = &self.preview else { return };
+        let (inputs, outputs) = trainer.reconstructions(IMAGES);
+        let rows = [&inputs, &outputs].map(|of| (0..of.rows()).map(|i| of.row(i)).collect());
+        let images = data.test.images();
+        preview.set_message(half_blocks(&rows, images.rows(), images.cols()));
+    }
+
     fn finish(&self) {
+        if let Some(preview) = &self.preview {
+            preview.finish();
+        }
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }

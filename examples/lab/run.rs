@@ -94,6 +94,7 @@ pub fn train(
                 dir.save(trainer, seconds)?;
                 curves::save(trainer, &dir.file("curves.svg"))?;
                 report.epoch(&record, seconds);
+                report.show(trainer, data);
                 if record.epoch.is_multiple_of(5) && record.epoch != plan.epochs {
                     dir.save_pictures(trainer, data)?;
                 }

@@ -124,6 +124,10 @@ struct Args {
     /// Continue from the checkpoint in --out; without this option, a directory that holds a run is an error
     #[arg(long)]
     resume: bool,
+    /// Show test images above their reconstructions below the progress bar, drawn anew after each
+    /// epoch; without effect where standard error is not a terminal, and with --quiet
+    #[arg(long)]
+    preview: bool,
     /// Print only the final summary
     #[arg(long)]
     quiet: bool,
@@ -182,6 +186,7 @@ fn run(args: &Args) -> Result<End, RunError> {
     }
     let checkpoint_every = args.checkpoint_every.map(|n| n as usize);
     let report = Reporter::new(args.quiet, args.epochs(), &trainer);
+    let report = if args.preview { report.with_preview() } else { report };
     let plan = Plan { epochs: args.epochs(), checkpoint_every, stop: &stop, report: &report };
     let start = Instant::now();
     let mut end = lab::run::train(&mut dir, &mut trainer, &data, &plan)?;

@@ -3,8 +3,9 @@
 import assert from 'node:assert/strict';
 
 /**
- * Both sides sum the same few thousand products of numbers of order 1 to 100 in another order, with another exp and log: some ten
- * roundings of 1e-16 each on the way to a number, up to a factor 1/τ = 10.
+ * Both sides sum the same few thousand products of numbers of order 1 to 100 in another order, with
+ * another exp and log: some ten roundings of 1e-16 each on the way to a number, up to a factor 1/τ
+ * = 10.
  */
 const TOLERANCE = 1e-12;
 const worst = { deviation: 0, where: '', numbers: 0 };
@@ -22,6 +23,20 @@ export function allNear(value, expected, where) {
   if (typeof expected === 'number') return near(value, expected, where);
   assert.equal(value.length, expected.length, where);
   expected.forEach((expected, i) => allNear(value[i], expected, `${where}[${i}]`));
+}
+
+/** The numbers of a panel, by name: full values and the four decimals of their texts. */
+export function panelEquals(shown, expected, where) {
+  assert.deepEqual(Object.keys(shown).sort(), Object.keys(expected).sort(), where);
+  for (const [name, { text, value }] of Object.entries(shown)) {
+    near(value, expected[name], `${name} ${where}`);
+    assert.match(text, /^−?\d+\.\d{4}$/, `${name} ${where}`);
+    const read = Number(text.replace('−', '-'));
+    assert.ok(
+      Math.abs(read - expected[name]) <= 0.5e-4 + TOLERANCE * (1 + Math.abs(read)),
+      `${name} ${where}: ${text}`,
+    );
+  }
 }
 
 /** Everything that the page should show, by name, from the library's numbers for its two sides. */
@@ -62,17 +77,7 @@ function expectedShown(a, b, average) {
 export function shownEquals(snapshot, [a, b]) {
   const { shown, average, plotted, settings } = snapshot;
   const where = `after ${JSON.stringify(settings)}`;
-  const expected = expectedShown(a, b, average);
-  assert.deepEqual(Object.keys(shown).sort(), Object.keys(expected).sort(), where);
-  for (const [name, { text, value }] of Object.entries(shown)) {
-    near(value, expected[name], `${name} ${where}`);
-    assert.match(text, /^−?\d+\.\d{4}$/, `${name} ${where}`);
-    const read = Number(text.replace('−', '-'));
-    assert.ok(
-      Math.abs(read - expected[name]) <= 0.5e-4 + TOLERANCE * (1 + Math.abs(read)),
-      `${name} ${where}: ${text} for ${expected[name]}`,
-    );
-  }
+  panelEquals(shown, expectedShown(a, b, average), where);
   [a, b].forEach((numbers, k) => plotEquals(plotted[k], numbers, settings[k].categories, where));
   sentencesEqual(snapshot, [a, b], where);
 }
@@ -85,7 +90,9 @@ function written(sentence, pattern, expected, where) {
   assert.ok(Math.abs(read - expected) <= half * (1 + 1e-9), `“${sentence}” ${where}: expected ${expected}`);
 }
 
-/** The sentences below the plots and the bars, the ± of bias², and f at the corners of the simplex. */
+/**
+ * The sentences below the plots and the bars, the ± of bias², and f at the corners of the simplex.
+ */
 function sentencesEqual({ readings, uncertainties, verdict, corners, average, settings }, sides, where) {
   const errors = sides.map((numbers, k) => {
     const bias = numbers.mean.map((x, j) => x - numbers.exact[j]);
@@ -115,7 +122,10 @@ function sentencesEqual({ readings, uncertainties, verdict, corners, average, se
   corners.forEach((corner, j) => written(corner, /f = (−?\d+\.\d+)$/, sides[0].values[j], where));
 }
 
-/** In the plots of three categories arrow, mean and ellipse must be the projected vectors and covariance, at one scale. */
+/**
+ * In the plots of three categories arrow, mean and ellipse must be the projected vectors and
+ * covariance, at one scale.
+ */
 function plotEquals(plotted, { mean, exact, covariance }, categories, where) {
   if (categories !== 3 || !plotted.exact) return;
   const rows = [[-Math.SQRT1_2, Math.SQRT1_2, 0], [-1, -1, 2].map((x) => x / Math.sqrt(6))];
@@ -124,7 +134,8 @@ function plotEquals(plotted, { mean, exact, covariance }, categories, where) {
   const tip = [plotted.exact[0] - 180, 180 - plotted.exact[1]];
   const mark = [plotted.mean[0] - 180, 180 - (plotted.mean[1] + 6)]; // the path starts at its upper corner, 6 above
   const unit = Math.hypot(...tip) / Math.hypot(...e);
-  // Attributes have all digits; a length of 360 has roundings of 1e-13, and `unit` those of the arrow's.
+  // Attributes have all digits; a length of 360 has roundings of 1e-13, and `unit` those of the
+  // arrow's.
   const close = (a, b, what) => assert.ok(Math.abs(a - b) < 1e-9 * (1 + unit), `${what} ${where}: ${a} for ${b}`);
   for (const k of [0, 1]) {
     close(tip[k], unit * e[k], 'arrow');
@@ -140,7 +151,8 @@ function plotEquals(plotted, { mean, exact, covariance }, categories, where) {
   );
   const [[a, b], [, c]] = projected;
   const [major, minor] = [1, -1].map((sign) => Math.sqrt(Math.max(0, (a + c) / 2 + sign * Math.hypot((a - c) / 2, b))));
-  // A radius is drawn with at least 0.75, to be seen. That of a degenerate ellipse is the root of a rounding.
+  // A radius is drawn with at least 0.75, to be seen. That of a degenerate ellipse is the root of a
+  // rounding.
   close(plotted.radii[0], Math.max(0.75, unit * major), 'ellipse');
   assert.ok(Math.abs(plotted.radii[1] - Math.max(0.75, unit * minor)) < 1e-6 * (1 + unit), `ellipse ${where}`);
 }

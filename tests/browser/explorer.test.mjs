@@ -1,9 +1,10 @@
-// The explorer in a real browser: every control is changed, and what the page then shows is compared with the library's numbers.
+// The explorer in a real browser: every control is changed, and what the page then shows is
+// compared with the library's numbers.
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { allNear, near, shownEquals, worstDeviation } from './compare.mjs';
-import { CATEGORIES, ESTIMATORS, LOSSES, grid } from './settings.mjs';
+import { CATEGORIES, ESTIMATORS, LOSSES, grid, parametersOf } from './settings.mjs';
 import { library, open, press, screenshot, settle, snapshot, trainVae } from './support.mjs';
 
 const SIDES = ['A', 'B'];
@@ -19,7 +20,10 @@ before(async () => {
 });
 after(() => session.close());
 
-/** Does something to a control and keeps what the page shows then. The controls and the page's state must agree. */
+/**
+ * Does something to a control and keeps what the page shows then. The controls and the page's state
+ * must agree.
+ */
 async function change(id, action) {
   await action();
   await settle(page);
@@ -37,7 +41,7 @@ const titles = () => page.locator('#stories button').allTextContents();
 
 test('every estimator, form, loss and C gives the library’s numbers', async () => {
   const settings = grid();
-  const expected = await library(settings);
+  const expected = await library('evaluate', settings);
   const got = await page.evaluate(
     (settings) =>
       settings.map((setting) => {
@@ -55,7 +59,7 @@ test('every estimator, form, loss and C gives the library’s numbers', async ()
   });
   assert.ok(expected.some(({ certified }) => certified));
   const names = await page.evaluate(() => [Object.keys(hardgrad.estimators), Object.keys(hardgrad.losses)]);
-  assert.deepEqual(names, [Object.keys(ESTIMATORS), LOSSES]);
+  assert.deepEqual(names, [Object.keys(ESTIMATORS), [...LOSSES, 'expression']]);
   console.log(`${settings.length} settings compared`);
 });
 
@@ -63,11 +67,11 @@ test('keyboard: estimators, forms and their parameters', async () => {
   for (const [k, side] of SIDES.entries()) {
     await change('categories', () => page.check(`#categories-${[3, 2][k]}`));
     await keys(`estimator-${side}`, 'Home');
-    for (const [index, [name, { parameters, forms }]] of Object.entries(ESTIMATORS).entries()) {
+    for (const [index, [name, estimator]] of Object.entries(ESTIMATORS).entries()) {
       if (index > 0) await keys(`estimator-${side}`, 'ArrowDown');
-      for (const form of (forms ?? [{}]).keys()) {
+      for (const form of (estimator.forms ?? [{}]).keys()) {
         if (form > 0) await keys(`form-${side}`, 'ArrowDown');
-        for (const parameter of parameters) {
+        for (const parameter of parametersOf(estimator, form)) {
           const before = await snapshot(page);
           const atEnd = await page
             .locator(`#${parameter}-${side}`)
@@ -77,6 +81,7 @@ test('keyboard: estimators, forms and their parameters', async () => {
         }
       }
     }
+    await change(`estimator-${side}`, () => page.selectOption(`#estimator-${side}`, 'rebar'));
     for (const key of ['End', 'Home']) await keys(`tau-${side}`, key);
     await keys(`eta-${side}`, 'End');
   }
@@ -118,9 +123,13 @@ test('the commands below the plots are commands of train_vae', async () => {
       commands.add(await page.textContent('#command-A'));
     }
   }
-  assert.equal(commands.size, 20);
-  for (const command of commands)
-    assert.match(await trainVae(`${command} --dataset digits --epochs 0`), /^error: --epochs: got 0/);
+  const [known, others] = [true, false].map((is) => [...commands].filter((text) => text.includes('train_vae ') === is));
+  assert.equal(others.length, 0);
+  const options = known.map((text) => text.match(/^To train with it: train_vae (--.*)$/)?.[1]).filter(Boolean);
+  assert.equal(options.length, 26);
+  assert.equal(known.length - options.length, 1, 'one sentence for what train_vae does not have');
+  for (const command of options)
+    assert.match(await trainVae(`${command} --dataset digits --epochs 0`), /^error: --epochs: got 0/, command);
 });
 
 test('mouse: sliders, lists and dragging π', async () => {
@@ -128,13 +137,13 @@ test('mouse: sliders, lists and dragging π', async () => {
     const box = await page.locator(selector).boundingBox();
     return [box.x + x * box.width, box.y + y * box.height];
   };
+  await change('estimator-A', () => page.selectOption('#estimator-A', 'rebar'));
   for (const id of ['theta-2', 'tau-A', 'average']) {
     await page.locator(`#${id}`).scrollIntoViewIfNeeded();
     const before = await page.inputValue(`#${id}`);
     await change(id, async () => page.mouse.click(...(await at(`#${id}`, 0.8, 0.5))));
     assert.notEqual(await page.inputValue(`#${id}`), before, id);
   }
-  await change('estimator-A', () => page.selectOption('#estimator-A', 'rebar'));
   for (const [categories, from, to] of [
     [3, [0.5, 0.55], [0.3, 0.75]],
     [2, [0.5, 0.5], [0.2, 0.5]],
@@ -159,7 +168,12 @@ test('what was shown after each change equals the library’s numbers', async ()
   );
   const texts = [...new Set(snapshots.flatMap(({ settings }) => settings.map((setting) => JSON.stringify(setting))))];
   const answers = new Map(
-    (await library(texts.map((text) => JSON.parse(text)))).map((numbers, i) => [texts[i], numbers]),
+    (
+      await library(
+        'evaluate',
+        texts.map((text) => JSON.parse(text)),
+      )
+    ).map((numbers, i) => [texts[i], numbers]),
   );
   for (const now of snapshots)
     shownEquals(
@@ -175,8 +189,9 @@ test('Tab reaches every control in the order of the page, each with a name and a
   await story((await titles())[5]);
   await change('categories-8', () => page.check('#categories-8'));
   const expected = await page.evaluate(() =>
-    [...document.querySelectorAll('button, select, input, [tabindex]')]
+    [...document.querySelectorAll('button, select, input, summary, [tabindex]')]
       .filter((element) => element.type !== 'radio' || element.checked) // a group of radio buttons is one stop
+      .filter((element) => element.localName === 'summary' || !element.closest('details:not([open])'))
       .map((element) => element.id || element.getAttribute('aria-label') || element.textContent),
   );
   await page.locator('#stories button').first().focus();
@@ -258,6 +273,10 @@ test('light and dark', async () => {
     'td',
     'select',
     '#theme',
+    ...['D', 'g', 'pi', 'G'].map((symbol) => `.symbol-${symbol}`),
+    '#gumbel .taken-label',
+    '#paths .end',
+    '#train tr.side-A th',
   ];
   await page.evaluate(() => delete document.documentElement.dataset.theme);
   for (const colorScheme of ['light', 'dark']) {
@@ -277,6 +296,32 @@ test('light and dark', async () => {
     'the button overrides',
   );
   assert.notEqual(grounds[0], grounds[1]);
+});
+
+test('each symbol has one colour, in formulas and in pictures', async () => {
+  const colors = await page.evaluate(() => {
+    const of = (selector, property) => getComputedStyle(document.querySelector(selector))[property];
+    return {
+      D: ['#gumbel .share', '#gumbel .taken-label']
+        .map((selector) => of(selector, 'fill'))
+        .concat(of('.symbol-D', 'color')),
+      g: [
+        of('#way .slope', 'stroke'),
+        of('#rule .slope', 'stroke'),
+        of('#rule .handle', 'fill'),
+        of('.symbol-g', 'color'),
+      ],
+      pi: [of('#simplex .pi', 'fill'), of('#gumbel .pi-mark', 'stroke'), of('.symbol-pi', 'color')],
+      G: [of('#gumbel .noise', 'fill'), of('.symbol-G', 'color')],
+    };
+  });
+  const each = Object.values(colors).map((found) => [...new Set(found)]);
+  assert.deepEqual(
+    each.map(({ length }) => length),
+    [1, 1, 1, 1],
+    JSON.stringify(colors),
+  );
+  assert.equal(new Set(each.flat()).size, 4);
 });
 
 test('screenshots', async () => {

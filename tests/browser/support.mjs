@@ -7,7 +7,7 @@ import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 import { chromium } from 'playwright-core';
-import { configuration } from './settings.mjs';
+import { PARAMETERS, configuration } from './settings.mjs';
 
 const run = promisify(execFile);
 /** Set by `run`: the built example, the installed browser, and where pictures go. */
@@ -47,12 +47,12 @@ export async function open() {
   return { page, seen, url, printed: stdout.trim(), bytes: (await readFile(file)).length, file, close };
 }
 
-/** The library's numbers for these settings. */
-export async function library(settings) {
+/** The library's numbers for these settings of one panel. */
+export async function library(panel, settings) {
   const directory = await mkdtemp(path.join(tmpdir(), 'hardgrad-answer-'));
   try {
     const file = path.join(directory, 'settings.json');
-    await writeFile(file, JSON.stringify(settings));
+    await writeFile(file, JSON.stringify(settings.map((setting) => ({ [panel]: setting }))));
     const { stdout } = await run(EXPLORER, ['--answer', file], { maxBuffer: 2 ** 29 });
     return JSON.parse(stdout);
   } finally {
@@ -76,15 +76,15 @@ export async function press(page, id, ...keys) {
   await settle(page);
 }
 
-/** What the controls say, as the settings of both sides; what the page believes; and every number it shows. */
+/**
+ * What the controls say, as the settings of both sides; what the page believes; and every number it
+ * shows.
+ */
 export async function snapshot(page) {
-  const raw = await page.evaluate(() => {
+  const raw = await page.evaluate((PARAMETERS) => {
     const value = (id) => document.getElementById(id)?.value;
     const text = (id) => document.getElementById(id)?.textContent.replace('−', '-');
-    const parameters = (side) =>
-      Object.fromEntries(
-        ['tau', 'draws', 'eta', 'beta', 'lambda'].map((name) => [name, text(`${name}-${side}-value`)]),
-      );
+    const parameters = (side) => Object.fromEntries(PARAMETERS.map((name) => [name, text(`${name}-${side}-value`)]));
     const categories = Number(document.querySelector('[name=categories]:checked').value);
     return {
       categories,
@@ -98,12 +98,13 @@ export async function snapshot(page) {
       })),
       believed: ['A', 'B'].map((name) => hardgrad.settings(name)),
       shown: Object.fromEntries(
-        [...document.querySelectorAll('[data-shown]')].map((element) => [
+        [...document.querySelectorAll('section:not(.panel) [data-shown]')].map((element) => [
           element.dataset.shown,
           { text: element.textContent, value: Number(element.dataset.value) },
         ]),
       ),
-      // The tip of the arrow, the upper corner of the mean's mark, and the ellipse, in the plots' own coordinates.
+      // The tip of the arrow, the upper corner of the mean's mark, and the ellipse, in the plots'
+      // own coordinates.
       plotted: ['A', 'B'].map((name) => {
         const find = (selector) => document.querySelector(`#cloud-${name} ${selector}`);
         const start = (selector) =>
@@ -119,13 +120,17 @@ export async function snapshot(page) {
       readings: ['A', 'B'].map((name) => document.getElementById(`reading-${name}`).textContent),
       uncertainties: ['A', 'B'].map((name) => text(`uncertainty-${name}`)),
       verdict: document.getElementById('verdict').textContent,
-      controls: [...document.querySelectorAll('button, input, select')].map(
-        (element) => element.id || element.textContent,
-      ),
+      controls: [
+        ...document.querySelectorAll(
+          'section:not(.panel) :is(button, input, select), body > :not(main) :is(button, input, select)',
+        ),
+      ].map((element) => element.id || element.textContent),
     };
-  });
+  }, PARAMETERS);
   const settings = raw.sides.map(({ estimator, form, values }) => {
-    const numbers = Object.fromEntries(Object.entries(values).map(([name, text]) => [name, Number(text)]));
+    const numbers = Object.fromEntries(
+      Object.entries(values).map(([name, text]) => [name, text === 'inf' ? text : Number(text)]),
+    );
     return {
       categories: raw.categories,
       loss: raw.loss,
@@ -138,3 +143,14 @@ export async function snapshot(page) {
 
 export const screenshot = (page, name, options = {}) =>
   page.screenshot({ path: path.join(SCREENSHOTS, `${name}.png`), fullPage: true, animations: 'disabled', ...options });
+
+/** Every number that a panel shows: by name, its text and its value. */
+export const shownIn = (page, panel) =>
+  page.$$eval(`#${panel} [data-shown]`, (elements) =>
+    Object.fromEntries(
+      elements.map((element) => [
+        element.dataset.shown,
+        { text: element.textContent, value: Number(element.dataset.value) },
+      ]),
+    ),
+  );

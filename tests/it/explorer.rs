@@ -10,10 +10,11 @@ fn explorer(dir: &Path, args: &[&str]) -> Output {
     Command::new(example("explorer")).current_dir(dir).args(args).output().unwrap()
 }
 
-/// The library's numbers for these settings, or the complaint.
-fn answer(settings: &Value) -> Result<Vec<Value>, String> {
+/// The library's numbers for these settings of one panel, or the error message.
+fn answer(panel: &str, settings: &[Value]) -> Result<Vec<Value>, String> {
     let dir = tempfile::tempdir().unwrap();
-    std::fs::write(dir.path().join("settings.json"), settings.to_string()).unwrap();
+    let questions: Vec<Value> = settings.iter().map(|setting| json!({ panel: setting })).collect();
+    std::fs::write(dir.path().join("settings.json"), json!(questions).to_string()).unwrap();
     let output = explorer(dir.path(), &["--answer", "settings.json"]);
     if output.status.success() {
         return Ok(serde_json::from_slice(&output.stdout).unwrap());
@@ -43,21 +44,22 @@ fn the_page_is_one_file_without_links() {
     }
     let nowhere = explorer(dir.path(), &["--out", "no/such/directory/page.html"]);
     assert_eq!(nowhere.status.code(), Some(1));
-    let complaint = String::from_utf8(nowhere.stderr).unwrap();
-    assert!(complaint.contains("no/such/directory/page.html"), "{complaint}");
+    let message = String::from_utf8(nowhere.stderr).unwrap();
+    assert!(message.contains("no/such/directory/page.html"), "{message}");
 }
 
-/// The numbers that the page is held to are themselves held to what is known: ReinMax has no bias on a quadratic loss, and
-/// the coupled control variate's mean lies within five standard errors of ReinMax's.
+/// The numbers with which the page is compared agree with what is known: ReinMax has no bias on a
+/// quadratic loss, and the coupled control variate's mean lies within five standard errors of
+/// ReinMax's.
 #[test]
 fn the_reference_numbers_agree_with_known_results() {
     let setting = |estimator: Value| json!({ "categories": 3, "loss": "quadratic", "theta": [0.4, -0.3, 0.1], "estimator": estimator });
-    let settings = json!([
+    let settings = [
         setting(json!({ "reinmax": { "tau": 1.0 } })),
         setting(json!({ "reinmax-cv": { "form": "coupled", "tau": 1.0, "draws": 2, "eta": 1.0 } })),
         setting(json!({ "rebar": { "tau": 0.5, "eta": 1.0 } })),
-    ]);
-    let answers = answer(&settings).unwrap();
+    ];
+    let answers = answer("evaluate", &settings).unwrap();
     let exact = numbers(&answers[0]["exact"]);
     for (mean, exact) in numbers(&answers[0]["mean"]).iter().zip(&exact) {
         assert!((mean - exact).abs() < 1e-15, "{mean} and {exact}");
@@ -73,12 +75,76 @@ fn the_reference_numbers_agree_with_known_results() {
     }
 }
 
+/// Areas by hand: the slope 2 − 3t + 4t³ has the area 3/2, its ends are 2 and 3, and its middle is
+/// 1.
+#[test]
+fn reference_areas_of_the_rules() {
+    let slope = |t: f64| 2.0 - 3.0 * t + 4.0 * t * t * t;
+    let values: Vec<f64> = (0..4).map(|k| slope(f64::from(k) / 3.0)).collect();
+    let areas = &answer("rule", &[json!({ "values": values, "beta": 0.25 })]).unwrap()[0];
+    for (name, expected) in [
+        ("exact", 1.5),
+        ("rectangle", 2.0),
+        ("trapezoid", 2.5),
+        ("beta", 2.25),
+        ("midpoint", 1.0),
+        ("simpson", 1.5),
+    ] {
+        let area = areas[name].as_f64().unwrap();
+        assert!((area - expected).abs() < 1e-14, "{name}: {area}"); // some ten roundings of numbers up to 20
+    }
+}
+
+/// A masked category is never drawn, and the others as often as they should be.
+#[test]
+fn reference_draws_of_gumbel_max() {
+    let setting = json!({ "theta": [0.0, null, 3.0_f64.ln()], "seed": 1, "draws": 4000 });
+    let drawn = &answer("gumbel", &[setting]).unwrap()[0];
+    assert_eq!(drawn["counts"][1], 0);
+    assert!(numbers(&drawn["pi"]).iter().zip([0.25, 0.0, 0.75]).all(|(pi, p)| (pi - p).abs() < 1e-15));
+    let share = drawn["counts"][0].as_f64().unwrap() / 4000.0;
+    assert!((share - 0.25).abs() < 5.0 * (0.25 * 0.75 / 4000.0_f64).sqrt(), "{share}");
+    let all_masked = json!({ "theta": [null, null], "seed": 1, "draws": 1 });
+    let message = answer("gumbel", &[all_masked]).unwrap_err();
+    assert!(message.contains("expected a category that is not masked"), "{message}");
+}
+
+/// One step of gradient descent with the exact gradient of a linear loss: w₁ − w₂ = 2 and π = ½ for
+/// the two categories with equal logits, while the third has nearly no probability.
+#[test]
+fn reference_states_of_training() {
+    let setting = |changes: Value| {
+        let mut setting = json!({
+            "loss": "linear", "theta": [[0.0, 0.0, -60.0]], "estimator": null, "optimizer": "sgd",
+            "rate": 0.5, "batch": 1, "seed": 1, "report": [0, 1],
+        });
+        setting.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+        setting
+    };
+    let states = &answer("train", &[setting(json!({}))]).unwrap()[0];
+    let theta = numbers(&states[1]["theta"][0]);
+    // ∂/∂θ₁ = π₁ π₂ (w₁ − w₂) = ¼ · 2
+    assert!((theta[0] + 0.25).abs() < 1e-15 && (theta[1] - 0.25).abs() < 1e-15, "{theta:?}");
+    let straight_through = setting(json!({ "estimator": { "st": { "tau": 1.0 } } }));
+    let states = &answer("train", &[straight_through]).unwrap()[0];
+    let theta = numbers(&states[1]["theta"][0]);
+    assert!((theta[0] + 0.25).abs() < 1e-15, "ST is exact for a linear loss: {theta:?}");
+    for (change, expected) in [
+        (json!({ "theta": [[0.0, 0.0]] }), "expected 1 to 3 variables of 3 categories"),
+        (json!({ "batch": 0 }), "batch: got 0, expected at least 1"),
+        (json!({ "optimizer": "sgdm" }), "unknown variant `sgdm`"),
+    ] {
+        let message = answer("train", &[setting(change)]).unwrap_err();
+        assert!(message.contains(expected), "{message}");
+    }
+}
+
 #[test]
 fn settings_that_the_page_cannot_have_are_errors() {
     let wrong = |change: Value| {
         let mut setting = json!({ "categories": 3, "loss": "linear", "theta": [0.0, 0.0, 0.0], "estimator": { "st": { "tau": 1.0 } } });
         setting.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
-        answer(&json!([setting])).unwrap_err()
+        answer("evaluate", &[setting]).unwrap_err()
     };
     for (change, expected) in [
         (json!({ "categories": 4 }), "categories: got 4, expected 2, 3 or 8"),
@@ -92,7 +158,7 @@ fn settings_that_the_page_cannot_have_are_errors() {
         ),
         (json!({ "estimator": "exact" }), "expected one that the page has"),
     ] {
-        let complaint = wrong(change);
-        assert!(complaint.contains(expected), "{complaint}");
+        let message = wrong(change);
+        assert!(message.contains(expected), "{message}");
     }
 }

@@ -31,6 +31,7 @@ mod optimizers;
 #[cfg(unix)] // these tests use `sh` and /dev/full
 mod outputs;
 mod preset;
+mod preview;
 mod report;
 mod reproduce;
 mod targets;

@@ -490,5 +490,5 @@ fn merge_keeps_a_result_without_later_numbers() {
     let other = sealed(&earlier.replacen("\"bce\":", "\"bce\":1", 1));
     fs::write(path.join("earlier/results.jsonl"), other).unwrap();
     let merged = run(path, "merge --out a --from earlier");
-    assert!(stderr(&merged).contains("is another than the one found before"), "{}", stderr(&merged));
+    assert!(stderr(&merged).contains("differs from the one found before"), "{}", stderr(&merged));
 }

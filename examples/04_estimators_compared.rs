@@ -172,6 +172,7 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
     let argument = std::env::args().nth(1).unwrap_or_else(|| "8x4".into());
     let smoke = argument == "--smoke";
     let latent: LatentShape = if smoke { "2x4" } else { argument.as_str() }.parse()?;
+    latent.codes()?; // an error if they are too many to enumerate
     let (tau, draws, gap, form, eta) = (1.0, 100, Gap::Fixed(1.0), CvForm::AuthorCode, 1.5);
     let configs = [
         ("ST, τ 1", EstimatorConfig::StraightThrough { tau }),

@@ -36,6 +36,7 @@ use hardgrad::optim::{Adam, AdamConfig, Optimizer};
 use hardgrad::rng::{Purpose, Streams};
 use hardgrad::tape::{CustomOp, InputGrads, Inputs, Recorded};
 use hardgrad::{Error, Mat, MatMut, ParamGrads, ParamStore, Tape, Var, Workspace};
+use lab::numbers::{number, positive, whole};
 use lab::output::tell as println; // std's panics if the output is closed
 use lab::svg::{Chart, Mark, Scale, Series};
 use std::path::{Path, PathBuf};
@@ -55,16 +56,16 @@ struct Args {
     #[arg(long, default_value_t = 2.0, value_parser = power)]
     p: f64,
     /// Number of updates
-    #[arg(long, default_value_t = 800, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value_t = 800, allow_negative_numbers = true, value_parser = positive::<u32>)]
     steps: u32,
     /// Learning rate of Adam
-    #[arg(long, default_value_t = 0.05)]
+    #[arg(long, default_value_t = 0.05, allow_negative_numbers = true, value_parser = number)]
     lr: f64,
     /// Samples per update; estimators at the loss take an even number
-    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, default_value_t = 8, allow_negative_numbers = true, value_parser = positive::<u16>)]
     batch: u16,
     /// Seed of every sample
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, allow_negative_numbers = true, value_parser = whole::<u64>)]
     seed: u64,
     /// Directory for the results
     #[arg(long, value_name = "DIR", default_value = "runs/polynomial")]

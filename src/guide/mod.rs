@@ -16,6 +16,8 @@
 //! If something looks wrong, see the [ten frequent confusions](faq), from the value of a
 //! straight-through node to reproducibility.
 //!
+//! [Exercises for a course](exercises): eight tasks with hints, and solutions that are run as tests.
+//!
 //! [The lineage of the estimators](lineage) summarises how they are derived from one another, from
 //! REINFORCE to ReinMax and MVE.
 //!
@@ -52,6 +54,9 @@ pub mod chapter_8_your_own {}
 #[doc = include_str!("faq.md")]
 pub mod faq {}
 
+#[doc = include_str!("exercises.md")]
+pub mod exercises {}
+
 #[doc = include_str!("lineage.md")]
 pub mod lineage {}
 
@@ -63,3 +68,6 @@ pub mod reproducibility {}
 
 #[doc = include_str!("performance.md")]
 pub mod performance {}
+
+#[cfg(test)]
+mod pictures;

@@ -2,9 +2,19 @@
 //! gradient estimators of Wang and Bui, "Beyond ReinMax: Low-Variance Gradient Estimators for
 //! Discrete Latent Variables" (2026).
 //!
+//! <div>
+#![doc = include_str!("guide/front.svg")]
+//! </div>
+//!
+//! (Left: the choice D among three categories. Right: what two estimators make of g, for f = (a · D)².
+//! A disc is the estimate for one D, and its area is the probability of that D. The
+//! [guide](guide::chapter_3_straight_through) explains the picture, and a test compares it with the
+//! library's numbers.)
+//!
 //! If the subject or the library is new to you, begin with the [guide]. Its nine short chapters
-//! start with the gradient through a sample and end with an estimator that you write yourself. If
-//! something looks wrong, see the [frequent confusions](guide::faq).
+//! start with the gradient through a sample and end with an estimator that you write yourself. For a
+//! course there are [exercises with solutions](guide::exercises). If something looks wrong, see the
+//! [frequent confusions](guide::faq).
 //!
 //! A sample from a categorical distribution has no derivative, so backpropagation stops there. An
 //! estimator computes a gradient in its place. The estimators work on whole batches in slices, from

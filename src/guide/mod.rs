@@ -1,5 +1,6 @@
 //! A guide to gradient estimators for discrete variables, for readers who know basic calculus and
-//! PyTorch. The chapters, in reading order:
+//! PyTorch. Each chapter begins with the question that it answers and ends with what to try. The
+//! chapters, in reading order:
 //!
 //! 1. [A gradient through a sample](chapter_1_gradients): definition, and why
 //!    autodiff alone gives wrong gradients without an error
@@ -23,6 +24,9 @@
 //!
 //! Two reference pages list the [guarantees about numbers and files](reproducibility) and the
 //! [profile of a training step](performance).
+//!
+//! In the pictures, as on the explorer's page, D is green, g = ∂f/∂D is pink, π is ochre and the
+//! Gumbel noise G is violet.
 //!
 //! Every code block is a test that asserts a number. `cargo run --release --example explorer`
 //! writes an interactive page that shows bias and variance, and prints the path of the page.

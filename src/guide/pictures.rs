@@ -59,7 +59,8 @@ fn draw_panel(out: &mut String, pi: &[f64]) {
     let mut one_hot = [0.0; 3];
     sample(&LOGITS, &NOISE, 3, &mut one_hot);
     let g = slope(&one_hot);
-    let heads = [(40, PI, "π = softmax(θ)"), (160, GUMBEL, "θ + G"), (275, SAMPLE, "D"), (345, SLOPE, "g = ∂f/∂D")];
+    let heads =
+        [(40, PI, "π = softmax(θ)"), (160, GUMBEL, "θ + G"), (275, SAMPLE, "D"), (345, SLOPE, "g = ∂f/∂D")];
     for (x, colour, text) in heads {
         writeln!(out, r#"<text x="{x}" y="60" fill="{colour}" font-weight="bold">{text}</text>"#).unwrap();
     }
@@ -82,9 +83,14 @@ fn draw_panel(out: &mut String, pi: &[f64]) {
         ];
         lines.iter().for_each(|line| writeln!(out, "{line}").unwrap());
         let (fill, text) = if one_hot[i] == 1.0 { (SAMPLE, "1") } else { ("none", "0") };
-        writeln!(out, r#"<rect x="275" y="{y}" width="30" height="30" rx="3" fill="{fill}" stroke="{SAMPLE}"/>"#).unwrap();
+        writeln!(
+            out,
+            r#"<rect x="275" y="{y}" width="30" height="30" rx="3" fill="{fill}" stroke="{SAMPLE}"/>"#
+        )
+        .unwrap();
         let ink = if one_hot[i] == 1.0 { "white" } else { "currentColor" };
-        writeln!(out, r#"<text x="290" y="{middle}" text-anchor="middle" fill="{ink}">{text}</text>"#).unwrap();
+        writeln!(out, r#"<text x="290" y="{middle}" text-anchor="middle" fill="{ink}">{text}</text>"#)
+            .unwrap();
     }
 }
 
@@ -94,10 +100,15 @@ fn estimate_marks(out: &mut String, pi: &[f64], estimates: &[Vec<f64>], colour: 
     for (p, estimate) in pi.iter().zip(estimates) {
         mean.iter_mut().zip(estimate).for_each(|(mean, e)| *mean += p * e);
         let ((x, y), r) = (point(estimate), 20.0 * p.sqrt());
-        writeln!(out, r#"<circle cx="{x:.1}" cy="{y:.1}" r="{r:.1}" fill="{colour}" fill-opacity="0.45"/>"#).unwrap();
+        writeln!(out, r#"<circle cx="{x:.1}" cy="{y:.1}" r="{r:.1}" fill="{colour}" fill-opacity="0.45"/>"#)
+            .unwrap();
     }
     let (x, y) = point(&mean);
-    writeln!(out, r#"<circle cx="{x:.1}" cy="{y:.1}" r="6" fill="none" stroke="{colour}" stroke-width="3"/>"#).unwrap();
+    writeln!(
+        out,
+        r#"<circle cx="{x:.1}" cy="{y:.1}" r="6" fill="none" stroke="{colour}" stroke-width="3"/>"#
+    )
+    .unwrap();
     (x, y)
 }
 
@@ -120,11 +131,19 @@ fn front() -> String {
     let st = estimates(&StraightThrough::new(1.0).unwrap());
     let (x0, y0) = point(&[0.0; 3]);
     let (x1, y1) = point(&problem.gradient());
-    writeln!(out, r#"<path d="M{x0:.1},{y0:.1} L{x1:.1},{y1:.1}" stroke="currentColor" stroke-width="2.5"/>"#).unwrap();
+    writeln!(
+        out,
+        r#"<path d="M{x0:.1},{y0:.1} L{x1:.1},{y1:.1}" stroke="currentColor" stroke-width="2.5"/>"#
+    )
+    .unwrap();
     estimate_marks(&mut out, pi, &st, "#3A96D8");
     estimate_marks(&mut out, pi, &reinmax, "#D55E00");
     writeln!(out, r#"<circle cx="{x1:.1}" cy="{y1:.1}" r="3"/>"#).unwrap();
-    let legend = [("currentColor", "exact gradient"), ("#3A96D8", "Straight-Through"), ("#D55E00", "ReinMax: its mean is exact, as f is quadratic")];
+    let legend = [
+        ("currentColor", "exact gradient"),
+        ("#3A96D8", "Straight-Through"),
+        ("#D55E00", "ReinMax: its mean is exact, as f is quadratic"),
+    ];
     for ((colour, text), x) in legend.into_iter().zip([330, 444, 570]) {
         writeln!(out, r#"<text x="{x}" y="282" font-size="13" fill="{colour}">{text}</text>"#).unwrap();
     }
@@ -137,5 +156,9 @@ fn the_front_page_shows_what_the_library_computes() {
     if std::env::var_os("HARDGRAD_WRITE_PICTURE").is_some() {
         std::fs::write(&path, &picture).unwrap();
     }
-    assert_eq!(std::fs::read_to_string(&path).unwrap(), picture, "src/guide/front.svg differs from the library's numbers");
+    assert_eq!(
+        std::fs::read_to_string(&path).unwrap(),
+        picture,
+        "src/guide/front.svg differs from the library's numbers"
+    );
 }

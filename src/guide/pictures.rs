@@ -46,12 +46,34 @@ fn estimates(estimator: &dyn Estimator<f64>) -> Vec<Vec<f64>> {
     (0..3).map(of).collect()
 }
 
-/// The point of a gradient in the plane of rows that sum to 0, in pixels. The axes are the first
-/// two orthonormal contrasts.
-fn point(gradient: &[f64]) -> (f64, f64) {
+/// The coordinates of a gradient in the plane of rows that sum to 0: two orthonormal contrasts.
+fn coordinates(gradient: &[f64]) -> (f64, f64) {
     let x = (gradient[0] - gradient[1]) / 2.0_f64.sqrt();
     let y = (gradient[0] + gradient[1] - 2.0 * gradient[2]) / 6.0_f64.sqrt();
-    (620.0 + 52.0 * x, 150.0 + 52.0 * y)
+    (x, y)
+}
+
+/// Map from that plane to pixels, with one scale for both axes.
+struct Plane {
+    low: (f64, f64),
+    scale: f64,
+}
+
+impl Plane {
+    /// The plane that shows all of `gradients` between (490, 60) and (820, 245).
+    fn fitting<'a>(gradients: impl Iterator<Item = &'a Vec<f64>>) -> Self {
+        let (mut low, mut high) = ((0.0_f64, 0.0_f64), (0.0_f64, 0.0_f64));
+        for (x, y) in gradients.map(|gradient| coordinates(gradient)) {
+            low = (low.0.min(x), low.1.min(y));
+            high = (high.0.max(x), high.1.max(y));
+        }
+        Self { low, scale: (330.0 / (high.0 - low.0)).min(185.0 / (high.1 - low.1)) }
+    }
+
+    fn point(&self, gradient: &[f64]) -> (f64, f64) {
+        let (x, y) = coordinates(gradient);
+        (490.0 + self.scale * (x - self.low.0), 60.0 + self.scale * (y - self.low.1))
+    }
 }
 
 /// One row per category: π, θ + G, D and g of one draw.
@@ -73,7 +95,7 @@ fn draw_panel(out: &mut String, pi: &[f64]) {
         let label = |x: f64, text: String| format!(r#"<text x="{x:.1}" y="{middle}">{text}</text>"#);
         let total = LOGITS[i] + NOISE[i];
         let lines = [
-            label(14.0, format!("{}", i + 1)),
+            label(14.0, format!("{i}")),
             bar(40.0, 90.0 * pi[i], PI),
             label(46.0 + 90.0 * pi[i], format!("{:.2}", pi[i])),
             bar(175.0 + 30.0 * total.min(0.0), 30.0 * total.abs(), GUMBEL),
@@ -95,21 +117,20 @@ fn draw_panel(out: &mut String, pi: &[f64]) {
 }
 
 /// The estimates of one estimator: a disc per D with the area π_D, and a ring around their mean.
-fn estimate_marks(out: &mut String, pi: &[f64], estimates: &[Vec<f64>], colour: &str) -> (f64, f64) {
+fn estimate_marks(out: &mut String, plane: &Plane, pi: &[f64], estimates: &[Vec<f64>], colour: &str) {
     let mut mean = [0.0; 3];
     for (p, estimate) in pi.iter().zip(estimates) {
         mean.iter_mut().zip(estimate).for_each(|(mean, e)| *mean += p * e);
-        let ((x, y), r) = (point(estimate), 20.0 * p.sqrt());
+        let ((x, y), r) = (plane.point(estimate), 17.0 * p.sqrt());
         writeln!(out, r#"<circle cx="{x:.1}" cy="{y:.1}" r="{r:.1}" fill="{colour}" fill-opacity="0.45"/>"#)
             .unwrap();
     }
-    let (x, y) = point(&mean);
+    let (x, y) = plane.point(&mean);
     writeln!(
         out,
         r#"<circle cx="{x:.1}" cy="{y:.1}" r="6" fill="none" stroke="{colour}" stroke-width="3"/>"#
     )
     .unwrap();
-    (x, y)
 }
 
 fn front() -> String {
@@ -129,15 +150,16 @@ fn front() -> String {
     draw_panel(&mut out, pi);
     let reinmax = estimates(&ReinMax::new(1.0).unwrap());
     let st = estimates(&StraightThrough::new(1.0).unwrap());
-    let (x0, y0) = point(&[0.0; 3]);
-    let (x1, y1) = point(&problem.gradient());
+    let plane = Plane::fitting(reinmax.iter().chain(&st));
+    let (x0, y0) = plane.point(&[0.0; 3]);
+    let (x1, y1) = plane.point(&problem.gradient());
     writeln!(
         out,
         r#"<path d="M{x0:.1},{y0:.1} L{x1:.1},{y1:.1}" stroke="currentColor" stroke-width="2.5"/>"#
     )
     .unwrap();
-    estimate_marks(&mut out, pi, &st, "#3A96D8");
-    estimate_marks(&mut out, pi, &reinmax, "#D55E00");
+    estimate_marks(&mut out, &plane, pi, &st, "#3A96D8");
+    estimate_marks(&mut out, &plane, pi, &reinmax, "#D55E00");
     writeln!(out, r#"<circle cx="{x1:.1}" cy="{y1:.1}" r="3"/>"#).unwrap();
     let legend = [
         ("currentColor", "exact gradient"),

@@ -6,10 +6,11 @@
 #![doc = include_str!("guide/front.svg")]
 //! </div>
 //!
-//! (Left: the choice D among three categories. Right: what two estimators make of g, for f = (a · D)².
-//! A disc is the estimate for one D, and its area is the probability of that D. The
-//! [guide](guide::chapter_3_straight_through) explains the picture, and a test compares it with the
-//! library's numbers.)
+//! (Left: one choice D among three categories, and g = ∂f/∂D at D, for f = (a · D)². Right: the
+//! gradients that two estimators compute. A disc is the estimate for one D, and its area is
+//! proportional to the probability of that D. [Chapter 3](guide::chapter_3_straight_through) of the
+//! guide explains the picture. `HARDGRAD_WRITE_PICTURE=1 cargo test --release --lib
+//! guide::pictures` draws it.)
 //!
 //! If the subject or the library is new to you, begin with the [guide]. Its nine short chapters
 //! start with the gradient through a sample and end with an estimator that you write yourself. For a

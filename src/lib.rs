@@ -13,9 +13,9 @@
 //! guide::pictures` draws it.)
 //!
 //! If the subject or the library is new to you, begin with the [guide]. Its nine short chapters
-//! start with the gradient through a sample and end with an estimator that you write yourself. For a
-//! course there are [exercises with solutions](guide::exercises). If something looks wrong, see the
-//! [frequent confusions](guide::faq).
+//! start with the gradient through a sample and end with an estimator that you write yourself. For
+//! a course there are [exercises with solutions](guide::exercises). If something looks wrong, see
+//! the [frequent confusions](guide::faq).
 //!
 //! A sample from a categorical distribution has no derivative, so backpropagation stops there. An
 //! estimator computes a gradient in its place. The estimators work on whole batches in slices, from

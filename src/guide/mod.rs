@@ -17,7 +17,8 @@
 //! If something looks wrong, see the [ten frequent confusions](faq), from the value of a
 //! straight-through node to reproducibility.
 //!
-//! [Exercises for a course](exercises): eight tasks with hints, and solutions that are run as tests.
+//! [Exercises for a course](exercises) are eight tasks with hints, and with solutions that are run
+//! as tests.
 //!
 //! [The lineage of the estimators](lineage) summarises how they are derived from one another, from
 //! REINFORCE to ReinMax and MVE.

@@ -2,9 +2,20 @@
 //! gradient estimators of Wang and Bui, "Beyond ReinMax: Low-Variance Gradient Estimators for
 //! Discrete Latent Variables" (2026).
 //!
+//! <div>
+#![doc = include_str!("guide/front.svg")]
+//! </div>
+//!
+//! (Left: one choice D among three categories, and g = ∂f/∂D at D, for f = (a · D)². Right: the
+//! gradients that two estimators compute. A disc is the estimate for one D, and its area is
+//! proportional to the probability of that D. [Chapter 3](guide::chapter_3_straight_through) of the
+//! guide explains the picture. `HARDGRAD_WRITE_PICTURE=1 cargo test --release --lib
+//! guide::pictures` draws it.)
+//!
 //! If the subject or the library is new to you, begin with the [guide]. Its nine short chapters
-//! start with the gradient through a sample and end with an estimator that you write yourself. If
-//! something looks wrong, see the [frequent confusions](guide::faq).
+//! start with the gradient through a sample and end with an estimator that you write yourself. For
+//! a course there are [exercises with solutions](guide::exercises). If something looks wrong, see
+//! the [frequent confusions](guide::faq).
 //!
 //! A sample from a categorical distribution has no derivative, so backpropagation stops there. An
 //! estimator computes a gradient in its place. The estimators work on whole batches in slices, from

@@ -1,5 +1,6 @@
 //! A guide to gradient estimators for discrete variables, for readers who know basic calculus and
-//! PyTorch. The chapters, in reading order:
+//! PyTorch. Each chapter begins with the question that it answers and ends with what to try. The
+//! chapters, in reading order:
 //!
 //! 1. [A gradient through a sample](chapter_1_gradients): definition, and why
 //!    autodiff alone gives wrong gradients without an error
@@ -16,11 +17,17 @@
 //! If something looks wrong, see the [ten frequent confusions](faq), from the value of a
 //! straight-through node to reproducibility.
 //!
+//! [Exercises for a course](exercises) are eight tasks with hints, and with solutions that are run
+//! as tests.
+//!
 //! [The lineage of the estimators](lineage) summarises how they are derived from one another, from
 //! REINFORCE to ReinMax and MVE.
 //!
 //! Two reference pages list the [guarantees about numbers and files](reproducibility) and the
 //! [profile of a training step](performance).
+//!
+//! In the pictures, as on the explorer's page, D is green, g = ∂f/∂D is pink, π is ochre and the
+//! Gumbel noise G is violet.
 //!
 //! Every code block is a test that asserts a number. `cargo run --release --example explorer`
 //! writes an interactive page that shows bias and variance, and prints the path of the page.
@@ -52,6 +59,9 @@ pub mod chapter_8_your_own {}
 #[doc = include_str!("faq.md")]
 pub mod faq {}
 
+#[doc = include_str!("exercises.md")]
+pub mod exercises {}
+
 #[doc = include_str!("lineage.md")]
 pub mod lineage {}
 
@@ -63,3 +73,6 @@ pub mod reproducibility {}
 
 #[doc = include_str!("performance.md")]
 pub mod performance {}
+
+#[cfg(test)]
+mod pictures;

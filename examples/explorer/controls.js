@@ -41,28 +41,42 @@ function chooser(id, text, options, value, change, help, describedBy) {
   return control(id, text, select, help, describedBy);
 }
 
+/**
+ * Radio buttons or boxes below one legend. An option has the attributes of its input, a text,
+ * whether it is checked, and what a change does. Without a help text, the options fill the width in
+ * columns.
+ */
+function choices(type, legend, options, help) {
+  const labels = options.map(({ text, checked, change, ...attributes }) => {
+    const input = html('input', { type, ...attributes });
+    input.checked = checked;
+    input.addEventListener('change', () => change(input));
+    return html('label', {}, input, text);
+  });
+  const [wide, columns] = help ? ['', ''] : [' wide', ' columns'];
+  return html(
+    'fieldset',
+    { class: `control${wide}` },
+    html('legend', {}, legend),
+    html('div', { class: `options${columns}` }, ...labels),
+    ...(help ? [html('p', { class: 'help' }, help)] : []),
+  );
+}
+
 function buildProblem() {
-  const radios = [2, 3, 8].map((c) => {
-    const input = html('input', { type: 'radio', name: 'categories', value: c, id: `categories-${c}` });
-    input.checked = state.categories === c;
-    input.addEventListener('change', () => {
+  const counts = [2, 3, 8].map((c) => ({
+    name: 'categories',
+    value: c,
+    id: `categories-${c}`,
+    text: String(c),
+    checked: state.categories === c,
+    change: () => {
       state.categories = c;
       build();
-    });
-    return html('label', {}, input, String(c));
-  });
-  const help = html(
-    'p',
-    { class: 'help' },
-    'Number of categories. With two the gradient is one number, with three it lies in a plane.',
-  );
-  const categories = html(
-    'fieldset',
-    { class: 'control' },
-    html('legend', {}, 'Categories C'),
-    html('div', { class: 'options' }, ...radios),
-    help,
-  );
+    },
+  }));
+  const help = 'Number of categories. With two the gradient is one number, with three it lies in a plane.';
+  const categories = choices('radio', 'Categories C', counts, help);
   const titles = Object.entries(losses).map(([name, { title }]) => [name, title]);
   const loss = chooser('loss', 'Loss f', titles, state.loss, (value) => (state.loss = value), ' ');
   loss.querySelector('.help').innerHTML = `${losses[state.loss].formula}. ${losses[state.loss].note}`;

@@ -2,7 +2,6 @@
 // drawn.
 
 let gumbelRun = null;
-let gumbelRequest = 0;
 
 /** What the draws depend on. A masked category has the logit −∞, which is null in JSON. */
 const gumbelSettings = () => ({
@@ -32,22 +31,17 @@ function drawGumbel(run) {
 }
 
 function buildGumbel() {
-  const boxes = state.theta.slice(0, state.categories).map((_, j) => {
-    const input = html('input', { type: 'checkbox', id: `mask-${j + 1}` });
-    input.checked = state.gumbel.masked[j];
-    input.addEventListener('change', () => {
+  const boxes = state.theta.slice(0, state.categories).map((_, j) => ({
+    id: `mask-${j + 1}`,
+    text: String(j + 1),
+    checked: state.gumbel.masked[j],
+    change: (input) => {
       state.gumbel.masked[j] = input.checked;
       update();
-    });
-    return html('label', {}, input, String(j + 1));
-  });
-  const masks = html(
-    'fieldset',
-    { class: 'control' },
-    html('legend', {}, 'Masked categories'),
-    html('div', { class: 'options' }, ...boxes),
-    html('p', { class: 'help' }, 'A masked category has the logit −∞: it is never drawn, and its π is 0.'),
-  );
+    },
+  }));
+  const help = 'A masked category has the logit −∞: it is never drawn, and its π is 0.';
+  const masks = choices('checkbox', 'Masked categories', boxes, help);
   const seeds = { values: Array.from({ length: 20 }, (_, k) => k + 1), help: 'Of the Gumbel noise.' };
   get('gumbel-controls').replaceChildren(
     masks,
@@ -76,17 +70,7 @@ function drawMany(count) {
   showGumbel();
 }
 
-function gumbelFrame() {
-  drawMany(gumbelRun.draws < 100 ? 1 : 20);
-  gumbelRequest = requestAnimationFrame(gumbelFrame);
-}
-
-function playGumbel(playing) {
-  state.gumbel.playing = playing;
-  get('gumbel-play').textContent = playing ? 'Pause' : 'Play';
-  cancelAnimationFrame(gumbelRequest);
-  if (playing) gumbelRequest = requestAnimationFrame(gumbelFrame);
-}
+const playGumbel = player('gumbel-play', () => state.gumbel, () => drawMany(gumbelRun.draws < 100 ? 1 : 20));
 
 function showGumbel() {
   const { logits, pi, gumbel, hot, counts, draws } = gumbelRun;

@@ -95,28 +95,22 @@ function evaluateSome() {
 const evaluationKey = (settings) => JSON.stringify([settings, settings.loss === 'expression' ? state.expression : '']);
 
 function buildPaths() {
-  const boxes = Object.keys(PATHS).map((name) => {
-    const input = html('input', { type: 'checkbox', id: `path-${name}` });
-    input.checked = state.paths.shown.includes(name);
-    input.addEventListener('change', () => {
+  const boxes = Object.keys(PATHS).map((name) => ({
+    id: `path-${name}`,
+    text: pathTitle(PATHS[name]),
+    checked: state.paths.shown.includes(name),
+    change: (input) => {
       const shown = state.paths.shown.filter((other) => other !== name);
       state.paths.shown = input.checked ? Object.keys(PATHS).filter((n) => n === name || shown.includes(n)) : shown;
       renderPaths();
-    });
-    return html('label', {}, input, pathTitle(PATHS[name]));
-  });
-  const choice = html(
-    'fieldset',
-    { class: 'control wide' },
-    html('legend', {}, 'Estimators and what moves'),
-    html('div', { class: 'options columns' }, ...boxes),
-  );
+    },
+  }));
   const average = {
     values: [1, 4, 16, 64, 256],
     help: 'Draws averaged. On a dotted line the error √(bias² + sd²/n) is the same.',
   };
   get('paths-controls').replaceChildren(
-    choice,
+    choices('checkbox', 'Estimators and what moves', boxes),
     slider('paths-average', 'n', average, state.paths.average, (n) => (state.paths.average = n)),
   );
 }

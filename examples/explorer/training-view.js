@@ -34,8 +34,6 @@ const TRAINING_STORIES = [
 ];
 
 let training = null;
-/** The frame that is asked for, while the run plays. */
-let trainingRequest = 0;
 
 /** Settings of each run, as `startRun` and the library take them. */
 function trainingSettings(name) {
@@ -95,15 +93,9 @@ function trainingFrame() {
   drawTraining();
   training.frames.push(performance.now() - start);
   if (training.frames.length > 5000) training.frames.shift();
-  trainingRequest = requestAnimationFrame(trainingFrame);
 }
 
-function playTraining(playing) {
-  state.train.playing = playing;
-  get('train-play').textContent = playing ? 'Pause' : 'Play';
-  cancelAnimationFrame(trainingRequest);
-  if (playing) trainingRequest = requestAnimationFrame(trainingFrame);
-}
+const playTraining = player('train-play', () => state.train, trainingFrame);
 
 /** One whole step, after what is left of one that was begun. */
 function stepTraining() {
@@ -115,22 +107,19 @@ function stepTraining() {
 function buildTraining() {
   const { train } = state;
   const set = (name) => (value) => (train[name] = value);
-  const radios = [1, 2, 3].map((latents) => {
-    const input = html('input', { type: 'radio', name: 'latents', value: latents, id: `latents-${latents}` });
-    input.checked = train.latents === latents;
-    input.addEventListener('change', () => {
+  const counts = [1, 2, 3].map((latents) => ({
+    name: 'latents',
+    value: latents,
+    id: `latents-${latents}`,
+    text: String(latents),
+    checked: train.latents === latents,
+    change: () => {
       train.latents = latents;
       update();
-    });
-    return html('label', {}, input, String(latents));
-  });
-  const latents = html(
-    'fieldset',
-    { class: 'control' },
-    html('legend', {}, 'Variables L'),
-    html('div', { class: 'options' }, ...radios),
-    html('p', { class: 'help' }, 'Three categories each. The loss sees a weighted mean of their points.'),
-  );
+    },
+  }));
+  const help = 'Three categories each. The loss sees a weighted mean of their points.';
+  const latents = choices('radio', 'Variables L', counts, help);
   const optimizers = [
     ['sgd', 'Gradient descent'],
     ['adam', 'Adam'],

@@ -8,6 +8,24 @@ function update() {
   requestAnimationFrame(render);
 }
 
+/**
+ * Starts or pauses a panel that plays: `frame` runs in every frame while it does. The button shows
+ * which, and so does `playing` of the panel's part of the state.
+ */
+function player(button, part, frame) {
+  let request = 0;
+  const next = () => {
+    frame();
+    request = requestAnimationFrame(next);
+  };
+  return (playing) => {
+    part().playing = playing;
+    get(button).textContent = playing ? 'Pause' : 'Play';
+    cancelAnimationFrame(request);
+    if (playing) request = requestAnimationFrame(next);
+  };
+}
+
 /** A number as text, with all its digits in `data-value` and its name in `data-shown`. */
 function number(tag, name, value, attributes = {}) {
   return html(tag, { 'data-shown': name, 'data-value': value, ...attributes }, decimals(value));

@@ -2,22 +2,18 @@
 // compared with the library's numbers.
 
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { after, test } from 'node:test';
 import { allNear, near, shownEquals, worstDeviation } from './compare.mjs';
 import { CATEGORIES, ESTIMATORS, LOSSES, grid, parametersOf } from './settings.mjs';
 import { library, open, press, screenshot, settle, snapshot, trainVae } from './support.mjs';
 
 const SIDES = ['A', 'B'];
-let session;
-let page;
 /** What was shown after each change, and the controls that were there and that were changed. */
 const snapshots = [];
 const [there, changed] = [new Set(), new Set()];
 
-before(async () => {
-  session = await open();
-  page = session.page;
-});
+const session = await open();
+const { page } = session;
 after(() => session.close());
 
 /**

@@ -2,18 +2,14 @@
 // are typed. Every number that they show is compared with the library's.
 
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { after, test } from 'node:test';
 import { allNear, near, panelEquals, worstDeviation } from './compare.mjs';
 import { CATEGORIES, ESTIMATORS } from './settings.mjs';
 import { library, open, press, settle, shownIn } from './support.mjs';
 
-let session;
-let page;
 
-before(async () => {
-  session = await open();
-  page = session.page;
-});
+const session = await open();
+const { page } = session;
 after(() => session.close());
 
 const ready = (panel) =>

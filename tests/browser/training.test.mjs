@@ -3,7 +3,7 @@
 // every seed that the page has.
 
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { after, test } from 'node:test';
 import { allNear, panelEquals, worstDeviation } from './compare.mjs';
 import { ESTIMATORS, LOSSES, configuration } from './settings.mjs';
 import { library, open, press, settle, shownIn } from './support.mjs';
@@ -15,13 +15,9 @@ const START = [
   [1, 0, -0.5],
   [-0.2, 0.6, 0.3],
 ];
-let session;
-let page;
 
-before(async () => {
-  session = await open();
-  page = session.page;
-});
+const session = await open();
+const { page } = session;
 after(() => session.close());
 
 const trained = (settings) =>

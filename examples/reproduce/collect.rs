@@ -25,14 +25,8 @@ pub enum State {
     Damaged(String),
 }
 
-impl State {
-    fn of(result: &RunResult) -> Self {
-        if result.diverged.is_some() { Self::Diverged(Box::new(result.clone())) } else { Self::Complete }
-    }
-}
-
 /// Reads a `result.json`, if there is one.
-pub fn read_result(file: &Path) -> Result<Option<RunResult>, String> {
+fn read_result(file: &Path) -> Result<Option<RunResult>, String> {
     match fs::read_to_string(file) {
         Ok(text) => {
             RunResult::parse(text.trim_end()).map(Some).map_err(|e| format!("{}: {e}", file.display()))
@@ -42,28 +36,28 @@ pub fn read_result(file: &Path) -> Result<Option<RunResult>, String> {
     }
 }
 
-/// State of a run, from the files in its directory or, if these contain no result, from the results
-/// in `results.jsonl`.
+/// The result of a run: that in its directory or, if there is none, that in `results.jsonl`. The
+/// error is the message on a `result.json` that cannot be used.
+pub fn result_of(run: &Run, out: &Path, collected: &Merged) -> Result<Option<RunResult>, String> {
+    let file = run.directory(out).join("result.json");
+    match read_result(&file)? {
+        Some(result) if !result.run.is(run) => {
+            Err(format!("{}: this is the result of another run, {}", file.display(), result.run.id))
+        }
+        Some(result) => Ok(Some(result)),
+        None => Ok(collected.get(run).cloned()),
+    }
+}
+
+/// State of a run, from its result or, without one, its checkpoint.
 pub fn state(run: &Run, out: &Path, collected: &Merged) -> State {
-    let directory = run.directory(out);
-    match read_result(&directory.join("result.json")) {
-        Ok(Some(result)) if !result.run.is(run) => {
-            let file = directory.join("result.json");
-            return State::Damaged(format!(
-                "{}: this is the result of another run, {}",
-                file.display(),
-                result.run.id
-            ));
-        }
-        Ok(Some(result)) => return State::of(&result),
-        Ok(None) => {
-            if let Some(result) = collected.get(run) {
-                return State::of(result);
-            }
-        }
+    match result_of(run, out, collected) {
+        Ok(Some(result)) if result.diverged.is_some() => return State::Diverged(Box::new(result)),
+        Ok(Some(_)) => return State::Complete,
+        Ok(None) => {}
         Err(e) => return State::Damaged(e),
     }
-    match Checkpoint::load_newest(&directory.join("checkpoint.bin")) {
+    match Checkpoint::load_newest(&run.directory(out).join("checkpoint.bin")) {
         Ok(Some(newest)) => State::Begun(newest.checkpoint.history.len(), newest.checkpoint.step),
         Ok(None) => State::Missing,
         Err(e) => State::Damaged(e.to_string()),

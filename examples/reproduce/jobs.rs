@@ -1,7 +1,7 @@
 //! Execution of the incomplete runs, several at once.
 
 use crate::board::Board;
-use crate::collect::{Merged, read_result};
+use crate::collect::{Merged, result_of};
 use crate::lab::error::{Fault, RunError};
 use crate::lab::run::{self, End, Plan};
 use crate::lab::run_dir::{Intent, RunDir};
@@ -91,13 +91,7 @@ impl Jobs<'_> {
     fn one(&self, run: &Run, board: &Board) -> Result<Ended, RunError> {
         let directory = run.directory(self.out);
         // A damaged result is made again from the checkpoint.
-        let own = read_result(&directory.join("result.json"));
-        let found = match &own {
-            Ok(Some(result)) => Some(result).filter(|result| result.run.is(run)),
-            Ok(None) => self.collected.get(run),
-            Err(_) => None,
-        };
-        if let Some(result) = found {
+        if let Ok(Some(result)) = result_of(run, self.out, self.collected) {
             board.found_complete(run);
             return Ok(Ended::Over { diverged: result.diverged.is_some() });
         }

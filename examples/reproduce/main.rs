@@ -254,9 +254,7 @@ fn run_all(args: &RunArgs) -> Result<ExitCode, RunError> {
 fn merge(out: &Path, from: &[PathBuf]) -> Result<ExitCode, RunError> {
     let manifest = Manifest::load(out)?;
     let merged = Merged::collect(&manifest, out, from);
-    for problem in &merged.problems {
-        note!("warning: {problem}");
-    }
+    warn(&merged);
     for run in &manifest.runs {
         match merged.get(run) {
             None => tell!("missing   {} {}", run.id, run.name),
@@ -313,10 +311,14 @@ fn status(out: &Path) -> Result<ExitCode, RunError> {
 /// complete.
 fn collected(manifest: &Manifest, out: &Path) -> Merged {
     let collected = Merged::of_file(manifest, out);
-    for problem in &collected.problems {
+    warn(&collected);
+    collected
+}
+
+fn warn(merged: &Merged) {
+    for problem in &merged.problems {
         note!("warning: {problem}");
     }
-    collected
 }
 
 /// Number of cores that this process may use.

@@ -15,6 +15,7 @@ mod explorer;
 mod extremes;
 mod field;
 mod goldens;
+mod guide;
 mod identities;
 mod identity;
 mod idx;

@@ -207,7 +207,8 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
     for (name, config) in configs {
         let BuiltEstimator::Sample(estimator) = config.build::<f64>()? else { continue };
         // The average of 400 draws of noise given each code; the others average over theirs themselves.
-        let repeats = if matches!(config, EstimatorConfig::StraightThroughGumbelSoftmax { .. }) { 400 } else { 4 };
+        let repeats =
+            if matches!(config, EstimatorConfig::StraightThroughGumbelSoftmax { .. }) { 400 } else { 4 };
         let found = certify(&*estimator, &problem, repeats, &mut rng::from_key(1))?;
         let (bias, sd) = (found.bias_norm() / norm, found.covariance_trace.sqrt() / norm);
         assert!(name != "ReinMax, τ 1" || bias < rows[1].1, "ReinMax should be less biased than ST");

@@ -146,10 +146,15 @@ impl Args {
         local.then_some(self.reference_samples)
     }
 
-    /// The estimators to measure: the exact gradient only where it can be computed.
+    /// The estimators to measure: the exact gradient only where it can be computed, and local
+    /// expectation only where it is not the reference, which has its standard deviation already.
     fn estimators(&self) -> Vec<EstimatorConfig> {
         let mut configs = plan::all(self.draws);
-        configs.retain(|&config| config != EstimatorConfig::Exact || self.latent.codes().is_ok());
+        configs.retain(|config| match config {
+            EstimatorConfig::Exact => self.latent.codes().is_ok(),
+            EstimatorConfig::LocalExpectation => self.local_samples().is_none(),
+            _ => true,
+        });
         configs
     }
 }
@@ -361,7 +366,11 @@ fn check(lines: &[Line]) -> Result<(), RunError> {
         let far = match line.what.estimator.as_str() {
             "exact" if line.reference_se.is_some() => continue,
             "exact" => 1e-6, // f32 against f64
-            "reinforce" | "rebar" if line.what.epoch == 0 => 5.0 * line.cosine_se.unwrap_or(0.0),
+            "reinforce" | "rebar" | "double-control-variate" | "local-expectation"
+                if line.what.epoch == 0 =>
+            {
+                5.0 * line.cosine_se.unwrap_or(0.0)
+            }
             _ => continue,
         };
         let found = line.cosine_corrected;

@@ -26,16 +26,25 @@ pub struct Report<'a> {
 }
 
 /// The files that are written.
-pub const FILES: [&str; 5] =
-    ["cosine.svg", "relative_sd.svg", "forms_cosine.svg", "forms_relative_sd.svg", "table.md"];
+pub const FILES: [&str; 7] = [
+    "cosine.svg",
+    "relative_sd.svg",
+    "forms_cosine.svg",
+    "forms_relative_sd.svg",
+    "field_cosine.svg",
+    "field_relative_sd.svg",
+    "table.md",
+];
 
 impl Report<'_> {
     /// Writes all of them.
     pub fn save(&self, out: &Path) -> Result<(), RunError> {
-        let [cosine, relative_sd, forms_cosine, forms_relative_sd, table] = FILES;
+        let [cosine, relative_sd, forms_cosine, forms_relative_sd, field_cosine, field_relative_sd, table] =
+            FILES;
         for (configs, names) in [
             (plan::figure(self.draws), [cosine, relative_sd]),
             (plan::forms(self.draws), [forms_cosine, forms_relative_sd]),
+            (plan::field(self.draws), [field_cosine, field_relative_sd]),
         ] {
             let y = "cosine of the mean of the estimates and the exact gradient";
             self.chart(y, &configs, |l| l.cosine, &out.join(names[0]))?;
@@ -106,12 +115,14 @@ impl Report<'_> {
             seeds.join(", ")
         );
         let relative = self.lines.iter().filter_map(|l| Some(l.reference_se? / l.exact_norm?));
+        let relative = relative.fold(0.0, f64::max);
         if let Some(samples) = first.and_then(|what| what.reference_samples) {
             let _ = writeln!(
                 text,
                 "\nThe codes are not enumerated. The reference is not the exact gradient but a mean of {samples} \
-                 samples of local expectation; its standard error is at most {:.4} of its norm.",
-                relative.fold(0.0, f64::max)
+                 samples of local expectation; its standard error is at most {relative:.4} of its norm, the standard \
+                 deviation of one sample at most {:.2} of it.",
+                relative * (samples as f64).sqrt()
             );
         }
         self.table_1(&mut text);

@@ -1,6 +1,6 @@
 //! The estimators that `bias_variance` measures.
 
-use hardgrad::estimators::{BaselineConfig, CvForm, EstimatorConfig, Gap};
+use hardgrad::estimators::{BaselineConfig, CvForm, EstimatorConfig, Gap, Rk2Form, WeightConfig};
 
 /// The seven estimators of figure 1, all at τ = 1. The figure's caption has ReinMax-CV at τ = 0.1,
 /// at which the mean of the published code's estimates has a negative cosine with the gradient; the
@@ -42,6 +42,28 @@ pub fn forms(draws: usize) -> Vec<EstimatorConfig> {
     configs
 }
 
+/// Estimators that the paper does not have, beside ST, Gumbel-Rao, ReinMax and ReinMax-Rao at τ = 1:
+/// the line from ST to DARN, MVE, and estimators at the loss. Leave-one-out has as many samples as
+/// the double control variate.
+pub fn field(draws: usize) -> Vec<EstimatorConfig> {
+    let tau = 1.0;
+    vec![
+        EstimatorConfig::StraightThrough { tau },
+        EstimatorConfig::GumbelRao { tau, draws },
+        EstimatorConfig::ReinMax { tau },
+        EstimatorConfig::ReinMaxRao { tau, draws },
+        EstimatorConfig::ReinMaxRk2 { form: Rk2Form::Projected, beta: 0.25 },
+        EstimatorConfig::Darn,
+        EstimatorConfig::Mve { lambda: 1.0 },
+        EstimatorConfig::Mve { lambda: 10.0 },
+        EstimatorConfig::Mve { lambda: f64::INFINITY },
+        EstimatorConfig::Reinforce { baseline: BaselineConfig::LeaveOneOut { samples: 2 } },
+        EstimatorConfig::DoubleControlVariate { samples: 2, alpha: WeightConfig::Fixed(-1.0) },
+        EstimatorConfig::DoubleControlVariate { samples: 2, alpha: WeightConfig::Adapted },
+        EstimatorConfig::LocalExpectation,
+    ]
+}
+
 /// All estimators of these lists, each once, and others that the paper does not measure.
 pub fn all(draws: usize) -> Vec<EstimatorConfig> {
     let mut configs = vec![EstimatorConfig::Exact];
@@ -64,6 +86,7 @@ pub fn all(draws: usize) -> Vec<EstimatorConfig> {
         EstimatorConfig::Reinforce { baseline: BaselineConfig::LeaveOneOut { samples: 4 } },
         EstimatorConfig::Rebar { tau: 1.0, eta: 1.0 },
     ]);
+    add(field(draws));
     configs
 }
 

@@ -56,7 +56,7 @@ pub struct What {
     pub tau: Option<f64>,
     /// Weight of the control variate.
     pub eta: Option<f64>,
-    /// Weight of ReinMax in a blend.
+    /// Weight of ReinMax in a blend, or λ of MVE if it is finite.
     pub lambda: Option<f64>,
     /// Temperature of ReinMax-Rao in a blend.
     pub rao_tau: Option<f64>,
@@ -105,7 +105,8 @@ impl What {
                 "tau" => {}
                 "form" | "baseline" => what.form = Some(value),
                 "eta" => what.eta = value.parse().ok(),
-                "lambda" => what.lambda = value.parse().ok(),
+                // JSON has no infinity.
+                "lambda" if value != "inf" => what.lambda = value.parse().ok(),
                 "rao_tau" => what.rao_tau = value.parse().ok(),
                 "draws" => what.k = value.parse().ok(),
                 _ => drop(what.others.insert(name.into(), value)),
@@ -132,12 +133,24 @@ impl What {
         if let Some(form) = &self.form {
             label += &format!(" {form}");
         }
+        if let (Some("leave-one-out"), Some(samples)) = (self.form.as_deref(), self.k) {
+            label += &format!(", n {samples}");
+        }
         for (name, value) in
             [("λ", self.lambda), ("τ", self.tau), ("τ of Rao", self.rao_tau), ("η", self.eta)]
         {
             label += &value.map_or(String::new(), |value| format!(", {name} {value}"));
         }
-        self.others.iter().for_each(|(name, value)| label += &format!(", {name} {value}"));
+        for (name, value) in &self.others {
+            let symbol = match name.as_str() {
+                "alpha" => "α",
+                "beta" => "β",
+                "lambda" => "λ",
+                "samples" => "n",
+                other => other,
+            };
+            label += &format!(", {symbol} {}", if value == "inf" { "∞" } else { value });
+        }
         label
     }
 }

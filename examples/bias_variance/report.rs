@@ -12,6 +12,12 @@ use std::path::Path;
 /// Function that returns one number of a line.
 type Number = fn(&Line) -> Option<f64>;
 
+/// ‖bias‖ / ‖exact‖, corrected for the remaining noise of the mean; 0 if that noise is larger.
+const RELATIVE_BIAS: Number = |l| Some(l.bias_norm_corrected.unwrap_or(0.0) / l.exact_norm?);
+
+/// ‖std‖ / ‖exact‖
+const RELATIVE_SD: Number = |l| Some(l.sd_norm? / l.exact_norm?);
+
 /// Values of table 1 for ReinMax, ST and ReinMax-Argmax.
 const PRINTED: [f64; 3] = [7.400, 2.733, 2.873];
 
@@ -32,25 +38,27 @@ pub const FILES: [&str; 7] = [
     "forms_cosine.svg",
     "forms_relative_sd.svg",
     "field_cosine.svg",
-    "field_relative_sd.svg",
+    "field_error.svg",
     "table.md",
 ];
 
 impl Report<'_> {
     /// Writes all of them.
     pub fn save(&self, out: &Path) -> Result<(), RunError> {
-        let [cosine, relative_sd, forms_cosine, forms_relative_sd, field_cosine, field_relative_sd, table] =
-            FILES;
+        let [cosine, relative_sd, forms_cosine, forms_relative_sd, field_cosine, field_error, table] = FILES;
         for (configs, names) in [
             (plan::figure(self.draws), [cosine, relative_sd]),
             (plan::forms(self.draws), [forms_cosine, forms_relative_sd]),
-            (plan::field(self.draws), [field_cosine, field_relative_sd]),
         ] {
             let y = "cosine of the mean of the estimates and the exact gradient";
             self.chart(y, &configs, |l| l.cosine, &out.join(names[0]))?;
             let y = "relative standard deviation, |std| / |mean|";
             self.chart(y, &configs, |l| l.relative_sd, &out.join(names[1]))?;
         }
+        let field = plan::field(self.draws);
+        let y = "cosine of the expected estimate and the exact gradient";
+        self.chart(y, &field, |l| l.cosine_corrected, &out.join(field_cosine))?;
+        self.error_chart(&field, &out.join(field_error))?;
         Ok(write_atomically(&out.join(table), self.tables().as_bytes())?)
     }
 
@@ -68,6 +76,7 @@ impl Report<'_> {
                 points: self.epochs().iter().map(at).collect(),
             }
         });
+        let series = series.filter(|series| series.points.iter().any(|(_, y)| y.is_finite()));
         let chart = Chart {
             title: self.run.clone(),
             x_label: "epoch".into(),
@@ -78,6 +87,18 @@ impl Report<'_> {
             series: series.collect(),
         };
         Ok(write_atomically(path, chart.to_svg().as_bytes())?)
+    }
+
+    /// Bias and standard deviation after the last epoch, a point for each estimator.
+    fn error_chart(&self, configs: &[EstimatorConfig], path: &Path) -> Result<(), RunError> {
+        let Some(&epoch) = self.epochs().last() else { return Ok(()) };
+        let series = configs.iter().filter_map(|&config| {
+            let point = (self.mean(config, epoch, RELATIVE_BIAS)?, self.mean(config, epoch, RELATIVE_SD)?);
+            Some(Series { name: What::of(config).label(), points: vec![point] })
+        });
+        let title = format!("{}, epoch {epoch}", self.run);
+        let labels = ["|bias| / |exact gradient|", "standard deviation / |exact gradient|"];
+        Ok(Chart::linear(title, labels, Mark::Dot, series.collect()).save(path)?)
     }
 
     /// The epochs in the lines.
@@ -182,7 +203,7 @@ impl Report<'_> {
                 "| {} | {printed:.3} | {} | {} | {} | {} |",
                 What::of(config).label(),
                 cells(|l| l.relative_sd, 3),
-                cells(|l| Some(l.sd_norm? / l.exact_norm?), 3),
+                cells(RELATIVE_SD, 3),
                 cells(|l| l.sd_norm, 3),
                 cells(|l| Some(l.sd_norm? * l.what.batch as f64), 1)
             );
@@ -198,11 +219,7 @@ impl Report<'_> {
              cosine and the bias are corrected for the remaining noise of the mean. √(bias² + sd²) is the error of one estimate.\n\n\
              | | cosine | standard error | bias | sd | √(bias² + sd²) | ms per estimate |\n|---|---:|---:|---:|---:|---:|---:|"
         );
-        let relative: [Number; 3] = [
-            |l| Some(l.bias_norm_corrected? / l.exact_norm?),
-            |l| Some(l.sd_norm? / l.exact_norm?),
-            |l| Some(l.bias_norm_corrected.unwrap_or(0.0).hypot(l.sd_norm?) / l.exact_norm?),
-        ];
+        let error: Number = |l| Some(l.bias_norm_corrected.unwrap_or(0.0).hypot(l.sd_norm?) / l.exact_norm?);
         for config in plan::all(self.draws) {
             let value = |number, decimals| cell(self.mean(config, epoch, number), decimals);
             let _ = writeln!(
@@ -211,9 +228,9 @@ impl Report<'_> {
                 What::of(config).label(),
                 value(|l| l.cosine_corrected, 3),
                 value(|l| l.cosine_se, 3),
-                value(relative[0], 3),
-                value(relative[1], 2),
-                value(relative[2], 2),
+                value(|l| Some(l.bias_norm_corrected? / l.exact_norm?), 3),
+                value(RELATIVE_SD, 2),
+                value(error, 2),
                 value(|l| Some(1e3 * l.seconds / l.what.estimates as f64), 2)
             );
         }

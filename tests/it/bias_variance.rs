@@ -171,7 +171,7 @@ fn numbers_do_not_depend_on_threads_and_earlier_results_are_kept() {
     assert_eq!(numbers(&one), numbers(&two));
     let estimators = plan::all(3).len();
     assert_eq!(numbers(&one).iter().filter(|line| line["epoch"] == 2).count(), estimators);
-    for file in ["cosine.svg", "relative_sd.svg", "forms_cosine.svg", "field_relative_sd.svg", "table.md"] {
+    for file in ["cosine.svg", "relative_sd.svg", "forms_cosine.svg", "field_error.svg", "table.md"] {
         assert!(one.join(file).exists(), "{file}");
     }
     // Lines of an earlier run are kept with their wall times.

@@ -86,7 +86,7 @@ impl Report<'_> {
             mark: Mark::Line,
             series: series.collect(),
         };
-        Ok(write_atomically(path, chart.to_svg().as_bytes())?)
+        Ok(chart.save(path)?)
     }
 
     /// Bias and standard deviation after the last epoch, a point for each estimator.
@@ -219,7 +219,7 @@ impl Report<'_> {
              cosine and the bias are corrected for the remaining noise of the mean. √(bias² + sd²) is the error of one estimate.\n\n\
              | | cosine | standard error | bias | sd | √(bias² + sd²) | ms per estimate |\n|---|---:|---:|---:|---:|---:|---:|"
         );
-        let error: Number = |l| Some(l.bias_norm_corrected.unwrap_or(0.0).hypot(l.sd_norm?) / l.exact_norm?);
+        let error: Number = |l| Some(RELATIVE_BIAS(l)?.hypot(RELATIVE_SD(l)?));
         for config in plan::all(self.draws) {
             let value = |number, decimals| cell(self.mean(config, epoch, number), decimals);
             let _ = writeln!(

@@ -7,7 +7,6 @@ import { allNear, near, panelEquals, worstDeviation } from './compare.mjs';
 import { CATEGORIES, ESTIMATORS } from './settings.mjs';
 import { library, open, press, settle, shownIn } from './support.mjs';
 
-
 const session = await open();
 const { page } = session;
 after(() => session.close());

@@ -419,7 +419,7 @@ fn a_merged_result_counts_as_complete() {
 }
 
 /// A result of an earlier version with the id of its time belongs to the run that this version
-/// plans.
+/// plans, for `merge` and for `report`.
 #[test]
 fn merge_keeps_a_result_with_an_earlier_id() {
     let data = tempfile::tempdir().unwrap();
@@ -447,6 +447,10 @@ fn merge_keeps_a_result_with_an_earlier_id() {
         let kept = fs::read_to_string(path.join("a/results.jsonl")).unwrap();
         assert!(kept.lines().count() == 1 && kept.contains(&earlier), "{kept}");
     }
+    let report = run(path, "report --out a");
+    assert!(report.status.success(), "{}", stderr(&report));
+    let report = fs::read_to_string(path.join("a/report/report.md")).unwrap();
+    assert!(report.contains("3 runs of the manifest missing:"), "{report}");
 }
 
 /// The line with a correct checksum.

@@ -27,10 +27,11 @@ impl Experiment {
         Ok(Self { results, planned: Some(manifest.runs) })
     }
 
-    /// The planned runs without a result.
+    /// The planned runs without a result. A result of an earlier version may have another id than
+    /// the run in the manifest.
     pub fn missing(&self) -> Vec<&Run> {
-        let there = |run: &Run| self.results.binary_search_by(|result| result.run.id.cmp(&run.id)).is_ok();
-        self.planned.iter().flatten().filter(|run| !there(run)).collect()
+        let complete = |run: &Run| self.results.iter().any(|result| run.is(&result.run));
+        self.planned.iter().flatten().filter(|run| !complete(run)).collect()
     }
 }
 

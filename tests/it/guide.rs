@@ -77,7 +77,6 @@ fn the_program_computes_the_committed_results() {
 
 fn the_table_is_the_committed_results() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/guide/chapter_6.md");
-    let text = fs::read_to_string(&path).unwrap();
     let results = LATENTS.map(|latent| rows(&committed(latent)));
     let mut table = String::from("| | 2×8 | 8×4 | 16×3 | 64×2 |\n|---|---|---|---|---|\n");
     for row in &results[0] {
@@ -88,11 +87,18 @@ fn the_table_is_the_committed_results() {
         let name = row.estimator.trim_end_matches(" *");
         table += &format!("| {name} | {} |\n", cells.join(" | "));
     }
-    let from = text.find("| | 2×8").expect("chapter 6 has a table that begins with | | 2×8");
-    let length = text[from..].find("\n\n").unwrap() + 1;
+    check_table(&path, "| | 2×8", &table);
+}
+
+/// Asserts that the table of a Markdown file which begins so is `table`, or writes it there.
+pub fn check_table(path: &Path, begins: &str, table: &str) {
+    let text = fs::read_to_string(path).unwrap();
+    let from =
+        text.find(begins).unwrap_or_else(|| panic!("{}: no table begins with {begins}", path.display()));
+    let to = text[from..].find("\n\n").map_or(text.len(), |length| from + length + 1);
     if rewrites() {
-        fs::write(&path, text.replace(&text[from..from + length], &table)).unwrap();
+        fs::write(path, [&text[..from], table, &text[to..]].concat()).unwrap();
     } else {
-        assert_eq!(&text[from..from + length], table);
+        assert_eq!(&text[from..to], table);
     }
 }

@@ -35,6 +35,7 @@ mod preset;
 mod preview;
 mod report;
 mod reproduce;
+mod results;
 mod targets;
 mod tiny_vae;
 mod traits;

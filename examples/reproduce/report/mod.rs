@@ -6,6 +6,7 @@
 
 mod beta;
 mod bias_variance;
+mod coverage;
 mod curves;
 mod document;
 mod evaluation;
@@ -112,7 +113,11 @@ fn lede(experiment: &Experiment) -> Vec<String> {
 /// The sections on one data set, which is called `data`. Those without content are left out.
 fn on_data(context: &Context<'_>, data: &str) -> Vec<Section> {
     let at_the_end = if context.groups.iter().any(|g| g.epochs == groups::PAPER_EPOCHS && g.is_any_cell()) {
-        context.tables().into_iter().chain(curves::differences(context)).collect()
+        let mut blocks = vec![coverage::sentences(context)];
+        blocks.extend(context.tables());
+        blocks.extend(curves::differences(context));
+        blocks.extend(coverage::minutes(context));
+        blocks
     } else if !context.mnist {
         Vec::new()
     } else {

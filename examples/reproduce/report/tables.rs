@@ -267,7 +267,8 @@ pub fn difference_headings(first: &[&str]) -> Vec<String> {
     first.iter().chain(&rest).map(|&name| name.to_owned()).collect()
 }
 
-fn headings(first: &[&str]) -> Vec<String> {
+/// Names of the first columns, and a column for each latent space.
+pub fn headings(first: &[&str]) -> Vec<String> {
     first.iter().map(|&name| name.to_owned()).chain(table_latents().map(|l| l.to_string())).collect()
 }
 

@@ -131,8 +131,8 @@ impl Merged {
             None => drop(self.results.insert(planned.id.clone(), result)),
             Some(held) if held.agrees_with(&result) => self.duplicates += 1,
             Some(_) => self.problems.push(format!(
-                "{}: its result of {} {} differs from the one found before, which is kept; expected equal results from one kind of CPU \
-                 and one version",
+                "{}: its result of {} {} differs from the one found before, which is kept; expected equal results from one version \
+                 on CPUs with the same features",
                 place.display(),
                 result.run.id,
                 result.run.name

@@ -31,7 +31,7 @@ pub struct RunResult {
     check: String,
 }
 
-/// Origin of a result. On one kind of CPU, two results of one run differ in these fields only.
+/// Origin of a result. On CPUs with the same features, two results of one run differ in these fields only.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Provenance {
     /// Version of the crate.

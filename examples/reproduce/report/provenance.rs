@@ -87,7 +87,8 @@ fn sources(results: &[RunResult]) -> Table {
     Table {
         id: "sources".into(),
         title: "Versions and machines".into(),
-        note: "Another kind of CPU gives other bits, and so a run with another result from the same distribution.".into(),
+        note: "CPUs with AVX2 or AVX-512 give the same bits. Another CPU, version or C library may give another result from the same \
+               distribution.".into(),
         columns: ["Version", "Commit", "CPU", "Threads", "Runs", "Hours"].map(str::to_owned).to_vec(),
         labels: 3,
         rows: rows.collect(),

@@ -34,6 +34,10 @@ pub struct Comparison {
     pub difference: f64,
     /// √(se² + se²), if both are known.
     pub combined: Option<f64>,
+    /// The difference divided by the standard error that it has if our seeds spread as the published
+    /// ones do, if their spread is known. If both are runs of one experiment, its variance over many
+    /// comparisons is 1, also where we have a single run.
+    pub standardised: Option<f64>,
     /// Whether the difference is larger than the spread of the runs explains, if the spread is
     /// known: see [`Comparison::new`].
     pub far: Option<bool>,
@@ -49,8 +53,10 @@ impl Comparison {
         let combined = here.error.and_then(both);
         let of_one_seed = published.error.map(|error| error * (published.n as f64).sqrt());
         let spread = combined.or_else(|| of_one_seed.and_then(both));
+        let as_published = of_one_seed.and_then(|sd| both(sd / (here.n as f64).sqrt()));
+        let standardised = as_published.filter(|&error| error > 0.0).map(|error| difference / error);
         let far = spread.map(|spread| difference.abs() > (3.0 * spread).max(1.0));
-        Self { difference, combined, far }
+        Self { difference, combined, standardised, far }
     }
 
     /// The difference in combined standard errors.

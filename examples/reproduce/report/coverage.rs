@@ -1,6 +1,6 @@
 //! How much of tables 2 and 3 has runs, which cells agree with the paper, and how long a run took.
 
-use super::document::{Block, Cell, NONE, Table, count, decimals};
+use super::document::{Block, Cell, NONE, Table, count, decimals, signed};
 use super::groups::{Group, PAPER_EPOCHS, TABLE_METHODS, table_latents};
 use super::tables::{Context, cells, headings};
 use crate::lab::preset::Preset;
@@ -38,31 +38,51 @@ pub fn sentences(context: &Context<'_>) -> Block {
 }
 
 fn agreement(context: &Context<'_>) -> String {
-    let (mut within, mut beyond) = (0, Vec::new());
+    let mut compared = Vec::new();
     for (kind, latent) in cells() {
-        let mut splits = Vec::new();
         for split in Split::ALL {
             let here = group(context, kind, latent).and_then(|group| group.end(split));
             let Some((here, theirs)) = here.zip(context.published(split, kind, latent)) else { continue };
-            match Comparison::new(here, theirs).far {
-                Some(true) => splits.push(split.name()),
-                Some(false) => within += 1,
-                None => {}
-            }
-        }
-        if !splits.is_empty() {
-            beyond.push((splits.len(), format!("{} at {latent} ({})", kind.label(), splits.join(", "))));
+            compared.push((format!("{} at {latent}", kind.label()), split, Comparison::new(here, theirs)));
         }
     }
-    let all = within + beyond.iter().map(|(cells, _)| cells).sum::<usize>();
-    let sentence = format!(
-        " {within} of their {all} losses agree with the paper's within 3 combined standard errors or 1 nat"
+    let known: Vec<_> = compared.iter().filter(|(.., comparison)| comparison.far.is_some()).collect();
+    let beyond = known.iter().filter(|(.., comparison)| comparison.far == Some(true));
+    let names: Vec<_> = beyond.map(|(cell, split, _)| format!("{cell} ({})", split.name())).collect();
+    let within = format!(
+        " {} of their {} losses agree with the paper's within 3 combined standard errors or 1 nat",
+        known.len() - names.len(),
+        known.len()
     );
-    let names: Vec<_> = beyond.into_iter().map(|(_, name)| name).collect();
-    match names.len() {
-        0 => sentence + ".",
-        _ => format!("{sentence}; the others are {}.", names.join("; ")),
-    }
+    let others =
+        if names.is_empty() { String::new() } else { format!("; the others are {}", names.join(", ")) };
+    let spread: Vec<_> = Split::ALL.iter().filter_map(|split| standardised(&compared, *split)).collect();
+    let spread = if spread.is_empty() {
+        String::new()
+    } else {
+        format!(
+            " Divided by the standard errors that they have if our seeds spread as the published ones do, the differences have {}; \
+             runs of one experiment have a mean of 0 and a root mean square of 1.",
+            spread.join(" and ")
+        )
+    };
+    within + &others + "." + &spread
+}
+
+/// The mean and the root mean square of the standardised differences of a loss.
+fn standardised(compared: &[(String, Split, Comparison)], split: Split) -> Option<String> {
+    let of_split = compared.iter().filter(|(_, of, _)| *of == split);
+    let z: Vec<f64> = of_split.filter_map(|(.., comparison)| comparison.standardised).collect();
+    let mean = z.iter().sum::<f64>() / z.len() as f64;
+    let square = z.iter().map(|z| z * z).sum::<f64>() / z.len() as f64;
+    (!z.is_empty()).then(|| {
+        format!(
+            "a mean of {} and a root mean square of {} by {} loss",
+            signed(mean, 1),
+            decimals(square.sqrt(), 1),
+            split.name()
+        )
+    })
 }
 
 /// Complete runs of a combination with the hyper-parameters of the published numbers.

@@ -16,7 +16,7 @@ pub use schedule::{LrSchedule, cosine_annealing, linear_warm_up};
 use crate::error::{Error, Result};
 use crate::par;
 use crate::params::{ParamGrads, ParamStore};
-use crate::scalar::Scalar;
+use crate::scalar::{Scalar, flushed, smallest_factor};
 use crate::simd::aligned::Aligned;
 use crate::simd::vectorized;
 use serde::{Deserialize, Serialize};
@@ -180,26 +180,16 @@ impl<T: Scalar> Moments<T> {
     }
 }
 
-/// Replaces a number below `floor` by 0.
-///
-/// If a parameter gets no gradient for many steps (for example the weights of a pixel that is
-/// almost always blank), its moments decay towards the subnormal numbers, on which CPUs are about a
-/// hundred times slower: after 1500 steps on MNIST the update took four times as long. The floor of
-/// the mean lies above the subnormal range by a factor of 1/ε, so that its products with 1 − β₁ and
-/// the learning rate are normal numbers too. The error this causes in `f32` is below 1e-31 in the
-/// mean, against a divisor of at least eps.
-#[inline(always)]
-fn flushed<T: Scalar>(x: T, floor: T) -> T {
-    if x.abs() < floor { T::ZERO } else { x }
-}
-
 vectorized! {
     /// Processes one block of [`Moments::advance`], with gains = [1 − β₁, β₂, 1 − β₂].
     fn advance_block<T: Scalar>(p: &mut [T], g: &[T], m: &mut [T], v: &mut [T], gains: [T; 3], update: Update<T>) -> bool {
         let [gain1, beta2, gain2] = gains;
         let mut largest = T::Bits::default();
         for (((p, &g), m), v) in p.iter_mut().zip(g).zip(m).zip(v) {
-            *m = flushed(*m + gain1 * (g - *m), T::MIN_POSITIVE / T::EPSILON);
+            // If a parameter gets no gradient for many steps (for example the weights of a pixel
+            // that is almost always blank), its moments decay towards the subnormal numbers. The
+            // error that the floor causes in the mean is met by a divisor of at least eps.
+            *m = flushed(*m + gain1 * (g - *m), smallest_factor());
             *v = flushed(beta2 * *v + gain2 * g * g, T::MIN_POSITIVE);
             let step = match update.root {
                 Some((divisor, eps)) => update.scale * *m / (v.sqrt() / divisor + eps),

@@ -196,7 +196,7 @@ pub(crate) fn flushed<T: Scalar>(x: T, floor: T) -> T {
 }
 
 /// The smallest normal number divided by the distance from 1 to the next number, 1e-31 in `f32`:
-/// the smallest number whose product with every number above [`Scalar::EPSILON`] is normal.
+/// the smallest number whose product with every number from [`Scalar::EPSILON`] on is normal.
 #[inline(always)]
 pub(crate) fn smallest_factor<T: Scalar>() -> T {
     T::MIN_POSITIVE / T::EPSILON

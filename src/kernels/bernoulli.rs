@@ -37,7 +37,7 @@ vectorized! {
 /// dx += g (σ(x) − t), with one g per row. A difference below [`smallest_factor`] counts as 0.
 ///
 /// A trained decoder has logits below −87 for pixels that are always blank, whose σ is subnormal in
-/// `f32`. The two matrix products that read dx took three times as long with them.
+/// `f32`. With them a step's matrix products, two of which read dx, took three times as long.
 pub fn bce_with_logits_vjp<T: Scalar>(x: &[T], t: &[T], cols: usize, g: &[T], dx: &mut [T]) {
     let cols = cols.max(1);
     par::for_each_block(dx, ROWS * cols, |start, dx| {

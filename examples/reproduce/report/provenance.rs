@@ -72,26 +72,35 @@ fn totals(experiment: &Experiment) -> String {
 
 /// Versions, commits and processors.
 fn sources(results: &[RunResult]) -> Table {
-    let mut sources: BTreeMap<[String; 4], (usize, f64)> = BTreeMap::new();
+    let mut sources: BTreeMap<[String; 4], Vec<Option<f64>>> = BTreeMap::new();
     for RunResult { provenance: p, .. } in results {
         let commit = p.commit.clone().unwrap_or_else(|| NONE.into());
         let key = [p.version.clone(), commit, p.cpu.clone(), p.threads.to_string()];
-        let entry = sources.entry(key).or_default();
-        entry.0 += 1;
-        entry.1 += p.seconds.unwrap_or(0.0);
+        sources.entry(key).or_default().push(p.seconds);
     }
-    let rows = sources.into_iter().map(|(key, (runs, seconds))| {
-        let numbers = [runs.to_string(), format!("{:.2}", seconds / 3600.0)];
+    let rows = sources.into_iter().map(|(key, seconds)| {
+        let numbers = [seconds.len().to_string(), hours(&seconds)];
         key.into_iter().chain(numbers).map(Cell::from).collect()
     });
     Table {
         id: "sources".into(),
         title: "Versions and machines".into(),
         note: "CPUs with AVX2 or AVX-512 give the same bits. Another CPU, version or C library may give another result from the same \
-               distribution.".into(),
+               distribution. The time of a run that was interrupted within an epoch is not known.".into(),
         columns: ["Version", "Commit", "CPU", "Threads", "Runs", "Hours"].map(str::to_owned).to_vec(),
         labels: 3,
         rows: rows.collect(),
+    }
+}
+
+/// The hours of the runs whose time is known, with their number if there are others.
+fn hours(seconds: &[Option<f64>]) -> String {
+    let known: Vec<f64> = seconds.iter().copied().flatten().collect();
+    let hours = format!("{:.2}", known.iter().sum::<f64>() / 3600.0);
+    match (known.len(), seconds.len()) {
+        (0, _) => NONE.into(),
+        (timed, runs) if timed == runs => hours,
+        (timed, runs) => format!("{hours} ({timed} of {runs})"),
     }
 }
 

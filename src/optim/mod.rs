@@ -189,7 +189,7 @@ vectorized! {
             // If a parameter gets no gradient for many steps (for example the weights of a pixel
             // that is almost always blank), its moments decay towards the subnormal numbers: after
             // 1500 steps on MNIST the update took four times as long. The error in the mean is below
-            // 1e-31 in `f32`, and it is divided by at least eps.
+            // floor / gain1, 1e-30 for `f32` and β₁ = 0.9, and it is divided by at least eps.
             *m = flushed(*m + gain1 * (g - *m), smallest_factor());
             *v = flushed(beta2 * *v + gain2 * g * g, T::MIN_POSITIVE);
             let step = match update.root {

@@ -2,7 +2,7 @@
 
 use super::document::{Block, Cell, NONE, Table, count, nats};
 use super::load::{Experiment, label};
-use crate::result::RunResult;
+use crate::result::{Provenance, RunResult};
 use std::collections::BTreeMap;
 
 /// Number of nats by which the last train loss of a diverged run is above its lowest. Losses of
@@ -49,25 +49,26 @@ pub fn diverged(result: &RunResult) -> Option<String> {
 
 fn totals(experiment: &Experiment) -> String {
     let results = &experiment.results;
-    let seconds: f64 = results.iter().filter_map(|result| result.provenance.seconds).sum();
-    let untimed = results.iter().filter(|result| result.provenance.seconds.is_none()).count();
-    let threads: f64 =
-        results.iter().filter_map(|r| Some(r.provenance.seconds? * r.provenance.threads as f64)).sum();
+    let (hours, timed) = hours(results.iter().map(|result| result.provenance.seconds));
+    let threads = |p: &Provenance| p.seconds.map(|seconds| seconds * p.threads as f64);
+    let (thread_hours, _) = self::hours(results.iter().map(|result| threads(&result.provenance)));
     let planned = match &experiment.planned {
         Some(planned) => format!("of {} planned", planned.len()),
         None => "and no manifest with the planned runs".into(),
     };
-    let untimed = if untimed == 0 {
-        String::new()
-    } else {
-        format!(", not counting {} without a time", count(untimed, "run"))
+    let untimed = match results.len() - timed {
+        0 => String::new(),
+        untimed => format!(", not counting {} without a time", count(untimed, "run")),
     };
     format!(
-        "{} {planned}; {:.1} hours of computing, {:.1} thread-hours{untimed}.",
-        count(results.len(), "run"),
-        seconds / 3600.0,
-        threads / 3600.0
+        "{} {planned}; {hours:.1} hours of computing, {thread_hours:.1} thread-hours{untimed}.",
+        count(results.len(), "run")
     )
+}
+
+/// The sum of the known times in hours, and their number.
+fn hours(seconds: impl Iterator<Item = Option<f64>>) -> (f64, usize) {
+    seconds.flatten().fold((0.0, 0), |(hours, timed), seconds| (hours + seconds / 3600.0, timed + 1))
 }
 
 /// Versions, commits and processors.
@@ -79,7 +80,7 @@ fn sources(results: &[RunResult]) -> Table {
         sources.entry(key).or_default().push(p.seconds);
     }
     let rows = sources.into_iter().map(|(key, seconds)| {
-        let numbers = [seconds.len().to_string(), hours(&seconds)];
+        let numbers = [seconds.len().to_string(), hours_cell(&seconds)];
         key.into_iter().chain(numbers).map(Cell::from).collect()
     });
     Table {
@@ -94,13 +95,12 @@ fn sources(results: &[RunResult]) -> Table {
 }
 
 /// The hours of the runs whose time is known, with their number if there are others.
-fn hours(seconds: &[Option<f64>]) -> String {
-    let known: Vec<f64> = seconds.iter().copied().flatten().collect();
-    let hours = format!("{:.2}", known.iter().sum::<f64>() / 3600.0);
-    match (known.len(), seconds.len()) {
-        (0, _) => NONE.into(),
-        (timed, runs) if timed == runs => hours,
-        (timed, runs) => format!("{hours} ({timed} of {runs})"),
+fn hours_cell(seconds: &[Option<f64>]) -> String {
+    let (hours, timed) = hours(seconds.iter().copied());
+    match seconds.len() {
+        _ if timed == 0 => NONE.into(),
+        runs if timed == runs => format!("{hours:.2}"),
+        runs => format!("{hours:.2} ({timed} of {runs})"),
     }
 }
 

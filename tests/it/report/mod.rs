@@ -192,6 +192,50 @@ fn tables_contain_numbers_computed_by_hand() {
     }
 }
 
+/// The losses with argmax codes are shown only where every run of a row has them.
+#[test]
+fn argmax_losses_are_means_over_all_runs_of_a_row() {
+    let columns = |results: &[Result]| {
+        let dir = tempfile::tempdir().unwrap();
+        sample::write(dir.path(), results, &[]);
+        assert!(report(dir.path(), &[]).status.success());
+        let table = table(dir.path(), "evaluation");
+        assert!(table.iter().all(|row| row.len() == table[0].len()), "{table:?}");
+        table
+    };
+    let reinmax = ends(EstimatorKind::ReinMax, &[125.0, 126.0]).into_iter().map(Result::evaluated);
+    let mut results: Vec<_> = reinmax.collect();
+    results[0] = results[0].clone().without_argmax();
+    let alone = columns(&results);
+    assert!(!alone[0].iter().any(|heading| heading.contains("argmax")), "{alone:?}");
+    assert_eq!(alone[1][6..8], ["125.10 ± 0.50", "127.50 ± 0.50"]); // 0.4 below 125.5; 125.5 + 2
+
+    let rao = ends(EstimatorKind::ReinMaxRao, &[124.6, 124.6]).into_iter().map(Result::evaluated);
+    results.extend(rao);
+    let both = columns(&results);
+    assert_eq!(both[0][8..12], ["Train, argmax", "Train, gap", "Test, argmax", "Test, gap"]);
+    let row = |label: &str| both.iter().find(|row| row[1].starts_with(label)).unwrap();
+    assert_eq!(row("ReinMax,")[8..12], ["–"; 4]);
+    // 124.6 − 0.4 − 1.5 and 126.6 − 1.25
+    let expected = ["122.70 ± 0.00", "1.50 ± 0.00", "125.35 ± 0.00", "1.25 ± 0.00"];
+    assert_eq!(row("ReinMax-Rao")[8..12], expected);
+}
+
+/// Three runs of 160 epochs with 4 s each are 0.53 hours; the fourth has no time.
+#[test]
+fn runs_without_a_time_are_counted_apart() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut results = ends(EstimatorKind::ReinMax, &[125.0, 126.0, 127.0, 128.0]);
+    results[1] = results[1].clone().without_time();
+    sample::write(dir.path(), &results, &[]);
+    assert!(report(dir.path(), &[]).status.success());
+    assert_eq!(table(dir.path(), "sources")[1][4..], ["4", "0.53 (3 of 4)"]);
+    let text = std::fs::read_to_string(dir.path().join("report/report.md")).unwrap();
+    let sentence =
+        "4 runs of 4 planned; 0.5 hours of computing, 0.5 thread-hours, not counting 1 run without a time.";
+    assert!(text.contains(sentence), "{text}");
+}
+
 /// Epoch 10 of runs with any number of epochs; each seed counts once.
 #[test]
 fn short_runs_are_compared_with_the_stored_seeds() {
